@@ -1,0 +1,25 @@
+# shellcheck shell=bash
+# ./x bench: measures Mainstay under a load tool that is not ours. The measuring itself is in crates/xtask.
+
+verb_bench() {
+  check_before_bench
+  {
+    step "packages" install_missing engine
+    step "Docker" start_docker
+    step "Compose" install_compose
+    step "base image" with_docker lab/images/base.sh
+    step "build mainstay" build_mainstay
+    step "load tool" k6_path
+  } >&2
+  cargo build --quiet --package xtask
+  K6=$(k6_path) MAINSTAY=$(mainstay_binary) as_root "$(target_dir)/debug/xtask" bench "$@"
+}
+
+check_before_bench() {
+  local missing
+  check_rust
+  check_root_for "measuring"
+  mapfile -t missing < <(missing_basics engine)
+  check_installable "${missing[@]}"
+  refuse_on_problems
+}

@@ -1,0 +1,55 @@
+# shellcheck shell=bash
+# Docker Engine: whether it is there, which packages bring it, and starting it.
+
+# Machine-wide, since one dockerd serves every checkout.
+DOCKERD_STATE=${DOCKERD_STATE:-/var/lib/mainstay-dockerd}
+
+docker_answers() { docker version --format '{{.Server.Version}}' >/dev/null 2>&1; }
+docker_answers_root() { docker_answers || { can_be_root && as_root docker version >/dev/null 2>&1; }; }
+
+# missing_engine: packages still to install for a Docker Engine, one a line.
+# An engine that answers, wherever it came from, needs nothing.
+missing_engine() {
+  ! docker_answers || return 0
+  command -v dockerd >/dev/null || [ -x /usr/sbin/dockerd ] || say docker.io
+  command -v iptables >/dev/null || [ -x /usr/sbin/iptables ] || say iptables
+  # Since Debian 13 the client is a package of its own, and only recommended.
+  if ! command -v docker >/dev/null && [ -n "$(candidate_version docker-cli)" ]; then say docker-cli; fi
+}
+
+start_docker() {
+  if docker_answers_root; then
+    note "Docker $(with_docker docker version --format '{{.Server.Version}}') answers"
+    return 0
+  fi
+  if init_is_systemd; then
+    as_root systemctl enable --now docker
+  else
+    start_dockerd_alone
+  fi
+  wait_for_docker
+}
+
+# Without an init system nobody else starts it: one detached process, its log in the state folder.
+start_dockerd_alone() {
+  note "no init system here: starting dockerd, log in $DOCKERD_STATE/dockerd.log"
+  as_root mkdir -p "$DOCKERD_STATE"
+  # shellcheck disable=SC2016 # expanded by the inner shell, which has the rights
+  as_root env "PATH=$PATH:/usr/sbin:/sbin" sh -c \
+    'setsid dockerd >>"$1/dockerd.log" 2>&1 </dev/null & echo $! >"$1/dockerd.pid"' \
+    dockerd "$DOCKERD_STATE"
+}
+
+wait_for_docker() {
+  local tries=0
+  until docker_answers_root; do
+    tries=$((tries + 1))
+    if [ "$tries" -gt 120 ]; then
+      as_root tail -n 12 "$DOCKERD_STATE/dockerd.log" >&2 2>/dev/null || true
+      die "Docker did not answer within 60 s" \
+        "see $DOCKERD_STATE/dockerd.log, or \`journalctl -u docker\` under systemd"
+    fi
+    sleep 0.5
+  done
+  note "Docker $(with_docker docker version --format '{{.Server.Version}}') answers"
+}

