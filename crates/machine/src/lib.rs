@@ -1,1 +1,5 @@
-//! machine
+//! The only hands.
+
+pub mod clock;
+mod error;
+pub mod files;
