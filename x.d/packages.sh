@@ -55,7 +55,15 @@ missing_basics() {
   # `--no-install-recommends` leaves the C library's headers and the certificates out.
   [ -e /usr/include/stdio.h ] || say libc6-dev
   [ -e /etc/ssl/certs/ca-certificates.crt ] || say ca-certificates
-  if [ "$1" = engine ]; then missing_engine; fi
+  if [ "$1" = engine ]; then
+    missing_engine
+    missing_for_images
+  fi
+}
+
+# Every image is built on this one; without a registry it is made from packages.
+missing_for_images() {
+  command -v debootstrap >/dev/null || docker image inspect debian:bookworm-slim >/dev/null 2>&1 || say debootstrap
 }
 
 # install_missing SCOPE: the package manager is asked nothing when nothing is missing.

@@ -43,35 +43,26 @@ check_before_up() {
   mapfile -t missing < <(missing_basics engine)
   check_installable "${missing[@]}"
   check_port "${UP_HTTP:-80}"
-  if ! images_are_built; then check_space "$([ -n "$UP_LITE" ] && echo 5 || echo 12)"; fi
+  check_space "$(needed_space)"
   refuse_on_problems
 }
 
-images_stamp() { printf '%s %s' "${UP_LITE:-full}" "$(digest_of lab/images "$PLATFORM")"; }
-
-# The ids of what was built are part of the stamp: an image that was removed is built again.
-built_images() {
-  with_docker docker image ls --no-trunc --format '{{.Repository}}:{{.Tag}} {{.ID}}' 2>/dev/null |
-    grep -E '^(ytempire|debian)[/:-]' | LC_ALL=C sort | sha256sum | cut -d ' ' -f 1
-}
-
-images_are_built() {
-  docker_answers && [ -x "$(mainstay_binary)" ] && stamp_is images "$(images_stamp) $(built_images)"
-}
-
+# The scripts know by themselves which image is up to date; the mark only tells how much space a run may need.
 build_images() {
   local script
   for script in lab/images/base.sh "$PLATFORM/secrets.sh" "$PLATFORM/build.sh"; do
     [ -x "$script" ] || die "$script is missing from this checkout" "run: git status $script"
   done
-  "$PLATFORM/secrets.sh"
-  if images_are_built; then
-    note "nothing changed"
-    return 0
-  fi
   with_docker lab/images/base.sh
+  "$PLATFORM/secrets.sh"
   with_docker "$PLATFORM/build.sh" ${UP_LITE:+"$UP_LITE"}
-  set_stamp images "$(images_stamp) $(built_images)"
+  touch "$(built_mark)"
+}
+
+built_mark() { printf '%s/built%s' "$X_CACHE" "$UP_LITE"; }
+
+needed_space() {
+  if [ -e "$(built_mark)" ]; then say 1; elif [ -n "$UP_LITE" ]; then say 5; else say 12; fi
 }
 
 bring_platform_up() {
