@@ -1,0 +1,159 @@
+//! One service of the Compose project.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{Healthcheck, Mount, Port, ports, value};
+use crate::ids::ServiceName;
+use crate::units::Bytes;
+
+/// One service: typed look-ups for what Mainstay decides on, and everything else in `raw`.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Service {
+    /// The image it runs.
+    pub image: Option<String>,
+    /// Whether the image is built here.
+    pub build: bool,
+    /// The words of its command; empty when the image's own is used.
+    pub command: Vec<String>,
+    /// The words of its entrypoint; empty when the image's own is used.
+    pub entrypoint: Vec<String>,
+    /// What must be there before it starts.
+    pub depends_on: BTreeMap<ServiceName, Condition>,
+    /// Those of `depends_on` that may be missing.
+    pub optional: BTreeSet<ServiceName>,
+    /// The networks it is on, by their name in the file.
+    pub networks: Vec<String>,
+    /// The ports it publishes on the host.
+    pub ports: Vec<Port>,
+    /// The TCP ports it offers to other containers.
+    pub expose: Vec<u16>,
+    /// What is mounted into it.
+    pub volumes: Vec<Mount>,
+    /// The health check it declares.
+    pub healthcheck: Option<Healthcheck>,
+    /// How many copies of it run.
+    pub replicas: u32,
+    /// Its CPU limit.
+    pub cpus: Option<f64>,
+    /// Its memory limit.
+    pub memory: Option<Bytes>,
+    /// A fixed name for its container.
+    pub container_name: Option<String>,
+    /// `host`, `service:name` and the like.
+    pub network_mode: Option<String>,
+    /// The profiles it belongs to; without any it always runs.
+    pub profiles: Vec<String>,
+    /// When Docker restarts it.
+    pub restart: Option<String>,
+    /// How long it may take to stop.
+    pub stop_grace_period: Option<Duration>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// The names of its environment variables; the values are not kept apart, they may be secret.
+    pub environment: Vec<String>,
+    /// Whether it asks for a graphics card.
+    pub gpus: bool,
+    /// Everything that Compose says about it.
+    pub raw: Value,
+}
+
+/// What a dependency must have reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    /// It has been started.
+    Started,
+    /// Its health check passes.
+    Healthy,
+    /// It has ended well.
+    CompletedSuccessfully,
+}
+
+impl Service {
+    /// Whether it runs with these profiles; `*` switches every profile on.
+    pub fn is_active(&self, profiles: &[String]) -> bool {
+        self.profiles.is_empty() || profiles.iter().any(|on| on == "*" || self.profiles.contains(on))
+    }
+
+    pub(super) fn from_raw(raw: Value) -> Service {
+        let get = |key: &str| raw.get(key);
+        let at = |path: &str| raw.pointer(path);
+        Service {
+            image: get("image").and_then(value::text),
+            build: get("build").is_some_and(|build| !build.is_null()),
+            command: words(get("command")),
+            entrypoint: words(get("entrypoint")),
+            depends_on: depends_on(get("depends_on")),
+            optional: optional(get("depends_on")),
+            networks: value::texts(get("networks")),
+            ports: Port::all(get("ports")),
+            expose: ports::exposed(get("expose")),
+            volumes: Mount::all(get("volumes")),
+            healthcheck: Healthcheck::read(get("healthcheck")),
+            replicas: at("/deploy/replicas").or(get("scale")).and_then(value::whole).map_or(1, |n| n.min(1000) as u32),
+            cpus: at("/deploy/resources/limits/cpus").or(get("cpus")).and_then(value::number).filter(|cpus| *cpus > 0.0),
+            memory: at("/deploy/resources/limits/memory").or(get("mem_limit")).and_then(value::bytes),
+            container_name: get("container_name").and_then(value::text),
+            network_mode: get("network_mode").and_then(value::text),
+            profiles: value::texts(get("profiles")),
+            restart: get("restart").and_then(value::text),
+            stop_grace_period: get("stop_grace_period").and_then(value::duration),
+            labels: labels(get("labels")),
+            environment: value::texts(get("environment")).iter().map(|entry| name_of(entry)).collect(),
+            gpus: wants_gpu(&raw),
+            raw,
+        }
+    }
+}
+
+/// A command as words; a text is split at spaces, which is enough to recognise a program.
+fn words(command: Option<&Value>) -> Vec<String> {
+    match command {
+        Some(Value::String(line)) => line.split_whitespace().map(str::to_owned).collect(),
+        other => value::texts(other),
+    }
+}
+
+fn depends_on(listed: Option<&Value>) -> BTreeMap<ServiceName, Condition> {
+    let condition = |name: &str| match listed?.get(name)?.get("condition")?.as_str()? {
+        "service_healthy" => Some(Condition::Healthy),
+        "service_completed_successfully" => Some(Condition::CompletedSuccessfully),
+        _ => None,
+    };
+    let read = |name: &String| Some((ServiceName::parse(name).ok()?, condition(name).unwrap_or(Condition::Started)));
+    value::texts(listed).iter().filter_map(read).collect()
+}
+
+fn optional(listed: Option<&Value>) -> BTreeSet<ServiceName> {
+    let Some(listed) = listed.and_then(Value::as_object) else { return BTreeSet::new() };
+    let may_miss = |entry: &Value| entry.get("required").and_then(Value::as_bool) == Some(false);
+    listed.iter().filter(|(_, entry)| may_miss(entry)).filter_map(|(name, _)| ServiceName::parse(name).ok()).collect()
+}
+
+fn labels(listed: Option<&Value>) -> BTreeMap<String, String> {
+    match listed {
+        Some(Value::Object(fields)) => {
+            fields.iter().map(|(key, text)| (key.clone(), value::text(text).unwrap_or_default())).collect()
+        }
+        other => value::texts(other)
+            .iter()
+            .map(|entry| entry.split_once('=').unwrap_or((entry, "")))
+            .map(|(key, text)| (key.to_owned(), text.to_owned()))
+            .collect(),
+    }
+}
+
+fn name_of(entry: &str) -> String {
+    entry.split('=').next().unwrap_or(entry).to_owned()
+}
+
+fn wants_gpu(raw: &Value) -> bool {
+    let asked = raw.get("gpus").is_some_and(|gpus| !gpus.is_null());
+    let reserved = raw
+        .pointer("/deploy/resources/reservations/devices")
+        .and_then(Value::as_array)
+        .is_some_and(|devices| devices.iter().any(|device| value::texts(device.get("capabilities")).iter().any(|c| c == "gpu")));
+    asked || reserved
+}

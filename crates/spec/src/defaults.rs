@@ -1,0 +1,55 @@
+//! Every default in one place; the reference page and the decisions behind them name the same numbers.
+
+use std::time::Duration;
+
+use crate::platform::StatusRange;
+use crate::units::Bytes;
+
+/// The environment that is meant when neither a command nor the file names one.
+pub const ENVIRONMENT: &str = "production";
+/// The compose file that is read when the platform file names none.
+pub const COMPOSE_FILE: &str = "compose.yaml";
+/// The port of the edge.
+pub const HTTP_PORT: u16 = 80;
+/// Releases that are kept to roll back to.
+pub const KEEP_RELEASES: u32 = 5;
+
+/// The first pause between two health checks; short, so that a fast service is not waited for.
+pub const HEALTH_INTERVAL: Duration = Duration::from_millis(250);
+/// The pause grows up to this, so that a slow service is not worn out.
+pub const HEALTH_MAX_INTERVAL: Duration = Duration::from_secs(1);
+/// How long one check may take.
+pub const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
+/// Checks in a row that must pass.
+pub const HEALTH_SUCCESSES: u32 = 2;
+/// How long one service may take to become healthy.
+pub const HEALTH_BUDGET: Duration = Duration::from_secs(60);
+/// The longest budget that is derived from a declared health check.
+pub const HEALTH_LONGEST_BUDGET: Duration = Duration::from_secs(900);
+/// The answers that count as healthy.
+pub const HEALTH_STATUS: StatusRange = StatusRange { from: 200, to: 399 };
+
+/// How long the old release may finish requests after the switch.
+pub const DRAIN: Duration = Duration::from_secs(30);
+/// How long WebSockets may stay open after the switch.
+pub const DRAIN_WEBSOCKET: Duration = Duration::from_secs(60);
+/// How long the old release stays ready for an instant rollback.
+pub const WARM: Duration = Duration::from_secs(15 * 60);
+/// How long the new release is watched after the switch.
+pub const SOAK: Duration = Duration::from_secs(30);
+/// How long a migration or hook may take.
+pub const JOB_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+/// How long a container may take to stop; Compose's own default.
+pub const STOP_GRACE: Duration = Duration::from_secs(10);
+
+/// How long a request waits while an exclusive service restarts.
+pub const HOLD_TIME: Duration = Duration::from_secs(30);
+/// How many requests wait.
+pub const HOLD_REQUESTS: u32 = 1000;
+/// How much memory the waiting requests may take.
+pub const HOLD_BYTES: Bytes = Bytes::mib(64);
+
+/// The least CPU that a limit is scaled down to; with less a process looks hung.
+pub const LEAST_CPUS: f64 = 0.05;
+/// The least memory that a limit is scaled down to; with less most runtimes do not start.
+pub const LEAST_MEMORY: Bytes = Bytes::mib(64);

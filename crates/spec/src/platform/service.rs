@@ -1,0 +1,237 @@
+//! How one service is operated, as it is written.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+use super::{LimitSettings, OneOrMany, Strategy};
+use crate::units::{Bytes, duration};
+
+/// How one service of the compose file is operated.
+/// Every key may be left out: it is then derived from the compose file, and `mainstay config render` shows from what.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceSettings {
+    /// How a new release takes over from the old one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<Strategy>,
+    /// The port that the service listens on inside its container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: Option<u16>,
+    /// How a new container proves that it is ready: an HTTP path such as `/health`, or a mapping.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<HealthWritten>,
+    /// What the edge sends to this service: one route or a list; a route is a path such as `/api`, or a mapping.
+    #[serde(default, alias = "route", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<OneOrMany<RouteWritten>>")]
+    pub routes: Option<Vec<RouteSettings>>,
+    /// How long the old release may finish requests after the switch; 30 seconds if not given.
+    #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "duration::schema")]
+    pub drain: Option<Duration>,
+    /// How long WebSockets may stay open after the switch; 60 seconds if not given.
+    #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "duration::schema")]
+    pub drain_websocket: Option<Duration>,
+    /// How long the old release stays ready for an instant rollback; 15 minutes if not given.
+    #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "duration::schema")]
+    pub warm: Option<Duration>,
+    /// How long the new release is watched after the switch, and flipped back if it fails; 30 seconds if not given.
+    #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "duration::schema")]
+    pub soak: Option<Duration>,
+    /// A command that runs in the new image before the new containers start, such as a database migration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub migrate: Option<JobSettings>,
+    /// How many requests wait, and how long, while an exclusive service restarts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<HoldSettings>,
+    /// How long a container may take to stop before it is killed; Compose's `stop_grace_period` or 10 seconds if not given.
+    #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "duration::schema")]
+    pub stop_grace: Option<Duration>,
+    /// Replaces the CPU and memory limits of the compose file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<LimitSettings>,
+}
+
+/// A health check: an HTTP path, or a mapping with more to say.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(inline)]
+pub enum HealthWritten {
+    /// The path that must answer, such as `/health`.
+    Path(String),
+    /// Everything that can be said about a health check.
+    Settings(HealthSettings),
+}
+
+/// How a new container proves that it is ready.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HealthSettings {
+    /// The kind of check; `http` if a path is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<CheckKind>,
+    /// The HTTP path that must answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The port to ask; the service's own if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: Option<u16>,
+    /// The answers that count as healthy, such as `200` or `200-299`; `200-399` if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<StatusRange>,
+    /// The first pause between two checks; 250 ms if not given.
+    #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "duration::schema")]
+    pub interval: Option<Duration>,
+    /// The pause grows up to this; 1 second if not given.
+    #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "duration::schema")]
+    pub max_interval: Option<Duration>,
+    /// How long one check may take; 5 seconds if not given.
+    #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "duration::schema")]
+    pub timeout: Option<Duration>,
+    /// How many checks in a row must pass; 2 if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
+    pub successes: Option<u32>,
+    /// How long this service may take to become healthy; never shared with others; 60 seconds if not given.
+    #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "duration::schema")]
+    pub budget: Option<Duration>,
+}
+
+/// The kinds of health check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CheckKind {
+    /// A path answers with an accepted status.
+    Http,
+    /// The port accepts connections.
+    Tcp,
+    /// The health check of the image or the compose file passes.
+    Docker,
+    /// The container has been running for 5 seconds.
+    Stable,
+}
+
+/// The HTTP status codes from one to another, both included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "StatusWritten", into = "String")]
+pub struct StatusRange {
+    /// The first code that counts.
+    pub from: u16,
+    /// The last code that counts.
+    pub to: u16,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum StatusWritten {
+    Code(u16),
+    Text(String),
+}
+
+/// One route of the edge to this service.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RouteSettings {
+    /// The host name that is asked for; every host if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// The beginning of the path, cut at a `/`; `/` if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Takes the path away before the service sees the request; `false` if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strip_prefix: Option<bool>,
+}
+
+/// A route as a path, or as a mapping with more to say.
+#[derive(JsonSchema)]
+#[schemars(untagged, inline)]
+#[expect(dead_code, reason = "only its shape is used: it tells the JSON schema that a route may be written as a path")]
+enum RouteWritten {
+    Path(String),
+    Settings(RouteSettings),
+}
+
+/// A command that runs once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JobSettings {
+    /// The program and its arguments as separate words; no shell is involved.
+    pub command: Vec<String>,
+    /// How long it may take; 5 minutes if not given.
+    #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "duration::schema")]
+    pub timeout: Option<Duration>,
+}
+
+/// What waits while an exclusive service restarts; what does not fit is answered 503 with `Retry-After`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HoldSettings {
+    /// How long a request waits; 30 seconds if not given.
+    #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "duration::schema")]
+    pub time: Option<Duration>,
+    /// How many requests wait; 1,000 if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<u32>,
+    /// How much memory the waiting requests may take; 64 MB if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<Bytes>,
+}
+
+impl StatusRange {
+    /// Reads `200` or `200-299`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (from, to) = text.split_once('-').unwrap_or((text, text));
+        let range = StatusRange { from: from.trim().parse().ok()?, to: to.trim().parse().ok()? };
+        let legal = 100 <= range.from && range.from <= range.to && range.to <= 599;
+        legal.then_some(range)
+    }
+
+    /// Whether this code counts as healthy.
+    pub fn contains(&self, code: u16) -> bool {
+        self.from <= code && code <= self.to
+    }
+}
+
+impl From<StatusRange> for String {
+    fn from(range: StatusRange) -> String {
+        if range.from == range.to { range.from.to_string() } else { format!("{}-{}", range.from, range.to) }
+    }
+}
+
+impl TryFrom<StatusWritten> for StatusRange {
+    type Error = String;
+    fn try_from(written: StatusWritten) -> Result<Self, String> {
+        let text = match written {
+            StatusWritten::Code(code) => code.to_string(),
+            StatusWritten::Text(text) => text,
+        };
+        StatusRange::parse(&text).ok_or_else(|| format!("`{text}` is not a range of HTTP status codes"))
+    }
+}
+
+impl JsonSchema for StatusRange {
+    fn schema_name() -> Cow<'static, str> {
+        "StatusRange".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["integer", "string"], "format": "status", "pattern": "^[1-5][0-9]{2}( ?- ?[1-5][0-9]{2})?$" })
+    }
+}

@@ -1,0 +1,293 @@
+//! The resolved platform: every value filled in, with the reason beside what was derived.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::defaults;
+use crate::ids::{EnvironmentName, PlatformName, ServiceName};
+use crate::platform::{Promises, ResourceMode, StatusRange, Strategy};
+use crate::units::{Bytes, duration};
+
+/// What the host has.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct HostSize {
+    /// Processors.
+    pub cpus: f64,
+    /// Memory.
+    pub memory: Bytes,
+}
+
+/// A platform in one environment, ready to be planned for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Platform {
+    /// The platform's name.
+    pub name: PlatformName,
+    /// The environment.
+    pub environment: EnvironmentName,
+    /// The environment's domain.
+    pub domain: Option<String>,
+    /// The services that run, each after what it depends on.
+    pub services: Vec<ServicePlan>,
+    /// Where the edge listens for plain HTTP, such as `0.0.0.0:80`.
+    pub http: Vec<String>,
+    /// Where the edge listens for HTTPS.
+    #[serde(default)]
+    pub https: Vec<String>,
+    /// The compose files, the environment's own last.
+    #[serde(default)]
+    pub compose: Vec<String>,
+    /// The files with environment variables.
+    #[serde(default)]
+    pub env_file: Vec<String>,
+    /// The Compose profiles that are on.
+    #[serde(default)]
+    pub profiles: Vec<String>,
+    /// Whether the environment's name must be typed before a change.
+    #[serde(default)]
+    pub confirm: bool,
+    /// Commands around the work.
+    pub hooks: HookPlan,
+    /// What was promised.
+    pub promises: Promises,
+    /// How many releases are kept.
+    pub keep_releases: u32,
+    /// What was done to the limits.
+    pub resources: ResourceReport,
+}
+
+/// How one service is operated.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServicePlan {
+    /// The service.
+    pub name: ServiceName,
+    /// How a new release takes over.
+    pub strategy: Strategy,
+    /// Why this strategy.
+    pub reason: String,
+    /// The port inside the container.
+    pub port: Option<u16>,
+    /// How a new container proves that it is ready.
+    pub health: Health,
+    /// What the edge sends to it.
+    pub routes: Vec<Route>,
+    /// How long the old release may finish requests.
+    #[serde(with = "duration")]
+    pub drain: Duration,
+    /// How long WebSockets may stay open.
+    #[serde(with = "duration")]
+    pub drain_websocket: Duration,
+    /// How long the old release stays ready.
+    #[serde(with = "duration")]
+    pub warm: Duration,
+    /// How long the new release is watched.
+    #[serde(with = "duration")]
+    pub soak: Duration,
+    /// What runs before the new containers start.
+    pub migrate: Option<Job>,
+    /// What waits while it restarts.
+    pub hold: Hold,
+    /// How long a container may take to stop.
+    #[serde(with = "duration")]
+    pub stop_grace: Duration,
+    /// Its limits, after scaling.
+    pub limits: Limits,
+    /// How many copies run.
+    #[serde(default = "one")]
+    pub replicas: u32,
+    /// What must be there before it starts.
+    pub depends_on: Vec<ServiceName>,
+    /// Why each value is what it is, by the name of the value.
+    #[serde(default)]
+    pub reasons: BTreeMap<String, String>,
+    /// What an operator should know about it.
+    pub warnings: Vec<String>,
+}
+
+/// How a new container proves that it is ready.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// What is asked.
+    pub check: Check,
+    /// The first pause between two checks.
+    #[serde(with = "duration")]
+    pub interval: Duration,
+    /// The pause grows up to this.
+    #[serde(with = "duration")]
+    pub max_interval: Duration,
+    /// How long one check may take.
+    #[serde(with = "duration")]
+    pub timeout: Duration,
+    /// Checks in a row that must pass.
+    pub successes: u32,
+    /// How long it may take altogether.
+    #[serde(with = "duration")]
+    pub budget: Duration,
+}
+
+/// What a health check asks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Check {
+    /// A path answers with an accepted status.
+    Http {
+        /// The path.
+        path: String,
+        /// The port.
+        port: u16,
+        /// The accepted answers.
+        status: StatusRange,
+    },
+    /// The port accepts connections, and the container is still the same 5 seconds later.
+    Tcp {
+        /// The port.
+        port: u16,
+    },
+    /// The health check of the image or the compose file passes.
+    Docker,
+    /// The container has been running for 5 seconds.
+    Stable,
+}
+
+/// What the edge sends to a service.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Route {
+    /// The host name; `None` for every host.
+    pub host: Option<String>,
+    /// The beginning of the path, `/` for all.
+    pub path: String,
+    /// Whether the path is taken away before the service sees the request.
+    pub strip_prefix: bool,
+}
+
+/// A command that runs once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// The words.
+    pub command: Vec<String>,
+    /// How long it may take.
+    #[serde(with = "duration")]
+    pub timeout: Duration,
+}
+
+/// A command of a hook.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HookJob {
+    /// What runs.
+    #[serde(flatten)]
+    pub job: Job,
+    /// The service in whose container it runs; `None` for the host.
+    pub service: Option<ServiceName>,
+}
+
+/// The commands around the work.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct HookPlan {
+    /// Before images are built.
+    pub pre_build: Vec<HookJob>,
+    /// Before the first container starts.
+    pub pre_deploy: Vec<HookJob>,
+    /// After traffic has moved.
+    pub post_deploy: Vec<HookJob>,
+    /// After a deploy has failed.
+    pub deploy_failed: Vec<HookJob>,
+    /// After a rollback.
+    pub post_rollback: Vec<HookJob>,
+}
+
+/// What waits while an exclusive service restarts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// How long a request waits.
+    #[serde(with = "duration")]
+    pub time: Duration,
+    /// How many wait.
+    pub requests: u32,
+    /// How much memory they may take.
+    pub bytes: Bytes,
+}
+
+/// CPU and memory limits of one container.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Limits {
+    /// Processors.
+    pub cpus: Option<f64>,
+    /// Memory.
+    pub memory: Option<Bytes>,
+}
+
+/// What was done to the limits so that they fit the host.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ResourceReport {
+    /// What was asked for.
+    pub mode: ResourceMode,
+    /// CPU limits were multiplied by this.
+    pub factor_cpu: f64,
+    /// Memory limits were multiplied by this.
+    pub factor_memory: f64,
+    /// What was changed and why, for the plan.
+    pub lines: Vec<String>,
+}
+
+impl ServicePlan {
+    /// A service with this strategy and every default.
+    pub fn new(name: ServiceName, strategy: Strategy) -> Self {
+        ServicePlan {
+            name,
+            strategy,
+            reason: String::new(),
+            port: None,
+            health: Health::default(),
+            routes: Vec::new(),
+            drain: defaults::DRAIN,
+            drain_websocket: defaults::DRAIN_WEBSOCKET,
+            warm: defaults::WARM,
+            soak: defaults::SOAK,
+            migrate: None,
+            hold: Hold::default(),
+            stop_grace: defaults::STOP_GRACE,
+            limits: Limits::default(),
+            replicas: 1,
+            depends_on: Vec::new(),
+            reasons: BTreeMap::new(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+impl Platform {
+    /// The service of this name.
+    pub fn service(&self, name: &str) -> Option<&ServicePlan> {
+        self.services.iter().find(|service| service.name.as_str() == name)
+    }
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Health {
+            check: Check::Stable,
+            interval: defaults::HEALTH_INTERVAL,
+            max_interval: defaults::HEALTH_MAX_INTERVAL,
+            timeout: defaults::HEALTH_TIMEOUT,
+            successes: defaults::HEALTH_SUCCESSES,
+            budget: defaults::HEALTH_BUDGET,
+        }
+    }
+}
+
+impl Default for Hold {
+    fn default() -> Self {
+        Hold { time: defaults::HOLD_TIME, requests: defaults::HOLD_REQUESTS, bytes: defaults::HOLD_BYTES }
+    }
+}
+
+impl Default for ResourceReport {
+    fn default() -> Self {
+        ResourceReport { mode: ResourceMode::Declared, factor_cpu: 1.0, factor_memory: 1.0, lines: Vec::new() }
+    }
+}
+
+fn one() -> u32 {
+    1
+}
