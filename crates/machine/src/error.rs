@@ -32,3 +32,97 @@ impl FilesError {
         matches!(self, Self::Io { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded))
     }
 }
+
+/// A program could not be run, or did not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    #[error("could not start `{program}`: there is no such program on this machine")]
+    NoProgram { program: String },
+    #[error("could not start `{program}`")]
+    Start {
+        program: String,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("lost touch with `{command}`")]
+    Io {
+        command: String,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("`{command}` was stopped: it ran longer than {}{}", seconds(*.after), said(.last_lines))]
+    Timeout { command: String, after: std::time::Duration, last_lines: Vec<String> },
+    #[error("`{command}` ended with status {status}{}", said(.last_lines))]
+    Failed { command: String, status: i32, last_lines: Vec<String> },
+    #[error("`{command}` was stopped: it wrote more than {limit} bytes")]
+    TooMuchOutput { command: String, limit: usize },
+}
+
+/// Docker could not be asked, or said no.
+#[derive(Debug, thiserror::Error)]
+pub enum DockerError {
+    #[error("could not reach the Docker Engine at `{host}`")]
+    NotReachable {
+        host: String,
+        #[source]
+        source: Option<BoxError>,
+    },
+    #[error("there is no {0}")]
+    NotFound(String),
+    #[error("could not {operation} {thing}: it conflicts with what is there ({message})")]
+    Conflict { operation: &'static str, thing: String, message: String },
+    #[error("could not {operation} {thing}: the Docker Engine refused ({message})")]
+    Refused { operation: &'static str, thing: String, message: String },
+    #[error("could not {operation} {thing}: no answer from the Docker Engine in time")]
+    Timeout { operation: &'static str, thing: String },
+    /// The answer made no sense to us.
+    #[error("could not {operation} {thing}: the answer of the Docker Engine was not understood")]
+    Answer {
+        operation: &'static str,
+        thing: String,
+        #[source]
+        source: BoxError,
+    },
+}
+
+/// A network address did not answer as hoped.
+#[derive(Debug, thiserror::Error)]
+pub enum NetError {
+    #[error("connection to {addr} refused: nothing listens there")]
+    Refused { addr: std::net::SocketAddr },
+    #[error("{addr} did not {stage} within {}", seconds(*.after))]
+    Timeout { addr: std::net::SocketAddr, stage: &'static str, after: std::time::Duration },
+    #[error("{addr} reset the connection")]
+    Reset { addr: std::net::SocketAddr },
+    #[error("{addr} closed the connection without a whole answer")]
+    Closed { addr: std::net::SocketAddr },
+    #[error("{addr} answered something that is not HTTP")]
+    NotHttp {
+        addr: std::net::SocketAddr,
+        #[source]
+        source: BoxError,
+    },
+    #[error("could not connect to {addr}")]
+    Unreachable {
+        addr: std::net::SocketAddr,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("`{what}` cannot be part of an HTTP request")]
+    BadRequest { what: String },
+}
+
+/// A source whose type is nobody's business.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+fn seconds(duration: std::time::Duration) -> String {
+    match duration.as_millis() {
+        ms if ms % 1000 == 0 => format!("{} s", ms / 1000),
+        ms => format!("{ms} ms"),
+    }
+}
+
+/// The last words of a program are its own account of what went wrong, so they belong to the message.
+fn said(lines: &[String]) -> String {
+    if lines.is_empty() { String::new() } else { format!(", saying:\n{}", lines.join("\n")) }
+}

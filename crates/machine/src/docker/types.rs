@@ -1,0 +1,233 @@
+//! What Docker tells and is told, in our own words: no field of the wire is optional without a reason.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::process::Stream;
+
+pub type Labels = BTreeMap<String, String>;
+
+/// The engine's own version and the API version that our calls are answered in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version {
+    pub engine: String,
+    pub api: String,
+}
+
+/// One line of a listing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Container {
+    pub id: String,
+    /// Without the leading slash.
+    pub name: String,
+    /// The reference it was created from.
+    pub image: String,
+    pub image_id: String,
+    pub labels: Labels,
+    pub state: State,
+    pub created_ms: i64,
+    /// By network name.
+    pub networks: BTreeMap<String, Attachment>,
+}
+
+/// Everything about one container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerDetail {
+    pub id: String,
+    pub name: String,
+    pub image: String,
+    pub image_id: String,
+    pub labels: Labels,
+    pub state: State,
+    /// `None` when neither the image nor the container declares a health check, or when it does not run.
+    pub health: Option<Health>,
+    /// `None` while it runs and before its first start.
+    pub exit_code: Option<i64>,
+    pub oom_killed: bool,
+    pub restart_count: u64,
+    pub created_ms: i64,
+    /// `None` before the first start.
+    pub started_ms: Option<i64>,
+    /// `None` before the first end.
+    pub finished_ms: Option<i64>,
+    /// By network name. An address is there only while the container runs.
+    pub networks: BTreeMap<String, Attachment>,
+    /// Host process id, `None` when it does not run.
+    pub pid: Option<u32>,
+    /// What the engine itself could not do with it (a port taken, a command missing).
+    pub error: Option<String>,
+}
+
+/// How a container sits on one network.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attachment {
+    pub address: Option<IpAddr>,
+    pub aliases: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    Created,
+    Running,
+    Restarting,
+    Paused,
+    Exited,
+    /// Broken or being removed: of no more use.
+    Dead,
+}
+
+impl State {
+    /// It has a living process.
+    pub fn is_up(self) -> bool {
+        matches!(self, Self::Running | Self::Paused)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Health {
+    Starting,
+    Healthy,
+    Unhealthy,
+}
+
+/// A container to create.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ContainerSpec {
+    pub name: String,
+    pub image: String,
+    /// Empty: the image's own command.
+    pub command: Vec<String>,
+    pub env: Vec<(String, String)>,
+    pub labels: Labels,
+    /// `None`: the default bridge.
+    pub network: Option<String>,
+    /// Extra names on that network.
+    pub aliases: Vec<String>,
+    pub health: Option<HealthSpec>,
+    /// Bytes; swap is not added on top.
+    pub memory: Option<u64>,
+    pub mounts: Vec<Mount>,
+    pub restart: Restart,
+    /// A tiny init as process 1, so that signals have their usual effect.
+    pub init: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthSpec {
+    /// The words to run inside the container; status 0 is healthy.
+    pub command: Vec<String>,
+    pub interval: Duration,
+    pub timeout: Duration,
+    pub retries: u32,
+    pub start_period: Duration,
+}
+
+/// A volume name or an absolute host path, and where it appears inside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    pub source: String,
+    pub target: String,
+    pub read_only: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Restart {
+    #[default]
+    No,
+    OnFailure(u32),
+    UnlessStopped,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image {
+    pub id: String,
+    /// `repo:tag`, sorted.
+    pub tags: Vec<String>,
+    /// `repo@sha256:..`: only images that came from or went to a registry have one.
+    pub digests: Vec<String>,
+    pub labels: Labels,
+    pub size: u64,
+    pub created_ms: i64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    pub id: String,
+    pub name: String,
+    pub driver: String,
+    pub internal: bool,
+    /// The host's own address on a bridge network.
+    pub gateway: Option<IpAddr>,
+    pub subnet: Option<String>,
+    pub labels: Labels,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetworkSpec {
+    pub name: String,
+    pub driver: String,
+    /// No way out of the machine.
+    pub internal: bool,
+    /// `None`: the engine picks a free one.
+    pub subnet: Option<String>,
+    pub labels: Labels,
+}
+
+impl NetworkSpec {
+    /// A bridge network whose subnet the engine picks.
+    pub fn bridge(name: impl Into<String>) -> Self {
+        Self { name: name.into(), driver: "bridge".to_owned(), internal: false, subnet: None, labels: Labels::new() }
+    }
+
+    /// Adds a label.
+    pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.labels.insert(key.into(), value.into());
+        self
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Volume {
+    pub name: String,
+    pub driver: String,
+    pub mountpoint: String,
+    pub labels: Labels,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VolumeSpec {
+    pub name: String,
+    pub labels: Labels,
+}
+
+/// What a container uses at this moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stats {
+    /// Processor time since its start.
+    pub cpu_ns: u64,
+    /// Memory that cannot be taken back: page cache is left out, as `docker stats` does.
+    pub memory_bytes: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    pub stream: Stream,
+    pub line: String,
+}
+
+/// Something happened to a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerEvent {
+    pub id: String,
+    pub name: String,
+    /// The engine's word: `create`, `start`, `die`, `oom`, `kill`, `stop`, `destroy`, `rename`, `health_status: healthy`, ..
+    pub action: String,
+    pub at_ms: i64,
+    pub exit_code: Option<i64>,
+    pub labels: Labels,
+}

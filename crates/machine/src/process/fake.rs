@@ -1,0 +1,91 @@
+//! Scripted programs for tests.
+
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+
+use super::lines::Lines;
+use super::{Command, Output, ProcessError, Processes, Stream};
+
+/// Answers commands from a script and remembers what it was asked.
+#[derive(Debug, Default)]
+pub struct FakeProcesses {
+    script: Mutex<Vec<Answer>>,
+    calls: Mutex<Vec<Command>>,
+}
+
+#[derive(Debug)]
+struct Answer {
+    words: Vec<String>,
+    output: Output,
+    once: bool,
+}
+
+impl FakeProcesses {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whenever a command's words begin with these (split at spaces), this is the answer. Later lines win.
+    pub fn on(self, words: &str, status: i32, stdout: &str, stderr: &str) -> Self {
+        self.answer(words, status, stdout, stderr, false);
+        self
+    }
+
+    /// As `on`, for one call only; several of them are used up in order, before any `on`.
+    pub fn once(self, words: &str, status: i32, stdout: &str, stderr: &str) -> Self {
+        self.answer(words, status, stdout, stderr, true);
+        self
+    }
+
+    /// Every command so far, in order.
+    pub fn calls(&self) -> Vec<Command> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The same as the words a person would read.
+    pub fn lines(&self) -> Vec<String> {
+        self.calls().iter().map(Command::to_string).collect()
+    }
+
+    fn answer(&self, words: &str, status: i32, stdout: &str, stderr: &str, once: bool) {
+        let output = Output { status, stdout: stdout.into(), stderr: stderr.into() };
+        let words = words.split_whitespace().map(str::to_owned).collect();
+        self.script.lock().unwrap_or_else(PoisonError::into_inner).push(Answer { words, output, once });
+    }
+
+    fn find(&self, command: &Command) -> Option<Output> {
+        let mut script = self.script.lock().unwrap_or_else(PoisonError::into_inner);
+        let asked = command.words();
+        let fits = |answer: &Answer| {
+            answer.words.len() <= asked.len() && answer.words.iter().zip(&asked).all(|(want, have)| want == have)
+        };
+        if let Some(at) = script.iter().position(|answer| answer.once && fits(answer)) {
+            return Some(script.remove(at).output);
+        }
+        script.iter().rev().find(|answer| fits(answer)).map(|answer| answer.output.clone())
+    }
+}
+
+#[async_trait]
+impl Processes for FakeProcesses {
+    /// A command that nobody scripted is a program that is not there.
+    async fn run(&self, command: &Command) -> Result<Output, ProcessError> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(command.clone());
+        self.find(command).ok_or_else(|| ProcessError::NoProgram { program: command.program.clone() })
+    }
+
+    async fn stream(
+        &self,
+        command: &Command,
+        on_line: &mut (dyn FnMut(Stream, String) + Send),
+    ) -> Result<i32, ProcessError> {
+        let output = self.run(command).await?;
+        for (stream, bytes) in [(Stream::Stdout, &output.stdout), (Stream::Stderr, &output.stderr)] {
+            let mut lines = Lines::default();
+            lines.push(bytes, &mut |line| on_line(stream, line));
+            lines.finish(&mut |line| on_line(stream, line));
+        }
+        Ok(output.status)
+    }
+}
