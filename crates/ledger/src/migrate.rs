@@ -1,0 +1,88 @@
+//! The schema and its history. A migration that was released is never edited: a new one is added below it.
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use crate::error::{LedgerError, Result};
+
+/// Marks the file as ours in SQLite's header: "MSTY".
+const APPLICATION: i64 = 0x4D53_5459;
+
+/// Name and text of every migration. The schema version is how many of them were applied.
+const MIGRATIONS: &[(&str, &str)] = &[("0001_ledger.sql", include_str!("../migrations/0001_ledger.sql"))];
+
+/// Refuses a database of somebody else, and one that a newer program wrote. Changes nothing.
+pub(crate) fn refuse_strangers(connection: &Connection, file: &str) -> Result<()> {
+    let fault = |source| LedgerError::sort("read the schema version", file, source);
+    let found = version(connection).map_err(fault)?;
+    let application = pragma(connection, "application_id").map_err(fault)?;
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema WHERE type = 'table'", [], |row| row.get(0)).map_err(fault)?;
+    if tables > 0 && application != APPLICATION {
+        return Err(LedgerError::Foreign { file: file.to_owned() });
+    }
+    if found > known() {
+        return Err(LedgerError::Newer { file: file.to_owned(), found, known: known() });
+    }
+    Ok(())
+}
+
+/// Applies what is missing, each migration in a transaction of its own.
+pub(crate) fn migrate(connection: &Connection, file: &str) -> Result<()> {
+    while version(connection).map_err(|source| LedgerError::sort("read the schema version", file, source))? < known() {
+        step(connection).map_err(|source| LedgerError::sort("bring the schema up to date", file, source))?;
+    }
+    Ok(())
+}
+
+fn step(connection: &Connection) -> rusqlite::Result<()> {
+    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+    // Read again inside: another process may have done this one while we waited for the lock.
+    let applied = version(&transaction)?;
+    let Some((_, text)) = usize::try_from(applied).ok().and_then(|index| MIGRATIONS.get(index)) else { return Ok(()) };
+    transaction.execute_batch(text)?;
+    transaction.pragma_update(None, "application_id", APPLICATION)?;
+    transaction.pragma_update(None, "user_version", applied + 1)?;
+    transaction.commit()
+}
+
+fn known() -> i64 {
+    i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
+}
+
+fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    pragma(connection, "user_version")
+}
+
+fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, name, |row| row.get(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+
+    /// The hashes of released migrations. A line is added with a migration and is never changed.
+    const RELEASED: &[(&str, &str)] = &[("0001_ledger.sql", "")];
+
+    #[test]
+    fn a_released_migration_is_never_edited() {
+        let found: Vec<(&str, String)> = MIGRATIONS.iter().map(|(name, text)| (*name, format!("{:x}", Sha256::digest(text)))).collect();
+        let released: Vec<(&str, String)> = RELEASED.iter().map(|(name, hash)| (*name, (*hash).to_owned())).collect();
+        assert_eq!(found, released, "add a migration instead of editing one; a new one needs its line in RELEASED");
+    }
+
+    #[test]
+    fn every_file_in_the_folder_is_applied_in_the_order_of_its_number() {
+        let mut files: Vec<String> = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        files.sort();
+        assert_eq!(files, MIGRATIONS.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>());
+        for (index, name) in files.iter().enumerate() {
+            assert!(name.starts_with(&format!("{:04}_", index + 1)), "{name} is out of order");
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Records: the documents of the domains, kept by kind and key, so that nobody else needs SQL.
+
+use rusqlite::OptionalExtension;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::{LedgerError, Result};
+use crate::lease::unsigned;
+use crate::open::{Ledger, Tx};
+
+/// Records of one kind, with those that no longer decode named beside them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Records<T> {
+    pub readable: Vec<(String, T)>,
+    pub unreadable: Vec<UnreadableRecord>,
+}
+
+/// A record that this program cannot decode. It is still there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadableRecord {
+    pub key: String,
+    pub reason: String,
+}
+
+// === impl Ledger ===
+
+impl Ledger {
+    /// Writes a document, replacing the one under the same kind and key.
+    pub fn put_record(&self, kind: &str, key: &str, record: &impl Serialize) -> Result<()> {
+        self.write(|tx| tx.put_record(kind, key, record))
+    }
+
+    /// The document under a kind and key. One that is there and does not decode is an error, never `None`.
+    pub fn get_record<T: DeserializeOwned>(&self, kind: &str, key: &str) -> Result<Option<T>> {
+        self.read(|tx| tx.get_record(kind, key))
+    }
+
+    /// All documents of a kind whose key starts with `key_prefix`, ordered by key.
+    /// One that does not decode makes this an error: whoever decides from a list must not decide from half of it.
+    pub fn list_records<T: DeserializeOwned>(&self, kind: &str, key_prefix: &str) -> Result<Vec<(String, T)>> {
+        self.read(|tx| tx.list_records(kind, key_prefix))
+    }
+
+    /// Like [`Ledger::list_records`], but names the documents that do not decode beside those that do. For showing.
+    pub fn list_readable_records<T: DeserializeOwned>(&self, kind: &str, key_prefix: &str) -> Result<Records<T>> {
+        self.read(|tx| tx.list_readable_records(kind, key_prefix))
+    }
+
+    /// Removes a document; says whether there was one.
+    pub fn delete_record(&self, kind: &str, key: &str) -> Result<bool> {
+        self.write(|tx| tx.delete_record(kind, key))
+    }
+
+    /// The next number of a counter: 1, 2, 3 and so on. A number is never given twice, even when nothing came of it.
+    pub fn next_number(&self, name: &str) -> Result<u64> {
+        self.write(|tx| tx.next_number(name))
+    }
+}
+
+// === impl Tx ===
+
+impl Tx<'_> {
+    pub fn put_record(&self, kind: &str, key: &str, record: &impl Serialize) -> Result<()> {
+        let body = serde_json::to_string(record).map_err(|source| LedgerError::Encode { what: named(kind, key), source })?;
+        self.sql("write a record", |connection| {
+            connection
+                .execute(
+                    "INSERT INTO record (kind, key, body, updated_ms) VALUES (?1, ?2, ?3, ?4)
+                     ON CONFLICT (kind, key) DO UPDATE SET body = ?3, updated_ms = ?4",
+                    rusqlite::params![kind, key, body, self.now_ms()],
+                )
+                .map(|_| ())
+        })
+    }
+
+    pub fn get_record<T: DeserializeOwned>(&self, kind: &str, key: &str) -> Result<Option<T>> {
+        let body: Option<String> = self.sql("look up a record", |connection| {
+            connection.query_row("SELECT body FROM record WHERE kind = ?1 AND key = ?2", [kind, key], |row| row.get(0)).optional()
+        })?;
+        body.map(|body| self.decode(&body, || named(kind, key))).transpose()
+    }
+
+    pub fn list_records<T: DeserializeOwned>(&self, kind: &str, key_prefix: &str) -> Result<Vec<(String, T)>> {
+        let decode = |(key, body): (String, String)| Ok((key.clone(), self.decode(&body, || named(kind, &key))?));
+        self.bodies(kind, key_prefix)?.into_iter().map(decode).collect()
+    }
+
+    pub fn list_readable_records<T: DeserializeOwned>(&self, kind: &str, key_prefix: &str) -> Result<Records<T>> {
+        let mut records = Records { readable: Vec::new(), unreadable: Vec::new() };
+        for (key, body) in self.bodies(kind, key_prefix)? {
+            match serde_json::from_str(&body) {
+                Ok(record) => records.readable.push((key, record)),
+                Err(error) => records.unreadable.push(UnreadableRecord { key, reason: error.to_string() }),
+            }
+        }
+        Ok(records)
+    }
+
+    pub fn delete_record(&self, kind: &str, key: &str) -> Result<bool> {
+        self.sql("delete a record", |connection| {
+            connection.execute("DELETE FROM record WHERE kind = ?1 AND key = ?2", [kind, key]).map(|deleted| deleted > 0)
+        })
+    }
+
+    pub fn next_number(&self, name: &str) -> Result<u64> {
+        self.sql("take a number", |connection| {
+            connection
+                .query_row(
+                    "INSERT INTO counter (name, value) VALUES (?1, 1) ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value",
+                    [name],
+                    |row| row.get(0),
+                )
+                .map(unsigned)
+        })
+    }
+
+    fn bodies(&self, kind: &str, key_prefix: &str) -> Result<Vec<(String, String)>> {
+        self.sql("list records", |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT key, body FROM record WHERE kind = ?1 AND substr(key, 1, length(?2)) = ?2 ORDER BY key",
+            )?;
+            statement.query_map([kind, key_prefix], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        })
+    }
+}
+
+fn named(kind: &str, key: &str) -> String {
+    format!("the {kind} record `{key}`")
+}
