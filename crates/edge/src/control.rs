@@ -1,0 +1,11 @@
+//! The control socket: how the agent tells the edge what to serve, and asks what it does.
+//!
+//! HTTP/1.1 with JSON over a unix socket of mode 0600, so that a person with `curl --unix-socket` can use it too.
+
+mod client;
+mod messages;
+
+pub use client::Control;
+pub use messages::{
+    Applied, DrainRequest, Drained, DrainingPool, ListenerState, PoolState, Source, Status,
+};

@@ -1,0 +1,213 @@
+//! The routing snapshot: everything the edge needs to know, in one value.
+//!
+//! The agent makes it, the edge serves it.
+//! It carries an epoch (which one is newer) and a hash (whether anything changed at all).
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// The newest snapshot schema this edge understands.
+pub const SCHEMA: u32 = 1;
+
+/// One complete routing state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Version of this document's shape; a newer one is refused.
+    #[serde(default = "schema")]
+    pub schema: u32,
+    /// Grows with every change; a lower one than the current is refused.
+    pub epoch: u64,
+    /// SHA-256 (hex) of everything but `epoch` and `hash`; see [`Snapshot::seal`].
+    #[serde(default)]
+    pub hash: String,
+    /// The addresses to accept connections on.
+    #[serde(default)]
+    pub listeners: Vec<Listener>,
+    /// The groups of equal targets, one release each.
+    #[serde(default)]
+    pub pools: Vec<Pool>,
+    /// Which request goes to which pool.
+    #[serde(default)]
+    pub routes: Vec<Route>,
+}
+
+/// An address the edge accepts connections on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listener {
+    /// A name for reports and metrics.
+    pub name: String,
+    /// Where to listen; port 0 picks a free one, which the acknowledgement names.
+    pub bind: SocketAddr,
+    /// Which routes are seen through this listener.
+    #[serde(default)]
+    pub scope: Scope,
+}
+
+/// Who may reach a route: the world, or the containers of a Docker network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scope {
+    /// Listeners and routes for the outside.
+    #[default]
+    Public,
+    /// Listeners on a Docker network's gateway, and the routes between services.
+    Internal,
+}
+
+/// Equal targets that run one release of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Pool {
+    /// `platform/environment/service`, as in `ytempire/production/api`.
+    pub name: String,
+    /// The release the targets run, as in `r12`.
+    pub release: String,
+    /// Where the containers listen.
+    #[serde(default)]
+    pub targets: Vec<SocketAddr>,
+    /// How long a request may go on after its release was switched away (milliseconds).
+    #[serde(default = "drain_ms")]
+    pub drain_ms: u64,
+    /// How long a WebSocket may go on after its release was switched away (milliseconds).
+    #[serde(default = "drain_websocket_ms")]
+    pub drain_websocket_ms: u64,
+    /// How long one connection attempt may take (milliseconds).
+    #[serde(default = "connect_timeout_ms")]
+    pub connect_timeout_ms: u64,
+    /// How long a target may keep silent, before its answer and inside it (milliseconds).
+    #[serde(default = "response_timeout_ms")]
+    pub response_timeout_ms: u64,
+}
+
+impl Pool {
+    /// A pool with the default times.
+    pub fn new(name: impl Into<String>, release: impl Into<String>, targets: Vec<SocketAddr>) -> Pool {
+        Pool {
+            name: name.into(),
+            release: release.into(),
+            targets,
+            drain_ms: drain_ms(),
+            drain_websocket_ms: drain_websocket_ms(),
+            connect_timeout_ms: connect_timeout_ms(),
+            response_timeout_ms: response_timeout_ms(),
+        }
+    }
+}
+
+/// Sends what matches to a pool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// Which listeners show this route.
+    #[serde(default)]
+    pub scope: Scope,
+    /// The exact host name, without a port; `None` matches every host that has no better route.
+    #[serde(default)]
+    pub host: Option<String>,
+    /// A path prefix that ends on a segment boundary: `/api` takes `/api` and `/api/x`, never `/apix`.
+    #[serde(default = "root_path")]
+    pub path: String,
+    /// Whether the prefix is cut off before the request goes on.
+    #[serde(default)]
+    pub strip_prefix: bool,
+    /// Names of the listeners that show this route; empty means every listener of the scope.
+    ///
+    /// Two environments on one host have listeners of their own, and two platforms may both call a
+    /// service `api`: the routing table must keep them apart by listener (a table per listener).
+    #[serde(default)]
+    pub listeners: Vec<String>,
+    /// The pool's name.
+    pub pool: String,
+}
+
+impl Snapshot {
+    /// An empty snapshot of the given epoch, to be filled and sealed.
+    pub fn new(epoch: u64) -> Snapshot {
+        Snapshot { schema: SCHEMA, epoch, hash: String::new(), listeners: vec![], pools: vec![], routes: vec![] }
+    }
+
+    /// Computes the hash over the contents, so that equal contents are seen as equal.
+    #[must_use]
+    pub fn seal(mut self) -> Snapshot {
+        self.hash = self.content_hash();
+        self
+    }
+
+    /// The hash of the contents: SHA-256 over their JSON in the order of this type's fields.
+    pub fn content_hash(&self) -> String {
+        #[derive(Serialize)]
+        struct Contents<'a> {
+            schema: u32,
+            listeners: &'a [Listener],
+            pools: &'a [Pool],
+            routes: &'a [Route],
+        }
+        let contents = Contents {
+            schema: self.schema,
+            listeners: &self.listeners,
+            pools: &self.pools,
+            routes: &self.routes,
+        };
+        // These types have no map with non-string keys and no failing serializer: the default is never taken.
+        let text = serde_json::to_vec(&contents).unwrap_or_default();
+        let digest = Sha256::digest(&text);
+        digest.iter().fold(String::with_capacity(64), |mut hex, byte| {
+            use std::fmt::Write;
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
+    }
+}
+
+fn schema() -> u32 {
+    SCHEMA
+}
+
+fn drain_ms() -> u64 {
+    30_000
+}
+
+fn drain_websocket_ms() -> u64 {
+    60_000
+}
+
+fn connect_timeout_ms() -> u64 {
+    2_000
+}
+
+fn response_timeout_ms() -> u64 {
+    60_000
+}
+
+fn root_path() -> String {
+    "/".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_contents_have_equal_hashes_whatever_the_epoch() {
+        assert_eq!(Snapshot::new(1).seal().hash, Snapshot::new(2).seal().hash);
+    }
+
+    #[test]
+    fn a_changed_target_changes_the_hash() {
+        let mut one = Snapshot::new(1);
+        one.pools.push(Pool::new("p", "r1", vec![]));
+        let mut two = one.clone();
+        two.pools[0].targets.push(([127, 0, 0, 1], 80).into());
+        assert_ne!(one.seal().hash, two.seal().hash);
+    }
+
+    #[test]
+    fn a_short_document_gets_the_defaults() {
+        let text = r#"{"epoch":3,"pools":[{"name":"p","release":"r1"}],"routes":[{"pool":"p"}]}"#;
+        let snapshot: Snapshot = serde_json::from_str(text).unwrap();
+        assert_eq!(snapshot.schema, SCHEMA);
+        assert_eq!(snapshot.pools[0].drain_ms, 30_000);
+        assert_eq!(snapshot.routes[0].path, "/");
+        assert_eq!(snapshot.routes[0].scope, Scope::Public);
+    }
+}
