@@ -1,0 +1,1 @@
+//! The four tests every saga must pass.
