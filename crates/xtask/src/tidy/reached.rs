@@ -69,8 +69,9 @@ fn parents(member: &Crate, folder: &str) -> Vec<String> {
 
 fn declares(line: &str, name: &str) -> bool {
     let line = line.trim_end_matches([';', '{', ' ']);
-    line.strip_suffix(name)
-        .is_some_and(|start| start == "mod " || start.ends_with(" mod "))
+    let starts =
+        |start: &str| start == "mod " || (start.starts_with("pub") && start.ends_with(" mod "));
+    line.strip_suffix(name).is_some_and(starts)
 }
 
 #[cfg(test)]
