@@ -2,7 +2,7 @@
 # ./x test: every tier of tests, real daemons included. A missing daemon fails; nothing is skipped.
 
 # Stages in order; each is a function `stage_NAME`.
-TEST_STAGES=(workspace)
+TEST_STAGES=(shell workspace)
 
 TEST_UNIT=
 TEST_FILTER=()
@@ -61,14 +61,17 @@ prepare_machine() {
   if [ -x lab/images/base.sh ]; then step "base image" with_docker lab/images/base.sh; fi
 }
 
+# What this script itself decides.
+stage_shell() { logged shell bash x.d/tests/run.sh; }
+
 # One run over the workspace: beside the code, the binary as a user sees it, and real daemons.
 stage_workspace() {
   local only=()
   [ -z "$TEST_UNIT" ] || only=(--lib --bins)
   if cargo nextest --version >/dev/null 2>&1; then
-    logged workspace cargo nextest run "${TEST_FILTER[@]}" "${only[@]}"
+    logged workspace cargo nextest run --no-fail-fast "${TEST_FILTER[@]}" "${only[@]}"
   else
-    logged workspace cargo test "${TEST_FILTER[@]}" "${only[@]}"
+    logged workspace cargo test --no-fail-fast "${TEST_FILTER[@]}" "${only[@]}"
   fi
 }
 
