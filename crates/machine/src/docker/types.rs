@@ -29,8 +29,8 @@ pub struct Container {
     pub labels: Labels,
     pub state: State,
     pub created_ms: i64,
-    /// By network name.
-    pub networks: BTreeMap<String, Attachment>,
+    /// By network name, while it runs.
+    pub addresses: BTreeMap<String, IpAddr>,
 }
 
 /// Everything about one container.

@@ -1,0 +1,33 @@
+//! Images of the real engine.
+
+use bollard::query_parameters::{ListImagesOptionsBuilder, RemoveImageOptionsBuilder, TagImageOptionsBuilder};
+
+use super::{Engine, LONG_PATIENCE, PATIENCE, plain, translate};
+use crate::docker::{DockerResult, Image};
+
+pub(super) async fn inspect(engine: &Engine, name: &str) -> DockerResult<Image> {
+    let thing = plain("image", name)?;
+    let found = engine.ask("inspect", thing, PATIENCE, engine.client.inspect_image(name)).await?;
+    Ok(translate::image(found))
+}
+
+pub(super) async fn list(engine: &Engine, labels: &[(String, String)], prefix: Option<&str>) -> DockerResult<Vec<Image>> {
+    let options = ListImagesOptionsBuilder::new().digests(true).filters(&translate::label_filter(labels)).build();
+    let found = engine.ask("list", "images", PATIENCE, engine.client.list_images(Some(options))).await?;
+    // The engine's own reference filter is a glob over parts of names: a prefix with a `/` would not do.
+    let wanted = |image: &Image| prefix.is_none_or(|prefix| image.tags.iter().any(|tag| tag.starts_with(prefix)));
+    Ok(found.into_iter().map(translate::image_listed).filter(wanted).collect())
+}
+
+pub(super) async fn tag(engine: &Engine, image: &str, repo: &str, tag: &str) -> DockerResult<()> {
+    let thing = plain("image", image)?;
+    let options = TagImageOptionsBuilder::new().repo(repo).tag(tag).build();
+    engine.ask("tag", thing, PATIENCE, engine.client.tag_image(image, Some(options))).await
+}
+
+pub(super) async fn untag(engine: &Engine, reference: &str) -> DockerResult<()> {
+    let thing = plain("image", reference)?;
+    let options = RemoveImageOptionsBuilder::new().force(false).noprune(false).build();
+    let question = engine.client.remove_image(reference, Some(options), None);
+    engine.ask("untag", thing, LONG_PATIENCE, question).await.map(drop)
+}

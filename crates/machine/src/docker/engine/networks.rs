@@ -1,0 +1,55 @@
+//! Networks of the real engine.
+
+use bollard::models::{
+    EndpointSettings, Ipam, IpamConfig, NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest,
+};
+use bollard::query_parameters::ListNetworksOptionsBuilder;
+
+use super::{Engine, LONG_PATIENCE, PATIENCE, plain, translate};
+use crate::docker::{DockerError, DockerResult, Network, NetworkSpec};
+
+pub(super) async fn list(engine: &Engine, labels: &[(String, String)]) -> DockerResult<Vec<Network>> {
+    let options = ListNetworksOptionsBuilder::new().filters(&translate::label_filter(labels)).build();
+    let found = engine.ask("list", "networks", PATIENCE, engine.client.list_networks(Some(options))).await?;
+    Ok(found.into_iter().map(translate::network).collect())
+}
+
+pub(super) async fn inspect(engine: &Engine, name: &str) -> DockerResult<Network> {
+    let thing = plain("network", name)?;
+    let found = engine.ask("inspect", thing, PATIENCE, engine.client.inspect_network(name, None)).await?;
+    Ok(translate::network(translate::network_listed(found)))
+}
+
+pub(super) async fn create(engine: &Engine, spec: &NetworkSpec) -> DockerResult<Network> {
+    let thing = plain("network", &spec.name)?;
+    // Older engines allow two networks of one name unless they are asked to look, and newer ones have no such
+    // question any more: so we look ourselves.
+    if super::absent_is_none(inspect(engine, &spec.name).await)?.is_some_and(|found| found.name == spec.name) {
+        let message = format!("network with name {} already exists", spec.name);
+        return Err(DockerError::Conflict { operation: "create", thing, message });
+    }
+    let pool = |subnet: &String| IpamConfig { subnet: Some(subnet.clone()), ..IpamConfig::default() };
+    let request = NetworkCreateRequest {
+        name: spec.name.clone(),
+        driver: Some(spec.driver.clone()),
+        internal: Some(spec.internal),
+        ipam: spec.subnet.as_ref().map(|subnet| Ipam { config: Some(vec![pool(subnet)]), ..Ipam::default() }),
+        labels: Some(spec.labels.clone().into_iter().collect()),
+        ..NetworkCreateRequest::default()
+    };
+    let made = engine.ask("create", thing, LONG_PATIENCE, engine.client.create_network(request)).await?;
+    inspect(engine, &made.id).await
+}
+
+pub(super) async fn connect(engine: &Engine, network: &str, container: &str, aliases: &[String]) -> DockerResult<()> {
+    let thing = format!("container `{container}` to {}", plain("network", network)?);
+    let endpoint = EndpointSettings { aliases: Some(aliases.to_vec()), ..EndpointSettings::default() };
+    let request = NetworkConnectRequest { container: container.to_owned(), endpoint_config: Some(endpoint) };
+    engine.ask("connect", thing, PATIENCE, engine.client.connect_network(network, request)).await
+}
+
+pub(super) async fn disconnect(engine: &Engine, network: &str, container: &str) -> DockerResult<()> {
+    let thing = format!("container `{container}` from {}", plain("network", network)?);
+    let request = NetworkDisconnectRequest { container: container.to_owned(), force: Some(false) };
+    engine.ask("disconnect", thing, PATIENCE, engine.client.disconnect_network(network, request)).await
+}

@@ -1,0 +1,69 @@
+//! What the engine tells over time: logs and events.
+
+use bollard::container::LogOutput;
+use bollard::query_parameters::{EventsOptionsBuilder, LogsOptions, LogsOptionsBuilder};
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt, TryStreamExt};
+
+use super::{Engine, LONG_PATIENCE, PATIENCE, containers, refusal, translate};
+use crate::docker::{ContainerEvent, DockerResult, LogLine, Stream};
+
+/// More lines than a person reads, few enough for memory.
+const MOST_LINES: usize = 10_000;
+
+pub(super) async fn logs(engine: &Engine, id: &str, tail: usize) -> DockerResult<Vec<String>> {
+    let thing = format!("container `{id}`");
+    // A container that is not there answers the log question with an empty stream on some engines.
+    containers::inspect(engine, id).await?;
+    let stream = engine.client.logs(id, Some(options(tail, false)));
+    let lines: Vec<LogOutput> =
+        engine.ask("read the log of", thing, LONG_PATIENCE, stream.take(MOST_LINES).try_collect()).await?;
+    Ok(lines.into_iter().map(|line| log_line(line).line).collect())
+}
+
+pub(super) async fn follow(
+    engine: &Engine,
+    id: &str,
+    tail: usize,
+) -> DockerResult<BoxStream<'static, DockerResult<LogLine>>> {
+    containers::inspect(engine, id).await?;
+    let (host, thing) = (engine.host.clone(), format!("container `{id}`"));
+    let stream = engine.client.logs(id, Some(options(tail, true)));
+    Ok(stream
+        .map_ok(log_line)
+        .map_err(move |error| refusal::explain(&host, "follow the log of", thing.clone(), error))
+        .boxed())
+}
+
+pub(super) async fn events(
+    engine: &Engine,
+    labels: &[(String, String)],
+) -> DockerResult<BoxStream<'static, DockerResult<ContainerEvent>>> {
+    let mut filters = translate::label_filter(labels);
+    filters.insert("type".to_owned(), vec!["container".to_owned()]);
+    // The request only goes out with the first poll. Asking for everything since now, by the engine's own clock,
+    // makes it replay what happens in between.
+    let info = engine.ask("ask for the time of", "the engine", PATIENCE, engine.client.info()).await?;
+    let mut options = EventsOptionsBuilder::new().filters(&filters);
+    if let Some(now) = info.system_time.as_deref().and_then(|text| text.parse::<jiff::Timestamp>().ok()) {
+        options = options.since(&format!("{}.{:09}", now.as_second(), now.subsec_nanosecond()));
+    }
+    let host = engine.host.clone();
+    Ok(engine
+        .client
+        .events(Some(options.build()))
+        .map_err(move |error| refusal::explain(&host, "follow the events of", "the engine".to_owned(), error))
+        .try_filter_map(|message| std::future::ready(Ok(translate::event(message))))
+        .boxed())
+}
+
+fn options(tail: usize, follow: bool) -> LogsOptions {
+    let tail = tail.min(MOST_LINES).to_string();
+    LogsOptionsBuilder::new().stdout(true).stderr(true).follow(follow).tail(&tail).build()
+}
+
+fn log_line(output: LogOutput) -> LogLine {
+    let stream = if matches!(output, LogOutput::StdErr { .. }) { Stream::Stderr } else { Stream::Stdout };
+    let text = String::from_utf8_lossy(output.as_ref());
+    LogLine { stream, line: text.trim_end_matches(['\n', '\r']).to_owned() }
+}
