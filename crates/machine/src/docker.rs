@@ -14,7 +14,7 @@ use futures_util::stream::BoxStream;
 
 pub use crate::error::DockerError;
 pub use engine::Engine;
-pub use fake::{Behaviour, FakeDocker};
+pub use fake::{Behaviour, FakeDocker, HealthScript};
 pub use types::{
     Attachment, Container, ContainerDetail, ContainerEvent, ContainerSpec, Health, HealthSpec, Image, Labels, LogLine,
     Mount, Network, NetworkSpec, Restart, State, Stats, Version, Volume, VolumeSpec,

@@ -1,0 +1,128 @@
+//! One container of the fake: its state machine.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::behaviour::{Behaviour, HealthScript};
+use crate::docker::{Attachment, Container, ContainerDetail, ContainerSpec, Health, LogLine, Restart, State};
+
+/// A restart waits first this long, then twice as long each time, as Docker does.
+const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Clone)]
+pub(super) struct FakeContainer {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) spec: ContainerSpec,
+    pub(super) image_id: String,
+    pub(super) behaviour: Behaviour,
+    pub(super) state: State,
+    /// When (monotonic) the state began.
+    pub(super) since: Duration,
+    pub(super) created_ms: i64,
+    pub(super) started_ms: Option<i64>,
+    pub(super) finished_ms: Option<i64>,
+    pub(super) exit_code: Option<i64>,
+    pub(super) oom_killed: bool,
+    pub(super) restart_count: u64,
+    pub(super) error: Option<String>,
+    pub(super) inspections: u32,
+    pub(super) told_health: Option<Health>,
+    pub(super) forced_health: Option<Health>,
+    /// Network name to address (while it runs) and aliases.
+    pub(super) networks: BTreeMap<String, Attachment>,
+    pub(super) log: Vec<LogLine>,
+    pub(super) pid: u32,
+}
+
+/// What time did to a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    Ended { at: Duration, code: i64, oom: bool },
+    Restarted { at: Duration },
+}
+
+impl FakeContainer {
+    /// The next thing that has happened by `now`, if any.
+    pub(super) fn next_turn(&self, now: Duration) -> Option<Turn> {
+        match self.state {
+            State::Running => {
+                let (after, code, oom) = self.behaviour.own_end()?;
+                let at = self.since + after;
+                (at <= now).then_some(Turn::Ended { at, code, oom })
+            }
+            State::Restarting => {
+                let at = self.since + self.backoff();
+                (at <= now).then_some(Turn::Restarted { at })
+            }
+            _ => None,
+        }
+    }
+
+    fn backoff(&self) -> Duration {
+        let doubled = FIRST_BACKOFF.saturating_mul(2_u32.saturating_pow(u32::try_from(self.restart_count).unwrap_or(31)));
+        doubled.min(LONGEST_BACKOFF)
+    }
+
+    /// Whether the engine starts it again after an end of its own.
+    pub(super) fn restarts_after(&self, code: i64) -> bool {
+        match self.spec.restart {
+            Restart::No => false,
+            Restart::OnFailure(times) => code != 0 && self.restart_count < u64::from(times),
+            Restart::UnlessStopped => true,
+        }
+    }
+
+    /// Its health now. `None` without a health check or when it does not run.
+    pub(super) fn health(&self) -> Option<Health> {
+        if !self.state.is_up() {
+            return None;
+        }
+        let script = self.behaviour.health.or(self.spec.health.as_ref().map(|_| HealthScript::AfterInspections(1)))?;
+        if self.forced_health.is_some() {
+            return self.forced_health;
+        }
+        Some(match script {
+            HealthScript::AfterInspections(wanted) if self.inspections > wanted => Health::Healthy,
+            HealthScript::Never if self.inspections > 3 => Health::Unhealthy,
+            _ => Health::Starting,
+        })
+    }
+
+    pub(super) fn detail(&self) -> ContainerDetail {
+        ContainerDetail {
+            id: self.id.clone(),
+            name: self.name.clone(),
+            image: self.spec.image.clone(),
+            image_id: self.image_id.clone(),
+            labels: self.spec.labels.clone(),
+            state: self.state,
+            health: self.health(),
+            exit_code: self.exit_code.filter(|_| !self.state.is_up()),
+            oom_killed: self.oom_killed,
+            restart_count: self.restart_count,
+            created_ms: self.created_ms,
+            started_ms: self.started_ms,
+            finished_ms: self.finished_ms,
+            networks: self.networks.clone(),
+            pid: self.state.is_up().then_some(self.pid),
+            error: self.error.clone(),
+        }
+    }
+
+    pub(super) fn listed(&self) -> Container {
+        let address = |(name, attachment): (&String, &Attachment)| Some((name.clone(), attachment.address?));
+        Container {
+            id: self.id.clone(),
+            name: self.name.clone(),
+            image: self.spec.image.clone(),
+            image_id: self.image_id.clone(),
+            labels: self.spec.labels.clone(),
+            state: self.state,
+            created_ms: self.created_ms,
+            addresses: self.networks.iter().filter_map(address).collect::<BTreeMap<String, IpAddr>>(),
+        }
+    }
+}
