@@ -2,6 +2,7 @@
 //! The doc comments of these types are the reference page, so they are written for the person who edits the file.
 
 mod read;
+mod reader;
 mod service;
 mod source;
 mod words;

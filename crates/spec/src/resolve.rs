@@ -1,22 +1,145 @@
 //! From what is written to what is meant: platform file and compose project become one resolved platform.
+//! Whatever the platform file leaves open is derived from the compose project, and the reason is kept beside the value.
 
+mod health;
+mod known;
+mod order;
 mod plan;
+mod port;
+mod probe;
+mod resources;
+mod routes;
+mod scene;
+mod service;
+mod strategy;
 
 use crate::compose::Project;
-use crate::ids::EnvironmentName;
-use crate::platform::PlatformFile;
-use crate::problem::Problems;
+use crate::defaults;
+use crate::ids::{EnvironmentName, PlatformName};
+use crate::platform::{Bind, Hook, Hooks, PlatformFile};
+use crate::problem::{Problem, Problems, nearest};
 
 pub use plan::{
     Check, Health, Hold, HookJob, HookPlan, HostSize, Job, Limits, Platform, ResourceReport, Route, ServicePlan,
 };
+use scene::Scene;
 
 /// Fills in everything that the platform file leaves open, and reports everything that cannot be.
+/// The project is to be read with all profiles on; those of the environment decide here.
 pub fn resolve(
-    _file: &PlatformFile,
-    _project: &Project,
-    _env: &EnvironmentName,
-    _host: &HostSize,
+    file: &PlatformFile,
+    project: &Project,
+    env: &EnvironmentName,
+    host: &HostSize,
 ) -> Result<Platform, Problems> {
-    Err(Problems::default())
+    let mut problems = Problems::default();
+    let Some(scene) = Scene::open(file, project, env, &mut problems) else { return Err(problems) };
+    scene.check_names(&mut problems);
+    let name = platform_name(file, project, &mut problems);
+    let order = order::order(&scene, &mut problems);
+    let mut services: Vec<ServicePlan> =
+        order.into_iter().filter_map(|name| service::plan(&scene, name, &mut problems)).collect();
+    routes::assign(&scene, &mut services, &mut problems);
+    let environment = &scene.environment;
+    let http = binds(environment.edge.as_ref().and_then(|edge| edge.http.as_ref()));
+    warn_of_taken_ports(&scene, &http, &mut services);
+    let mode = environment.resources.or(file.resources).unwrap_or_default();
+    let resources = resources::fit(&mut services, mode, environment.limits, host);
+    let platform = name.map(|name| Platform {
+        name,
+        environment: env.clone(),
+        domain: environment.domain.clone(),
+        services,
+        http: http.iter().map(Bind::to_string).collect(),
+        https: https(&scene),
+        compose: compose_files(&scene),
+        env_file: environment.env_file.clone().unwrap_or_default(),
+        profiles: environment.profiles.clone().unwrap_or_default(),
+        confirm: environment.confirm.unwrap_or(false),
+        hooks: hooks(&file.hooks),
+        promises: file.promises.clone(),
+        keep_releases: file.keep_releases.unwrap_or(defaults::KEEP_RELEASES),
+        resources,
+    });
+    problems.or(platform)
+}
+
+/// The environment that a command means: the one it names, or the file's default, or the only one, or `production`.
+pub fn environment(file: &PlatformFile, asked: Option<&EnvironmentName>) -> Result<EnvironmentName, Problems> {
+    let known: Vec<&str> = file.environments.keys().map(AsRef::as_ref).collect();
+    let refused = |found: &str, message: &str| {
+        let nearest = nearest(found, known.iter().copied());
+        let problem = scene::written_problem(file, "environments", message);
+        Err(Problems::from(Problem { found: found.to_owned(), allowed: known.join(", "), nearest, ..problem }))
+    };
+    if let Some(asked) = asked {
+        let exists = known.is_empty() || file.environments.contains_key(asked);
+        return if exists { Ok(asked.clone()) } else { refused(asked.as_ref(), "this environment is not in the platform file") };
+    }
+    if file.require_environment == Some(true) {
+        return refused("", "every command must name its environment here (`require_environment: true`)");
+    }
+    let only = file.environments.keys().next().filter(|_| known.len() == 1);
+    let fallback = EnvironmentName::parse(defaults::ENVIRONMENT).ok().filter(|name| known.is_empty() || known.contains(&name.as_str()));
+    match file.default_environment.as_ref().or(only).cloned().or(fallback) {
+        Some(name) => Ok(name),
+        None => refused("", "no environment is named, and the platform file has no `default_environment`"),
+    }
+}
+
+fn platform_name(file: &PlatformFile, project: &Project, problems: &mut Problems) -> Option<PlatformName> {
+    if let Some(name) = &file.platform {
+        return Some(name.clone());
+    }
+    PlatformName::parse(&project.name)
+        .map_err(|invalid| {
+            problems.0.push(Problem {
+                found: invalid.found,
+                allowed: invalid.allowed.to_owned(),
+                ..scene::compose_problem("name", "", "the name of the Compose project cannot name a platform; write `platform` in mainstay.yaml")
+            });
+        })
+        .ok()
+}
+
+fn binds(written: Option<&Vec<Bind>>) -> Vec<Bind> {
+    written.cloned().unwrap_or_else(|| vec![Bind::any(defaults::HTTP_PORT)])
+}
+
+fn https(scene: &Scene<'_>) -> Vec<String> {
+    let written = scene.environment.edge.as_ref().and_then(|edge| edge.https.as_ref());
+    written.map(|binds| binds.iter().map(Bind::to_string).collect()).unwrap_or_default()
+}
+
+fn compose_files(scene: &Scene<'_>) -> Vec<String> {
+    let own = scene.file.compose.clone().unwrap_or_else(|| vec![defaults::COMPOSE_FILE.to_owned()]);
+    own.into_iter().chain(scene.environment.compose.clone().unwrap_or_default()).collect()
+}
+
+fn hooks(written: &Hooks) -> HookPlan {
+    let plan = |hooks: &[Hook]| -> Vec<HookJob> {
+        let job = |hook: &Hook| HookJob {
+            job: Job { command: hook.command.clone(), timeout: hook.timeout.unwrap_or(defaults::JOB_TIMEOUT) },
+            service: hook.service.clone(),
+        };
+        hooks.iter().map(job).collect()
+    };
+    HookPlan {
+        pre_build: plan(&written.pre_build),
+        pre_deploy: plan(&written.pre_deploy),
+        post_deploy: plan(&written.post_deploy),
+        deploy_failed: plan(&written.deploy_failed),
+        post_rollback: plan(&written.post_rollback),
+    }
+}
+
+/// A service that publishes the edge's own port would take it away from the edge, or fail to start.
+fn warn_of_taken_ports(scene: &Scene<'_>, http: &[Bind], services: &mut [ServicePlan]) {
+    for plan in services {
+        let Some(service) = scene.active.get(&plan.name) else { continue };
+        let published = service.ports.iter().filter(|port| port.protocol == "tcp").filter_map(|port| port.published);
+        for port in published.filter(|port| http.iter().any(|bind| bind.0.port() == *port)) {
+            plan.warnings.push(format!("it publishes port {port}, on which the edge listens; the edge takes it over"));
+        }
+    }
 }

@@ -291,3 +291,20 @@ impl Default for ResourceReport {
 fn one() -> u32 {
     1
 }
+
+impl std::fmt::Display for Route {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}{}", self.host.as_deref().unwrap_or("*"), self.path)
+    }
+}
+
+impl std::fmt::Display for Check {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Check::Http { path, port, .. } => write!(f, "HTTP {path} on port {port}"),
+            Check::Tcp { port } => write!(f, "a connection to port {port} and 5 stable seconds"),
+            Check::Docker => f.write_str("Docker's health check"),
+            Check::Stable => f.write_str("5 stable seconds"),
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Reading how one service is operated.
+
+use super::limits;
+use crate::platform::reader::{At, Fields, Reader, list, text, unit, whole, word};
+use crate::platform::{
+    CheckKind, HealthSettings, HealthWritten, HoldSettings, JobSettings, RouteSettings, ServiceSettings, StatusRange,
+    Strategy,
+};
+use crate::units::{Bytes, parse_duration};
+use crate::yaml::Shape;
+
+const CHECKS: [(&str, CheckKind); 4] = [
+    ("http", CheckKind::Http),
+    ("tcp", CheckKind::Tcp),
+    ("docker", CheckKind::Docker),
+    ("stable", CheckKind::Stable),
+];
+
+pub(super) fn settings(at: &At<'_>, r: &mut Reader) -> Option<ServiceSettings> {
+    let mut f = Fields::open(at, "a service", r)?;
+    let strategy = f.get(r, "strategy", strategy);
+    let port = f.get(r, "port", port);
+    let health = f.get(r, "health", health);
+    let routes = routes(&mut f, at, r);
+    let mut time = |r: &mut Reader, key| f.get(r, key, |at, r| unit(at, r, key, parse_duration));
+    let (drain, drain_websocket) = (time(r, "drain"), time(r, "drain_websocket"));
+    let (warm, soak) = (time(r, "warm"), time(r, "soak"));
+    let migrate = f.get(r, "migrate", job);
+    let hold = f.get(r, "hold", hold);
+    let stop_grace = f.get(r, "stop_grace", |at, r| unit(at, r, "stop_grace", parse_duration));
+    let limits = f.get(r, "limits", limits);
+    f.close(r, &[]);
+    Some(ServiceSettings {
+        strategy, port, health, routes, drain, drain_websocket, warm, soak, migrate, hold, stop_grace, limits,
+    })
+}
+
+fn strategy(at: &At<'_>, r: &mut Reader) -> Option<Strategy> {
+    let words = Strategy::ALL.map(|strategy| (strategy.as_str(), strategy));
+    word(at, r, "strategy", &words)
+}
+
+fn port(at: &At<'_>, r: &mut Reader) -> Option<u16> {
+    whole(at, r, "a port", 1, 65535).and_then(|port| u16::try_from(port).ok())
+}
+
+/// `route` and `routes` mean the same; writing both would leave open which one counts.
+fn routes(f: &mut Fields<'_>, at: &At<'_>, r: &mut Reader) -> Option<Vec<RouteSettings>> {
+    let both = f.has("route") && f.has("routes");
+    let several = f.get(r, "routes", |at, r| list(at, r, route));
+    let single = f.get(r, "route", |at, r| list(at, r, route));
+    if both {
+        r.refuse(at, "`route` and `routes` are both written", "one of the two");
+    }
+    several.or(single)
+}
+
+fn route(at: &At<'_>, r: &mut Reader) -> Option<RouteSettings> {
+    if let Shape::Text { .. } = at.node.shape {
+        return Some(RouteSettings { path: Some(url_path(at, r)?), ..RouteSettings::default() });
+    }
+    let mut f = Fields::open(at, "a route", r)?;
+    let read = RouteSettings {
+        host: f.get(r, "host", host),
+        path: f.get(r, "path", url_path),
+        strip_prefix: f.get(r, "strip_prefix", |at, r| crate::platform::reader::flag(at, r, "strip_prefix")),
+    };
+    f.close(r, &[]);
+    Some(read)
+}
+
+/// A path of a URL without query and fragment.
+fn url_path(at: &At<'_>, r: &mut Reader) -> Option<String> {
+    let path = text(at, r, "a path")?;
+    let clean = !path.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '?' | '#'));
+    if path.starts_with('/') && clean {
+        return Some(path.to_owned());
+    }
+    let meant = (clean && !path.contains("://")).then(|| format!("/{path}"));
+    r.refuse_meant(at, "this is not a path of a URL", "a path that begins with `/`, such as `/api`", meant);
+    None
+}
+
+/// A host name, without scheme and port.
+pub(super) fn host(at: &At<'_>, r: &mut Reader) -> Option<String> {
+    let written = text(at, r, "a host name")?;
+    let label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    };
+    if written.len() <= 253 && written.split('.').all(label) {
+        // Host names are compared without case, so they are kept in one.
+        return Some(written.to_ascii_lowercase());
+    }
+    r.refuse(at, "this is not a host name", "letters, digits, `-` and dots, such as `www.example.com`");
+    None
+}
+
+fn health(at: &At<'_>, r: &mut Reader) -> Option<HealthWritten> {
+    if let Shape::Text { .. } = at.node.shape {
+        return url_path(at, r).map(HealthWritten::Path);
+    }
+    let mut f = Fields::open(at, "a health check", r)?;
+    let mut read = HealthSettings {
+        check: f.get(r, "check", |at, r| word(at, r, "health check", &CHECKS)),
+        path: f.get(r, "path", url_path),
+        port: f.get(r, "port", port),
+        status: f.get(r, "status", status),
+        successes: f.get(r, "successes", |at, r| whole(at, r, "successes", 1, 100)),
+        ..HealthSettings::default()
+    };
+    let mut time = |r: &mut Reader, key| f.get(r, key, |at, r| unit(at, r, key, parse_duration));
+    read.interval = time(r, "interval");
+    read.max_interval = time(r, "max_interval");
+    read.timeout = time(r, "timeout");
+    read.budget = time(r, "budget");
+    f.close(r, &[]);
+    check_health(&read, at, r);
+    Some(HealthWritten::Settings(read))
+}
+
+fn check_health(read: &HealthSettings, at: &At<'_>, r: &mut Reader) {
+    match read.check {
+        Some(CheckKind::Http) if read.path.is_none() => {
+            r.refuse(at, "an HTTP health check needs a path", "path: /health");
+        }
+        None | Some(CheckKind::Http) => {}
+        Some(_) if read.path.is_some() || read.status.is_some() => {
+            r.refuse(at, "`path` and `status` belong to an HTTP health check", "check: http");
+        }
+        Some(_) => {}
+    }
+    let (first, last) = (read.interval.unwrap_or_default(), read.max_interval);
+    if last.is_some_and(|last| first > last) {
+        r.refuse(at, "the first interval is longer than the longest", "interval at most max_interval");
+    }
+}
+
+fn status(at: &At<'_>, r: &mut Reader) -> Option<StatusRange> {
+    let range = StatusRange::parse(text(at, r, "status")?);
+    if range.is_none() {
+        r.refuse(at, "this is not a range of HTTP status codes", "a code or two with `-`, such as `200-299`");
+    }
+    range
+}
+
+fn job(at: &At<'_>, r: &mut Reader) -> Option<JobSettings> {
+    let mut f = Fields::open(at, "a command that runs once", r)?;
+    let command = f.require(r, "command", "command: [alembic, upgrade, head]", command);
+    let timeout = f.get(r, "timeout", |at, r| unit(at, r, "timeout", parse_duration));
+    f.close(r, &[]);
+    Some(JobSettings { command: command?, timeout })
+}
+
+/// A command as separate words. One text is refused, because splitting it would need a shell's rules.
+pub(super) fn command(at: &At<'_>, r: &mut Reader) -> Option<Vec<String>> {
+    match &at.node.shape {
+        Shape::List(items) if !items.is_empty() => {
+            // An empty word is legal in a list of words, so only its being a text is checked.
+            list(at, r, |at, r| match &at.node.shape {
+                Shape::Text { text, .. } => Some(text.clone()),
+                _ => {
+                    r.refuse(at, "a word of a command is a text", "a text, in quotes if it looks like something else");
+                    None
+                }
+            })
+        }
+        Shape::Text { text, .. } => {
+            let words: Vec<&str> = text.split_whitespace().collect();
+            let meant = Some(format!("[{}]", words.join(", ")));
+            r.refuse_meant(at, "a command is a list of words", "a list such as `[alembic, upgrade, head]`", meant);
+            None
+        }
+        _ => {
+            r.refuse(at, "a command is a list of words", "a list such as `[alembic, upgrade, head]`");
+            None
+        }
+    }
+}
+
+fn hold(at: &At<'_>, r: &mut Reader) -> Option<HoldSettings> {
+    let mut f = Fields::open(at, "hold", r)?;
+    let read = HoldSettings {
+        time: f.get(r, "time", |at, r| unit(at, r, "time", parse_duration)),
+        requests: f.get(r, "requests", |at, r| whole(at, r, "requests", 0, 1_000_000)),
+        bytes: f.get(r, "bytes", |at, r| unit(at, r, "bytes", Bytes::parse)),
+    };
+    f.close(r, &[]);
+    Some(read)
+}
