@@ -15,7 +15,7 @@ from prometheus_client.core import GaugeMetricFamily
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from app import queue, sidecar, telemetry
+from app import logs, queue, sidecar
 from app.database import new_session
 from app.models import CostItem, Video
 from app.queue import celery
@@ -88,7 +88,7 @@ def check() -> str | None:
 
 
 def main() -> None:
-    telemetry.log_as_json()
+    logs.log_as_json()
     REGISTRY.register(PlatformFigures())
     sidecar.start(check)
     celery.Beat(scheduler_cls=WatchedScheduler, loglevel="INFO").run()

@@ -2,11 +2,11 @@
 
 from fastapi import FastAPI
 
-from app import telemetry
+from app import logs, telemetry
 from app.routes import accounts, automation, channels, health, media, videos
 from app.settings import BUILD_ID
 
-telemetry.log_as_json()
+logs.log_as_json()
 
 api = FastAPI(
     title="YTEMPIRE",

@@ -1,10 +1,8 @@
 """What every request leaves behind: a build id, a measurement and one log line."""
 
 import asyncio
-import json
 import logging
 import os
-import sys
 import time
 from typing import Any
 
@@ -34,30 +32,6 @@ BUILD.labels(BUILD_ID).set(1)
 
 QUIET = {"/health/live", "/health/ready", "/metrics"}
 access_log = logging.getLogger("ytempire.access")
-
-
-def log_as_json() -> None:
-    """One JSON object per line on standard output, nothing else configures logging."""
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(JsonLines())
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    for noisy in ("httpx", "httpcore"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-
-
-class JsonLines(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, Any] = {
-            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-            "build_id": BUILD_ID,
-        }
-        line.update(getattr(record, "fields", {}))
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
 
 
 def metrics_answer() -> Response:

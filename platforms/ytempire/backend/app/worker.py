@@ -9,7 +9,7 @@ import os
 import redis
 from celery.signals import setup_logging, worker_ready, worker_shutting_down
 
-from app import sidecar, tasks, telemetry
+from app import logs, sidecar, tasks
 from app.queue import celery, store
 
 assert tasks  # registers what a worker can do
@@ -42,7 +42,7 @@ def check() -> str | None:
 
 
 def main() -> None:
-    telemetry.log_as_json()
+    logs.log_as_json()
     sidecar.start(check)
     concurrency = os.environ.get("WORKER_CONCURRENCY", "2")
     celery.worker_main(
