@@ -3,10 +3,8 @@
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 use std::time::{Duration, Instant};
-
-use tempfile::TempDir;
 
 use super::wait::wait_for;
 use super::{Options, http, images};
@@ -22,8 +20,8 @@ pub(crate) struct Lab {
     pub(crate) testapp: PathBuf,
     mainstay: PathBuf,
     port: u16,
-    /// Platform folder, state folder and logs; gone when the lab is.
-    folder: TempDir,
+    /// Platform folder, state folder and logs; the same every time.
+    folder: PathBuf,
     up: bool,
 }
 
@@ -32,8 +30,7 @@ impl Lab {
         let missing = |what: &str| {
             TaskError::Refused(format!("no {what} given: call this through ./x bench"))
         };
-        let folder = tempfile::Builder::new().prefix("mainstay-bench-").tempdir();
-        let lab = Lab {
+        let mut lab = Lab {
             quick: options.quick,
             k6: options.k6.clone(),
             testapp: options
@@ -45,14 +42,25 @@ impl Lab {
                 .clone()
                 .ok_or_else(|| missing("--mainstay"))?,
             port: options.port,
-            folder: folder.map_err(|source| TaskError::Write {
-                path: std::env::temp_dir(),
-                source,
-            })?,
+            folder: std::env::temp_dir().join(PROJECT),
             up: false,
         };
+        lab.clear()?;
         images::build_all(&lab)?;
         Ok(lab)
+    }
+
+    /// An earlier run that was interrupted has left its platform behind, under the same folder.
+    fn clear(&mut self) -> Outcome {
+        if !self.folder.exists() {
+            return Ok(());
+        }
+        self.up = self.path("platform").exists();
+        self.take_down()?;
+        fs::remove_dir_all(&self.folder).map_err(|source| TaskError::Write {
+            path: self.folder.clone(),
+            source,
+        })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -61,7 +69,7 @@ impl Lab {
 
     /// A file or folder of this run.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.folder.join(name)
     }
 
     /// `mainstay` with its words, against the bench platform.
@@ -149,19 +157,18 @@ impl Lab {
     }
 
     pub(crate) fn close(mut self) -> Outcome {
-        self.take_down().map(drop)
+        self.take_down()?;
+        fs::remove_dir_all(&self.folder).map_err(|source| TaskError::Write {
+            path: self.folder.clone(),
+            source,
+        })
     }
 
-    fn take_down(&mut self) -> Outcome<Option<Output>> {
+    fn take_down(&mut self) -> Outcome {
         if !std::mem::take(&mut self.up) {
-            return Ok(None);
+            return Ok(());
         }
-        let mut down = self.mainstay(&["down", "--yes"]);
-        let output = run::finish(&mut down)?;
-        if !output.status.success() {
-            return Err(run::failed(&down, &output));
-        }
-        Ok(Some(output))
+        run::output(&mut self.mainstay(&["down", "--yes"])).map(drop)
     }
 }
 
