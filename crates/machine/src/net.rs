@@ -10,7 +10,10 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+mod ports;
+
 pub use crate::error::NetError;
+pub use ports::listening_ports;
 
 /// A health answer is short; whatever comes after this is not read.
 const LARGEST_BODY: usize = 64 * 1024;

@@ -1,0 +1,146 @@
+//! A web application with switches for trouble, for tests of whatever deploys, routes and watches.
+//!
+//! Standard library only, so that it is small and starts in a millisecond. Environment:
+//! `PORT` (8080), `BUILD` (the text of `/`), `HEALTHY_AFTER_MS`, `NEVER_HEALTHY=1`, `CRASH_AFTER_MS` (status 3),
+//! `OOM=1` (takes memory without end), `LOG_LINES=n` (written at the start), `FAIL_RATIO_PERCENT` (500s on `/`).
+//! Paths: `/`, `/health`, `/slow?ms=n`, `/echo` (the request as it arrived), `/crash`, anything else is 404.
+//! It does not handle SIGTERM: run it under an init, or let it be killed.
+
+#![expect(clippy::print_stdout, clippy::exit, clippy::disallowed_methods, reason = "a stand-in for somebody's application")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+static REQUESTS: AtomicU64 = AtomicU64::new(0);
+
+struct App {
+    build: String,
+    started: Instant,
+    healthy_after: Option<Duration>,
+    fail_percent: u64,
+}
+
+fn main() -> std::io::Result<()> {
+    let port = number("PORT").unwrap_or(8080);
+    for line in 1..=number("LOG_LINES").unwrap_or(0) {
+        println!("log line {line}");
+    }
+    if let Some(ms) = number("CRASH_AFTER_MS") {
+        std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(ms));
+            println!("crashing as told");
+            std::process::exit(3);
+        });
+    }
+    if set("OOM") {
+        std::thread::spawn(eat);
+    }
+    let app: &'static App = Box::leak(Box::new(App {
+        build: std::env::var("BUILD").unwrap_or_else(|_| "no build".to_owned()),
+        started: Instant::now(),
+        healthy_after: (!set("NEVER_HEALTHY")).then(|| Duration::from_millis(number("HEALTHY_AFTER_MS").unwrap_or(0))),
+        fail_percent: number("FAIL_RATIO_PERCENT").unwrap_or(0),
+    }));
+    let listener = TcpListener::bind(("0.0.0.0", u16::try_from(port).unwrap_or(8080)))?;
+    println!("build {} listens on {port}", app.build);
+    for stream in listener.incoming().flatten() {
+        std::thread::spawn(move || serve(app, stream));
+    }
+    Ok(())
+}
+
+/// One connection, with as many requests as the client likes.
+fn serve(app: &App, stream: TcpStream) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let mut writer = stream;
+    while let Some(request) = read_request(&mut reader)? {
+        let (status, body) = answer(app, &request);
+        let keep = if request.close { "close" } else { "keep-alive" };
+        let head = format!(
+            "HTTP/1.1 {status} {}\r\ncontent-type: text/plain\r\ncontent-length: {}\r\nconnection: {keep}\r\nx-build: {}\r\n\r\n",
+            if status < 400 { "OK" } else { "Trouble" },
+            body.len(),
+            app.build
+        );
+        writer.write_all(&[head.as_bytes(), &body].concat())?;
+        if request.close {
+            break;
+        }
+    }
+    Ok(())
+}
+
+struct Request {
+    path: String,
+    head: String,
+    body: Vec<u8>,
+    close: bool,
+}
+
+fn read_request(reader: &mut impl BufRead) -> std::io::Result<Option<Request>> {
+    let (mut head, mut length, mut close) = (String::new(), 0_u64, false);
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line)? == 0 {
+            return Ok(None);
+        }
+        if line.trim().is_empty() {
+            break;
+        }
+        if let Some((name, value)) = line.split_once(':') {
+            match name.to_ascii_lowercase().as_str() {
+                "content-length" => length = value.trim().parse().unwrap_or(0),
+                "connection" => close = value.trim().eq_ignore_ascii_case("close"),
+                _ => {}
+            }
+        }
+        head.push_str(&line);
+    }
+    let mut body = Vec::new();
+    reader.take(length).read_to_end(&mut body)?;
+    let path = head.split_whitespace().nth(1).unwrap_or("/").to_owned();
+    Ok(Some(Request { path, head, body, close }))
+}
+
+fn answer(app: &App, request: &Request) -> (u16, Vec<u8>) {
+    let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
+    match path {
+        "/" => {
+            let turn = REQUESTS.fetch_add(1, Ordering::Relaxed) % 100;
+            let status = if turn < app.fail_percent { 500 } else { 200 };
+            (status, app.build.clone().into_bytes())
+        }
+        "/health" => match app.healthy_after {
+            Some(after) if app.started.elapsed() >= after => (200, b"healthy".to_vec()),
+            _ => (503, b"not yet".to_vec()),
+        },
+        "/slow" => {
+            let ms = query.strip_prefix("ms=").and_then(|ms| ms.parse().ok()).unwrap_or(1000);
+            std::thread::sleep(Duration::from_millis(ms));
+            (200, app.build.clone().into_bytes())
+        }
+        "/echo" => (200, [request.head.as_bytes(), b"\n", &request.body].concat()),
+        "/crash" => std::process::exit(3),
+        _ => (404, b"no such page".to_vec()),
+    }
+}
+
+fn eat() {
+    let mut eaten: Vec<Vec<u8>> = Vec::new();
+    loop {
+        // Pages count only once they are written to.
+        eaten.push(vec![1; 8 << 20]);
+        std::hint::black_box(&eaten);
+    }
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+fn set(name: &str) -> bool {
+    std::env::var(name).is_ok_and(|value| value == "1")
+}
