@@ -4,6 +4,8 @@
 
 mod client;
 mod messages;
+pub(crate) mod server;
+pub(crate) mod status;
 
 pub use client::Control;
 pub use messages::{

@@ -1,0 +1,208 @@
+//! Taking a snapshot: check, save, open listeners, swap one pointer, let the old generations drain.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::control::{Applied, Source};
+use crate::edge::{Edge, State};
+use crate::error::{EdgeError, Refusal};
+use crate::snapshot::{Pool, SCHEMA, Snapshot};
+use crate::table::Table;
+use crate::upstream::generation::Generation;
+use crate::upstream::tally::Tally;
+
+/// Releases per pool whose counters are kept after they are gone.
+const KEPT_TALLIES: usize = 8;
+
+/// Whether a checked snapshot brings anything.
+enum Verdict {
+    New,
+    Known,
+}
+
+/// Applies a snapshot that the agent pushed; the answer is the acknowledgement that traffic moves by it.
+pub(crate) async fn apply(edge: &Arc<Edge>, snapshot: Snapshot) -> Result<Applied, EdgeError> {
+    let _turn = edge.applying.lock().await;
+    let verdict = check(&edge.state.lock().snapshot, &snapshot)?;
+    match verdict {
+        Verdict::Known => {
+            edge.state.lock().listeners.open_missing(edge);
+            Ok(acknowledgement(edge, false))
+        }
+        Verdict::New => {
+            let (store, copy) = (edge.store.clone(), snapshot.clone());
+            // Saved before it is served: after a crash nothing older than what was acknowledged comes back.
+            let saved = tokio::task::spawn_blocking(move || store.save(&copy)).await;
+            let epoch = snapshot.epoch;
+            saved.map_err(|error| EdgeError::Save { epoch, source: std::io::Error::other(error) })??;
+            install(edge, snapshot, Source::Pushed);
+            Ok(acknowledgement(edge, true))
+        }
+    }
+}
+
+/// The epoch rules.
+fn check(current: &Snapshot, offered: &Snapshot) -> Result<Verdict, Refusal> {
+    if offered.schema > SCHEMA {
+        return Err(Refusal::NewerSchema { found: offered.schema, known: SCHEMA });
+    }
+    if offered.hash != offered.content_hash() {
+        return Err(Refusal::WrongHash);
+    }
+    if offered.epoch < current.epoch {
+        return Err(Refusal::OlderEpoch { offered: offered.epoch, current: current.epoch });
+    }
+    if offered.epoch == current.epoch && current.epoch != 0 {
+        let is_same = offered.hash == current.hash;
+        return if is_same { Ok(Verdict::Known) } else { Err(Refusal::EpochTaken { epoch: offered.epoch }) };
+    }
+    Ok(Verdict::New)
+}
+
+/// Serves a snapshot from now on.
+pub(crate) fn install(edge: &Arc<Edge>, snapshot: Snapshot, source: Source) {
+    let mut state = edge.state.lock();
+    let old = edge.table.load_full();
+    let generations = generations(&mut state, &old, &snapshot);
+    let table = Table::compile(&snapshot, generations);
+    state.problems = problems(&snapshot);
+    // Listeners that stay see the new routes only after the swap; a new one must not answer by the old table,
+    // so the swap comes first.
+    let table = Arc::new(table);
+    edge.table.store(table.clone());
+    state.listeners.arrange(edge, &snapshot.listeners);
+    retire(&mut state, &old, &table);
+    state.snapshot = snapshot;
+    state.source = source;
+    if source == Source::Pushed {
+        state.note = None;
+    }
+    edge.counts.snapshots.fetch_add(1, Ordering::Relaxed);
+}
+
+/// One generation per pool: the living one when nothing about it changed, a draining one that comes back, or a new one.
+fn generations(state: &mut State, old: &Table, snapshot: &Snapshot) -> Vec<Arc<Generation>> {
+    let mut names = BTreeSet::new();
+    let mut chosen = Vec::with_capacity(snapshot.pools.len());
+    for pool in snapshot.pools.iter().filter(|pool| names.insert(pool.name.clone())) {
+        let living = old.generations.iter().find(|generation| generation.pool == *pool).cloned();
+        let generation = living.or_else(|| revived(state, pool)).unwrap_or_else(|| {
+            let key = (pool.name.clone(), pool.release.clone());
+            let tally = state.tallies.entry(key).or_insert_with(|| Arc::new(Tally::default()));
+            Arc::new(Generation::new(pool.clone(), tally.clone()))
+        });
+        chosen.push(generation);
+    }
+    chosen
+}
+
+fn revived(state: &mut State, pool: &Pool) -> Option<Arc<Generation>> {
+    let index = state.draining.iter().position(|generation| generation.pool == *pool)?;
+    state.draining[index].revive().then(|| state.draining.swap_remove(index))
+}
+
+/// Lets what is no longer routed drain, and forgets what has drained.
+fn retire(state: &mut State, old: &Table, new: &Table) {
+    for generation in &old.generations {
+        if !new.generations.iter().any(|kept| Arc::ptr_eq(kept, generation)) {
+            generation.drain();
+            state.draining.push(generation.clone());
+        }
+    }
+    tidy(state, new);
+}
+
+/// Forgets drained generations, and the counters of releases long gone.
+pub(crate) fn tidy(state: &mut State, table: &Table) {
+    state.draining.retain(|generation| generation.in_flight() > 0);
+    let mut per_pool = std::collections::BTreeMap::<String, usize>::new();
+    let is_used = |key: &(String, String)| {
+        let same = |g: &&Arc<Generation>| g.pool.name == key.0 && g.pool.release == key.1;
+        table.generations.iter().find(same).or(state.draining.iter().find(same)).is_some()
+    };
+    let unused: Vec<_> = state.tallies.keys().filter(|key| !is_used(key)).cloned().collect();
+    // The highest release numbers are the youngest; text order is close enough for forgetting.
+    for key in unused.into_iter().rev() {
+        let kept = per_pool.entry(key.0.clone()).or_default();
+        *kept += 1;
+        if *kept > KEPT_TALLIES {
+            state.tallies.remove(&key);
+        }
+    }
+}
+
+/// What cannot work in a snapshot; the rest of it is served.
+fn problems(snapshot: &Snapshot) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut names = BTreeSet::new();
+    for pool in &snapshot.pools {
+        if !names.insert(pool.name.as_str()) {
+            found.push(format!("pool `{}` is there twice; the first is used", pool.name));
+        }
+        if pool.targets.is_empty() {
+            found.push(format!("pool `{}` ({}) has no target", pool.name, pool.release));
+        }
+    }
+    for route in snapshot.routes.iter().filter(|route| !names.contains(route.pool.as_str())) {
+        let host = route.host.as_deref().unwrap_or("*");
+        found.push(format!("route {host}{} goes to pool `{}`, which is not there", route.path, route.pool));
+    }
+    found
+}
+
+fn acknowledgement(edge: &Edge, changed: bool) -> Applied {
+    let state = edge.state.lock();
+    Applied {
+        epoch: state.snapshot.epoch,
+        hash: state.snapshot.hash.clone(),
+        changed,
+        listeners: state.listeners.states(),
+        problems: state.problems.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshot(epoch: u64, pool: &str) -> Snapshot {
+        let mut snapshot = Snapshot::new(epoch);
+        snapshot.pools.push(Pool::new(pool, "r1", vec![]));
+        snapshot.seal()
+    }
+
+    #[test]
+    fn an_epoch_only_grows() {
+        let current = snapshot(5, "a");
+        assert!(matches!(check(&current, &snapshot(6, "b")), Ok(Verdict::New)));
+        assert!(matches!(check(&current, &snapshot(5, "a")), Ok(Verdict::Known)));
+        assert!(matches!(check(&current, &snapshot(5, "b")), Err(Refusal::EpochTaken { epoch: 5 })));
+        assert!(matches!(check(&current, &snapshot(4, "a")), Err(Refusal::OlderEpoch { .. })));
+    }
+
+    #[test]
+    fn a_changed_byte_and_a_newer_schema_are_refused() {
+        let current = Snapshot::new(0).seal();
+        let mut forged = snapshot(1, "a");
+        forged.pools[0].release = "r2".into();
+        assert_eq!(check(&current, &forged).err(), Some(Refusal::WrongHash));
+        let mut newer = snapshot(1, "a");
+        newer.schema = SCHEMA + 1;
+        assert!(matches!(check(&current, &newer.seal()), Err(Refusal::NewerSchema { .. })));
+    }
+
+    #[test]
+    fn what_cannot_work_is_named() {
+        let mut s = snapshot(1, "a");
+        s.routes.push(crate::snapshot::Route {
+            scope: crate::snapshot::Scope::Public,
+            host: None,
+            path: "/".into(),
+            strip_prefix: false,
+            pool: "b".into(),
+        });
+        let found = problems(&s);
+        assert_eq!(found.len(), 2, "{found:?}");
+    }
+}

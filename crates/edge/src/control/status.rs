@@ -1,0 +1,63 @@
+//! What the edge does right now, in the control socket's words.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{DrainRequest, Drained, DrainingPool, PoolState, Status};
+use crate::edge::Edge;
+use crate::upstream::generation::Generation;
+
+/// The whole status.
+pub(crate) fn status(edge: &Edge) -> Status {
+    let table = edge.table.load_full();
+    let state = edge.state.lock();
+    Status {
+        epoch: state.snapshot.epoch,
+        hash: state.snapshot.hash.clone(),
+        pid: std::process::id(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started_ms: edge.started_ms,
+        source: state.source,
+        note: state.note.clone(),
+        listeners: state.listeners.states(),
+        pools: table.generations.iter().map(|generation| pool_state(generation)).collect(),
+        draining: state.draining.iter().filter(|g| g.in_flight() > 0).map(|g| draining(g)).collect(),
+    }
+}
+
+fn pool_state(generation: &Generation) -> PoolState {
+    PoolState {
+        name: generation.pool.name.clone(),
+        release: generation.pool.release.clone(),
+        targets: generation.pool.targets.clone(),
+        in_flight: generation.in_flight() as u64,
+        websockets: generation.tunnels() as u64,
+        requests_total: generation.tally.requests(),
+    }
+}
+
+fn draining(generation: &Generation) -> DrainingPool {
+    DrainingPool {
+        pool: generation.pool.name.clone(),
+        release: generation.pool.release.clone(),
+        in_flight: generation.in_flight() as u64,
+        websockets: generation.tunnels() as u64,
+    }
+}
+
+/// Waits until the switched-away generations of a release are idle, or the budget is over.
+pub(crate) async fn drained(edge: &Edge, wanted: &DrainRequest) -> Drained {
+    let is_wanted = |g: &&Arc<Generation>| g.pool.name == wanted.pool && g.pool.release == wanted.release;
+    let waited_for: Vec<_> = edge.state.lock().draining.iter().filter(is_wanted).cloned().collect();
+    let all = async {
+        for generation in &waited_for {
+            generation.drained().await;
+        }
+    };
+    // Over or not, the count below says what is left.
+    let _ = tokio::time::timeout(Duration::from_millis(wanted.budget_ms), all).await;
+    Drained {
+        left: waited_for.iter().map(|generation| generation.in_flight() as u64).sum(),
+        routed: edge.table.load().generations.iter().any(|generation| is_wanted(&generation)),
+    }
+}

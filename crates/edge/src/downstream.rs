@@ -1,0 +1,9 @@
+//! The clients' side: listeners, their connections, and what is known of each.
+
+pub(crate) mod connection;
+pub(crate) mod listener;
+pub(crate) mod listeners;
+pub(crate) mod presence;
+pub(crate) mod sniff;
+pub(crate) mod visitor;
+pub(crate) mod wire;

@@ -1,0 +1,129 @@
+//! One client connection from its first byte to its last.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+
+use super::presence::{Presence, Wish};
+use super::visitor::{View, Visitor};
+use super::wire::Wire;
+use crate::edge::Edge;
+use crate::proxy::forward::handle;
+
+/// How an HTTP/2 connection begins; no HTTP/1 method is `PRI`.
+const PREFACE: &[u8] = b"PRI ";
+
+/// HTTP/2's answer to a client that opens streams only to reset them.
+const PENDING_RESETS: usize = 64;
+const LOCAL_RESETS: usize = 256;
+
+/// How long the other side of a dead HTTP/2 connection goes unnoticed.
+const PING_EVERY: Duration = Duration::from_secs(30);
+const PING_PATIENCE: Duration = Duration::from_secs(20);
+
+/// Serves a connection until it ends or is asked to.
+pub(crate) async fn serve(edge: Arc<Edge>, view: Arc<View>, stream: TcpStream, peer: SocketAddr, presence: Arc<Presence>) {
+    let opening = tokio::time::timeout(edge.limits.header_read, is_h2(&stream, &presence));
+    let Ok(Ok(is_h2)) = opening.await else { return };
+    let _ = stream.set_nodelay(true);
+    let io = TokioIo::new(Wire::new(stream, presence.clone(), !is_h2));
+    let visitor = Arc::new(Visitor::new(edge.clone(), view, peer, presence.clone()));
+    let service = service_fn(move |request: Request<Incoming>| handle(visitor.clone(), request));
+    if is_h2 {
+        presence.speaks_h2();
+        let connection = h2(&edge).serve_connection(io, service);
+        drive(connection, &presence, |connection| connection.graceful_shutdown()).await;
+    } else {
+        let connection = h1(&edge).serve_connection(io, service).with_upgrades();
+        drive(connection, &presence, |connection| connection.graceful_shutdown()).await;
+    }
+}
+
+fn h1(edge: &Edge) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    // Time limits are the sweeper's: hyper's timer would cost a queue operation per request.
+    // The head's hard limit is twice the configured one, so that the friendlier answer comes first.
+    builder.max_header_size(edge.limits.header_bytes * 2).max_buf_size((edge.limits.header_bytes * 2).max(64 << 10));
+    builder
+}
+
+fn h2(edge: &Edge) -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(edge.limits.streams)
+        .max_pending_accept_reset_streams(PENDING_RESETS)
+        .max_local_error_reset_streams(LOCAL_RESETS)
+        .max_header_list_size(u32::try_from(edge.limits.header_bytes).unwrap_or(u32::MAX))
+        .initial_stream_window_size(256 << 10)
+        .initial_connection_window_size(1 << 20)
+        .max_send_buf_size(128 << 10)
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PING_PATIENCE);
+    builder
+}
+
+/// Looks at the first bytes without taking them.
+async fn is_h2(stream: &TcpStream, presence: &Presence) -> std::io::Result<bool> {
+    let mut first = [0u8; PREFACE.len()];
+    loop {
+        let ended = std::future::poll_fn(|cx| {
+            presence.register(cx.waker());
+            if presence.wish() == Wish::Stay { Poll::Pending } else { Poll::Ready(()) }
+        });
+        let count = tokio::select! {
+            biased;
+            () = ended => return Err(std::io::ErrorKind::ConnectionAborted.into()),
+            count = stream.peek(&mut first) => count?,
+        };
+        if count == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        if count == first.len() || first[..count] != PREFACE[..count] {
+            return Ok(first == PREFACE);
+        }
+        // Part of what may be the preface: the rest is on its way, and peeking would not wait for it.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// Polls the connection, and looks at the sweeper's and the listener's wishes whenever it is woken.
+async fn drive<C>(connection: C, presence: &Presence, mut leave: impl FnMut(Pin<&mut C>))
+where
+    C: Future<Output = hyper::Result<()>>,
+{
+    let mut connection = pin!(connection);
+    let mut is_registered = false;
+    let mut is_leaving = false;
+    std::future::poll_fn(|cx| {
+        if !is_registered {
+            // A task's waker stays the same for its life.
+            presence.register(cx.waker());
+            is_registered = true;
+        }
+        match presence.wish() {
+            Wish::Break => return Poll::Ready(()),
+            Wish::Leave if !is_leaving => {
+                is_leaving = true;
+                leave(connection.as_mut());
+            }
+            Wish::Leave | Wish::Stay => {}
+        }
+        connection.as_mut().poll(cx).map(|ended| {
+            if let Err(error) = ended {
+                tracing::debug!(%error, "a client connection ended badly");
+            }
+        })
+    })
+    .await;
+}

@@ -1,0 +1,95 @@
+//! One listening socket and the loop that accepts from it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::connection;
+use super::presence::Presence;
+use super::visitor::View;
+use crate::edge::Edge;
+
+/// Enough for a burst of all clients coming back at once; the kernel cuts it to `somaxconn`.
+const BACKLOG: i32 = 4096;
+
+/// Finds clients that vanished without a word, WebSockets first of all.
+const KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// After running out of file descriptors, connections must end before a new one can begin.
+const BREATH: Duration = Duration::from_millis(50);
+
+/// Opens a listening socket.
+pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        // `[::]` and `0.0.0.0` are two listeners here, so that each can fail alone.
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// What an accept loop works with.
+pub(crate) struct Door {
+    pub(crate) edge: Arc<Edge>,
+    pub(crate) view: Arc<View>,
+    pub(crate) number: u64,
+    pub(crate) closed: CancellationToken,
+}
+
+impl Door {
+    /// Accepts until the door is closed.
+    pub(crate) async fn accept(self, listener: TcpListener) {
+        let places = Arc::new(Semaphore::new(self.edge.limits.connections));
+        loop {
+            let place = tokio::select! {
+                biased;
+                () = self.closed.cancelled() => return,
+                place = places.clone().acquire_owned() => place,
+            };
+            let Ok(place) = place else { return };
+            let accepted = tokio::select! {
+                biased;
+                () = self.closed.cancelled() => return,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => self.welcome(stream, peer, place),
+                Err(error) => self.after(&error).await,
+            }
+        }
+    }
+
+    fn welcome(&self, stream: TcpStream, peer: SocketAddr, place: tokio::sync::OwnedSemaphorePermit) {
+        let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 4);
+        let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
+        let presence = Arc::new(Presence::new(self.number));
+        self.edge.presences.add(&presence);
+        if self.closed.is_cancelled() {
+            presence.leave();
+        }
+        let (edge, view) = (self.edge.clone(), self.view.clone());
+        self.edge.tasks.spawn(async move {
+            connection::serve(edge, view, stream, peer, presence).await;
+            drop(place);
+        });
+    }
+
+    async fn after(&self, error: &io::Error) {
+        // A client that gave up while it waited is no news; everything else is the machine's shortage.
+        if error.kind() == io::ErrorKind::ConnectionAborted {
+            return;
+        }
+        tracing::warn!(%error, "could not accept a connection");
+        tokio::time::sleep(BREATH).await;
+    }
+}

@@ -1,0 +1,127 @@
+//! The set of listeners: opened, renamed and closed one by one, so that none suffers from another's fault.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::listener::{Door, bind};
+use super::visitor::View;
+use crate::control::ListenerState;
+use crate::edge::Edge;
+use crate::error::EdgeError;
+use crate::snapshot::{Listener, Scope};
+
+/// All listeners of the served snapshot.
+#[derive(Default)]
+pub(crate) struct Listeners {
+    places: Vec<Place>,
+    next_number: u64,
+}
+
+/// One wanted listener, open or not.
+struct Place {
+    wanted: Listener,
+    open: Result<Open, String>,
+}
+
+struct Open {
+    address: SocketAddr,
+    number: u64,
+    view: Arc<View>,
+    closed: CancellationToken,
+}
+
+impl Place {
+    /// Whether a wanted listener is this one: by its address, or by its name where the address is picked.
+    fn is(&self, wanted: &Listener) -> bool {
+        self.wanted.bind == wanted.bind && (wanted.bind.port() != 0 || self.wanted.name == wanted.name)
+    }
+}
+
+impl Listeners {
+    /// Opens what is new, keeps what stays, closes what is gone.
+    pub(crate) fn arrange(&mut self, edge: &Arc<Edge>, wanted: &[Listener]) {
+        let mut old = std::mem::take(&mut self.places);
+        let mut fresh = Vec::new();
+        for listener in wanted {
+            match old.iter().position(|place| place.is(listener)) {
+                Some(index) => {
+                    let mut place = old.swap_remove(index);
+                    place.wanted = listener.clone();
+                    if let Ok(open) = &place.open {
+                        open.view.set(listener.scope);
+                    }
+                    self.places.push(place);
+                }
+                None => fresh.push(listener.clone()),
+            }
+        }
+        // Closed before the new ones open: a new one may want an address that an old one covered.
+        for place in old {
+            close(edge, place);
+        }
+        self.places.extend(fresh.into_iter().map(|wanted| Place { wanted, open: Err(String::new()) }));
+        self.open_missing(edge);
+        let rank = |place: &Place| wanted.iter().position(|listener| place.is(listener));
+        self.places.sort_by_key(rank);
+    }
+
+    /// Tries to open those that are not; true when all are open afterwards.
+    pub(crate) fn open_missing(&mut self, edge: &Arc<Edge>) -> bool {
+        for place in self.places.iter_mut().filter(|place| place.open.is_err()) {
+            let number = self.next_number;
+            self.next_number += 1;
+            place.open = open(edge, number, place.wanted.bind, place.wanted.scope).map_err(|error| reason(&error));
+        }
+        self.places.iter().all(|place| place.open.is_ok())
+    }
+
+    pub(crate) fn states(&self) -> Vec<ListenerState> {
+        self.places
+            .iter()
+            .map(|place| ListenerState {
+                name: place.wanted.name.clone(),
+                bind: place.open.as_ref().map_or(place.wanted.bind, |open| open.address),
+                error: place.open.as_ref().err().cloned(),
+            })
+            .collect()
+    }
+
+    /// Stops accepting everywhere; connections go on.
+    pub(crate) fn close_all(&mut self, edge: &Arc<Edge>) {
+        for place in std::mem::take(&mut self.places) {
+            close(edge, place);
+        }
+    }
+}
+
+fn open(edge: &Arc<Edge>, number: u64, address: SocketAddr, scope: Scope) -> Result<Open, EdgeError> {
+    let failed = |source| EdgeError::Listen { bind: address, source };
+    let listener = bind(address).map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    let view = Arc::new(View::new(scope));
+    let closed = CancellationToken::new();
+    let door = Door { edge: edge.clone(), view: view.clone(), number, closed: closed.clone() };
+    edge.tasks.spawn(door.accept(listener));
+    Ok(Open { address, number, view, closed })
+}
+
+/// The whole chain on one line: an acknowledgement has no other place for the cause.
+fn reason(error: &EdgeError) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}
+
+fn close(edge: &Arc<Edge>, place: Place) {
+    if let Ok(open) = place.open {
+        open.closed.cancel();
+        edge.presences.visit(|presence| {
+            if presence.came_through(open.number) {
+                presence.leave();
+            }
+        });
+    }
+}

@@ -1,0 +1,52 @@
+//! One client connection as its requests see it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use http::HeaderValue;
+
+use super::presence::Presence;
+use crate::edge::Edge;
+use crate::snapshot::Scope;
+
+/// Which routes a listener shows; changed without touching the listener.
+#[derive(Debug)]
+pub(crate) struct View {
+    is_internal: AtomicBool,
+}
+
+impl View {
+    pub(crate) fn new(scope: Scope) -> View {
+        View { is_internal: AtomicBool::new(scope == Scope::Internal) }
+    }
+
+    pub(crate) fn set(&self, scope: Scope) {
+        self.is_internal.store(scope == Scope::Internal, Ordering::Relaxed);
+    }
+
+    pub(crate) fn scope(&self) -> Scope {
+        if self.is_internal.load(Ordering::Relaxed) { Scope::Internal } else { Scope::Public }
+    }
+}
+
+/// What is made once per connection, so that a request only copies pointers.
+pub(crate) struct Visitor {
+    pub(crate) edge: Arc<Edge>,
+    pub(crate) presence: Arc<Presence>,
+    view: Arc<View>,
+    /// The client's address as the `X-Forwarded-For` value.
+    pub(crate) address: HeaderValue,
+}
+
+impl Visitor {
+    pub(crate) fn new(edge: Arc<Edge>, view: Arc<View>, peer: SocketAddr, presence: Arc<Presence>) -> Visitor {
+        let address = HeaderValue::from_str(&peer.ip().to_canonical().to_string());
+        let address = address.unwrap_or_else(|_| HeaderValue::from_static("unknown"));
+        Visitor { edge, presence, view, address }
+    }
+
+    pub(crate) fn scope(&self) -> Scope {
+        self.view.scope()
+    }
+}

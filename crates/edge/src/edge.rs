@@ -1,0 +1,98 @@
+//! The running edge: what every request, the control socket and the sweeper share.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use http::StatusCode;
+use parking_lot::Mutex;
+use tokio_util::task::TaskTracker;
+
+use crate::control::Source;
+use crate::downstream::listeners::Listeners;
+use crate::downstream::presence::Presence;
+use crate::limits::Limits;
+use crate::persist::{Loaded, Store};
+use crate::roster::Roster;
+use crate::snapshot::Snapshot;
+use crate::table::Table;
+use crate::upstream::generation::Generation;
+use crate::upstream::link::LinkState;
+use crate::upstream::tally::Tally;
+
+/// See the module's text.
+pub(crate) struct Edge {
+    /// The one pointer that a switch changes.
+    pub(crate) table: ArcSwap<Table>,
+    pub(crate) limits: Limits,
+    pub(crate) counts: Counts,
+    pub(crate) presences: Roster<Presence>,
+    pub(crate) links: Roster<LinkState>,
+    /// Every connection, tunnel and accept loop.
+    pub(crate) tasks: TaskTracker,
+    pub(crate) store: Store,
+    pub(crate) started_ms: i64,
+    /// Held by whoever changes something; requests never take it.
+    pub(crate) state: Mutex<State>,
+    /// One snapshot at a time; held across the file's sync, so not the state's lock.
+    pub(crate) applying: tokio::sync::Mutex<()>,
+}
+
+/// What changes with snapshots.
+pub(crate) struct State {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) source: Source,
+    pub(crate) note: Option<String>,
+    pub(crate) problems: Vec<String>,
+    pub(crate) listeners: Listeners,
+    pub(crate) draining: Vec<Arc<Generation>>,
+    /// Counters by pool and release; they outlive generations, so that a roll-back goes on counting.
+    pub(crate) tallies: BTreeMap<(String, String), Arc<Tally>>,
+}
+
+/// Counters that belong to no release.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) not_found: AtomicU64,
+    pub(crate) refused: AtomicU64,
+    pub(crate) unanswered: AtomicU64,
+    pub(crate) snapshots: AtomicU64,
+}
+
+impl Counts {
+    /// Counts an answer of the edge itself.
+    pub(crate) fn own_answer(&self, status: StatusCode) {
+        let counter = match status {
+            StatusCode::NOT_FOUND => &self.not_found,
+            status if status.is_client_error() => &self.refused,
+            _ => &self.unanswered,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Edge {
+    pub(crate) fn new(limits: Limits, store: Store, loaded: &Loaded, started_ms: i64) -> Arc<Edge> {
+        Arc::new(Edge {
+            table: ArcSwap::from_pointee(Table::default()),
+            limits,
+            counts: Counts::default(),
+            presences: Roster::new(),
+            links: Roster::new(),
+            tasks: TaskTracker::new(),
+            store,
+            started_ms,
+            state: Mutex::new(State {
+                snapshot: Snapshot::new(0).seal(),
+                source: loaded.source,
+                note: loaded.note.clone(),
+                problems: Vec::new(),
+                listeners: Listeners::default(),
+                draining: Vec::new(),
+                tallies: BTreeMap::new(),
+            }),
+            applying: tokio::sync::Mutex::new(()),
+        })
+    }
+}

@@ -1,0 +1,59 @@
+//! What one client, one target or one connection may use up.
+
+use std::time::Duration;
+
+/// The edge's limits and patience; the defaults suit one server with small services.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// From the first byte of a request to the end of its headers.
+    pub header_read: Duration,
+    /// Silence inside a request body.
+    pub request_body_idle: Duration,
+    /// A client that does not take what it asked for.
+    pub client_write: Duration,
+    /// An idle keep-alive connection of a client.
+    pub client_idle: Duration,
+    /// An idle keep-alive connection to a target. Node closes after 5 s and answers nothing, so ours ends earlier.
+    pub target_idle: Duration,
+    /// All headers of one request together; more is answered 431.
+    pub header_bytes: usize,
+    /// One request body; `None` leaves it to the service.
+    pub body_bytes: Option<u64>,
+    /// Connections per listener; more wait in the listen queue.
+    pub connections: usize,
+    /// Streams of one HTTP/2 connection at a time.
+    pub streams: u32,
+    /// Idle connections kept per target.
+    pub idle_per_target: usize,
+    /// How long a shutdown waits for what is under way.
+    pub shutdown: Duration,
+    /// WebSockets of a switched-away release are closed over this long, so that not all clients come back at once.
+    pub close_spread: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            header_read: Duration::from_secs(15),
+            request_body_idle: Duration::from_secs(60),
+            client_write: Duration::from_secs(60),
+            client_idle: Duration::from_secs(75),
+            target_idle: Duration::from_secs(4),
+            header_bytes: 32 << 10,
+            body_bytes: None,
+            connections: 20_000,
+            streams: 128,
+            idle_per_target: 256,
+            shutdown: Duration::from_secs(30),
+            close_spread: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Limits {
+    /// How often the sweeper looks: a quarter of the shortest limit, within reason.
+    pub(crate) fn sweep_every(&self) -> Duration {
+        let shortest = self.header_read.min(self.client_write).min(self.client_idle).min(self.target_idle);
+        (shortest / 4).clamp(Duration::from_millis(20), Duration::from_millis(250))
+    }
+}

@@ -1,0 +1,132 @@
+//! The counters as Prometheus text.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::edge::Edge;
+use crate::upstream::generation::Generation;
+use crate::upstream::tally::{BUCKETS_MS, Tally};
+
+/// One release with its labels and its living generations.
+struct Line {
+    labels: String,
+    tally: Arc<Tally>,
+    in_flight: usize,
+    tunnels: usize,
+}
+
+/// Renders everything.
+pub(crate) fn render(edge: &Edge) -> String {
+    let lines = lines(edge);
+    let mut text = String::with_capacity(2048 + lines.len() * 2048);
+    requests(&mut text, &lines);
+    times(&mut text, &lines);
+    gauges(&mut text, &lines);
+    connections(&mut text, &lines);
+    own(&mut text, edge);
+    text
+}
+
+fn lines(edge: &Edge) -> Vec<Line> {
+    let table = edge.table.load_full();
+    let state = edge.state.lock();
+    let living = || table.generations.iter().chain(&state.draining);
+    let of = |key: &(String, String), count: fn(&Generation) -> usize| {
+        living().filter(|g| g.pool.name == key.0 && g.pool.release == key.1).map(|g| count(g)).sum()
+    };
+    let line = |(key, tally): (&(String, String), &Arc<Tally>)| Line {
+        labels: format!("pool=\"{}\",release=\"{}\"", escaped(&key.0), escaped(&key.1)),
+        tally: tally.clone(),
+        in_flight: of(key, Generation::in_flight),
+        tunnels: of(key, Generation::tunnels),
+    };
+    state.tallies.iter().map(line).collect()
+}
+
+fn requests(text: &mut String, lines: &[Line]) {
+    head(text, "mainstay_edge_requests_total", "counter", "Answers by pool, release and status class.");
+    for Line { labels, tally, .. } in lines {
+        for (class, count) in tally.classes.iter().enumerate() {
+            let (class, count) = (class + 1, value(count));
+            let _ = writeln!(text, "mainstay_edge_requests_total{{{labels},code=\"{class}xx\"}} {count}");
+        }
+    }
+}
+
+fn times(text: &mut String, lines: &[Line]) {
+    let name = "mainstay_edge_response_seconds";
+    head(text, name, "histogram", "Time from a request's head to its response's head.");
+    for Line { labels, tally, .. } in lines {
+        let mut sum = 0;
+        for (bound, count) in BUCKETS_MS.iter().zip(&tally.buckets) {
+            sum += value(count);
+            let _ = writeln!(text, "{name}_bucket{{{labels},le=\"{}\"}} {sum}", seconds(*bound));
+        }
+        sum += tally.buckets.last().map_or(0, value);
+        let _ = writeln!(text, "{name}_bucket{{{labels},le=\"+Inf\"}} {sum}");
+        let micros = value(&tally.micros);
+        let _ = writeln!(text, "{name}_sum{{{labels}}} {}.{:06}", micros / 1_000_000, micros % 1_000_000);
+        let _ = writeln!(text, "{name}_count{{{labels}}} {sum}");
+    }
+}
+
+fn gauges(text: &mut String, lines: &[Line]) {
+    head(text, "mainstay_edge_in_flight", "gauge", "Requests and WebSockets under way.");
+    for line in lines {
+        let _ = writeln!(text, "mainstay_edge_in_flight{{{}}} {}", line.labels, line.in_flight);
+    }
+    head(text, "mainstay_edge_websockets", "gauge", "WebSockets and other tunnels under way.");
+    for line in lines {
+        let _ = writeln!(text, "mainstay_edge_websockets{{{}}} {}", line.labels, line.tunnels);
+    }
+}
+
+fn connections(text: &mut String, lines: &[Line]) {
+    type Pick = fn(&Tally) -> &AtomicU64;
+    let counters: [(&str, &str, Pick); 4] = [
+        ("mainstay_edge_connects_total", "New connections to targets.", |tally| &tally.connects),
+        ("mainstay_edge_connect_errors_total", "Connections that did not come about.", |tally| &tally.connect_errors),
+        ("mainstay_edge_retries_total", "Second tries.", |tally| &tally.retries),
+        ("mainstay_edge_unanswered_total", "Requests the edge answered for a pool.", |tally| &tally.unanswered),
+    ];
+    for (name, help, pick) in counters {
+        head(text, name, "counter", help);
+        for Line { labels, tally, .. } in lines {
+            let _ = writeln!(text, "{name}{{{labels}}} {}", value(pick(tally)));
+        }
+    }
+}
+
+fn own(text: &mut String, edge: &Edge) {
+    head(text, "mainstay_edge_own_answers_total", "counter", "Answers of the edge itself.");
+    let counts = &edge.counts;
+    for (kind, count) in [("not-found", &counts.not_found), ("refused", &counts.refused), ("unanswered", &counts.unanswered)] {
+        let _ = writeln!(text, "mainstay_edge_own_answers_total{{kind=\"{kind}\"}} {}", value(count));
+    }
+    head(text, "mainstay_edge_snapshots_total", "counter", "Snapshots taken since the start.");
+    let _ = writeln!(text, "mainstay_edge_snapshots_total {}", value(&counts.snapshots));
+    head(text, "mainstay_edge_snapshot_epoch", "gauge", "The served epoch.");
+    let _ = writeln!(text, "mainstay_edge_snapshot_epoch {}", edge.table.load().epoch);
+    let mut clients = 0;
+    edge.presences.visit(|_| clients += 1);
+    head(text, "mainstay_edge_client_connections", "gauge", "Open connections of clients.");
+    let _ = writeln!(text, "mainstay_edge_client_connections {clients}");
+}
+
+fn head(text: &mut String, name: &str, kind: &str, help: &str) {
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+}
+
+fn value(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}
+
+fn seconds(ms: u64) -> String {
+    let text = format!("{}.{:03}", ms / 1000, ms % 1000);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+fn escaped(label: &str) -> String {
+    label.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}

@@ -1,0 +1,11 @@
+//! What happens to one request between the client's side and the service's side.
+
+pub(crate) mod answer;
+pub(crate) mod attempt;
+pub(crate) mod download;
+pub(crate) mod forward;
+pub(crate) mod headers;
+pub(crate) mod memo;
+pub(crate) mod tunnel;
+pub(crate) mod upload;
+pub(crate) mod whom;

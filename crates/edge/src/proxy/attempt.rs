@@ -1,0 +1,169 @@
+//! Getting one response out of a generation: a pooled connection, or a new one, and at most one second try.
+//!
+//! A second try happens only when it cannot do anything twice: the target was never reached, or not one byte of the
+//! request was sent, or the request is idempotent, has no body, and its pooled connection died before it answered.
+
+use std::io;
+
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+
+use super::answer::Reason;
+use super::memo::Memo;
+use super::upload::RequestBody;
+use crate::edge::Edge;
+use crate::uptime::ms;
+use crate::upstream::generation::Generation;
+use crate::upstream::link::{Failure, FailureKind, Link};
+use crate::upstream::tally::count;
+
+/// A response head, and the connection its body comes over.
+pub(crate) struct Answered {
+    pub(crate) response: Response<Incoming>,
+    pub(crate) link: Link,
+    pub(crate) target: usize,
+}
+
+/// A connection to one of the targets.
+struct Reached {
+    link: Link,
+    target: usize,
+    is_pooled: bool,
+}
+
+/// Sends the request to one of the generation's targets.
+pub(crate) async fn attempt(
+    edge: &Edge,
+    generation: &Generation,
+    mut request: Request<RequestBody>,
+) -> Result<Answered, Reason> {
+    let mut reached = reach(edge, generation, true).await?;
+    let memo = remember(&mut reached, &request);
+    request.body_mut().goes_to(reached.link.state());
+    let failure = match reached.link.exchange(request).await {
+        Ok(response) => return Ok(answered(response, reached, memo)),
+        Err(failure) => failure,
+    };
+    let Some(mut again) = second_request(failure, memo)? else {
+        return Err(broken_off());
+    };
+    count(&generation.tally.retries);
+    // Not from the pool again: what killed the first connection has most likely killed its neighbours.
+    let mut reached = reach(edge, generation, false).await?;
+    again.body_mut().goes_to(reached.link.state());
+    match reached.link.exchange(again).await {
+        Ok(response) => Ok(answered(response, reached, None)),
+        Err(Failure { kind: FailureKind::Silent, .. }) => Err(silent()),
+        Err(_) => Err(broken_off()),
+    }
+}
+
+fn answered(response: Response<Incoming>, mut reached: Reached, memo: Option<Memo>) -> Answered {
+    if let Some(memo) = memo {
+        reached.link.scratch = memo.into_scratch();
+    }
+    Answered { response, link: reached.link, target: reached.target }
+}
+
+fn remember(reached: &mut Reached, request: &Request<RequestBody>) -> Option<Memo> {
+    if !reached.is_pooled {
+        return None;
+    }
+    match Memo::of(request, std::mem::take(&mut reached.link.scratch)) {
+        Ok(memo) => Some(memo),
+        Err(scratch) => {
+            reached.link.scratch = scratch;
+            None
+        }
+    }
+}
+
+/// The request for the second try, if there may be one.
+fn second_request(failure: Failure, memo: Option<Memo>) -> Result<Option<Request<RequestBody>>, Reason> {
+    match failure {
+        Failure { unsent: Some(request), .. } => Ok(Some(request)),
+        Failure { kind: FailureKind::Silent, .. } => Err(silent()),
+        Failure { kind: FailureKind::Broken(error), .. } => match request_fault(&error) {
+            Some(reason) => Err(reason),
+            // A parse error is an answer, if a bad one; only a connection that ended without one is stale.
+            None if error.is_parse() => Err(bad_answer()),
+            None => Ok(memo.map(|memo| memo.request())),
+        },
+    }
+}
+
+/// Faults of the client's own body, which travel through hyper as errors of the exchange.
+fn request_fault(error: &hyper::Error) -> Option<Reason> {
+    use super::upload::UploadError;
+    let mut source = std::error::Error::source(error);
+    while let Some(inner) = source {
+        if let Some(fault) = inner.downcast_ref::<UploadError>() {
+            return Some(match fault {
+                UploadError::TooLarge => Reason::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", fault.to_string()),
+                UploadError::Silent => Reason::new(StatusCode::REQUEST_TIMEOUT, "body-silent", fault.to_string()),
+                UploadError::Broken(_) => Reason::new(StatusCode::BAD_REQUEST, "body-broken", fault.to_string()),
+            });
+        }
+        source = inner.source();
+    }
+    None
+}
+
+/// A connection to a target; a target that cannot be reached costs one second try with the next one.
+async fn reach(edge: &Edge, generation: &Generation, may_pool: bool) -> Result<Reached, Reason> {
+    let mut avoid = None;
+    loop {
+        let Some(index) = generation.choose(avoid) else {
+            return Err(no_target());
+        };
+        let target = &generation.targets[index];
+        if may_pool && let Some(link) = target.take_idle(ms(edge.limits.target_idle)) {
+            return Ok(Reached { link, target: index, is_pooled: true });
+        }
+        if target.is_swallowing() {
+            return Err(unreachable(None));
+        }
+        count(&generation.tally.connects);
+        match Link::open(target.addr, generation.connect_timeout(), generation.response_timeout()).await {
+            Ok(link) => {
+                target.reached();
+                edge.links.add(link.state());
+                return Ok(Reached { link, target: index, is_pooled: false });
+            }
+            Err(error) => {
+                count(&generation.tally.connect_errors);
+                target.missed(error.kind() == io::ErrorKind::TimedOut);
+                if avoid.is_some() {
+                    return Err(unreachable(Some(&error)));
+                }
+                count(&generation.tally.retries);
+                avoid = Some(index);
+            }
+        }
+    }
+}
+
+fn unreachable(error: Option<&io::Error>) -> Reason {
+    let why = match error.map(io::Error::kind) {
+        Some(io::ErrorKind::ConnectionRefused) => "refuses connections",
+        Some(io::ErrorKind::TimedOut) | None => "does not take connections in time",
+        Some(_) => "cannot be reached",
+    };
+    Reason::new(StatusCode::BAD_GATEWAY, "target-unreachable", format!("the service {why}")).retry_after(1)
+}
+
+fn no_target() -> Reason {
+    Reason::new(StatusCode::SERVICE_UNAVAILABLE, "no-target", "the service has no running target").retry_after(2)
+}
+
+fn silent() -> Reason {
+    Reason::new(StatusCode::GATEWAY_TIMEOUT, "target-silent", "the service did not answer in time")
+}
+
+fn broken_off() -> Reason {
+    Reason::new(StatusCode::BAD_GATEWAY, "target-broke-off", "the service closed the connection without an answer")
+}
+
+fn bad_answer() -> Reason {
+    Reason::new(StatusCode::BAD_GATEWAY, "target-garbled", "the service's answer was not valid HTTP")
+}

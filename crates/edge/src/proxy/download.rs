@@ -1,0 +1,154 @@
+//! A response's body on its way to the client.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+
+use crate::downstream::presence::Busy;
+use crate::upstream::generation::InFlight;
+use crate::upstream::link::{BodyError, Link};
+
+/// Up to this size a body is looked for beside the head.
+const AT_HAND: u64 = 64 << 10;
+
+/// The body and what lives exactly as long as the response is under way.
+pub(crate) struct ResponseBody {
+    kind: Kind,
+    /// Counted out of the generation when the response is done or given up.
+    in_flight: Option<InFlight>,
+    /// Counted out of the client's connection likewise.
+    _busy: Busy,
+}
+
+enum Kind {
+    Empty,
+    Whole(Bytes),
+    Stream(Box<Download>),
+}
+
+/// A body that is still coming in.
+struct Download {
+    /// A piece that came together with the head.
+    first: Option<Result<Frame<Bytes>, hyper::Error>>,
+    incoming: Incoming,
+    /// `None` once the last piece is read and the connection is back in its pool.
+    link: Option<Link>,
+    home: Home,
+}
+
+/// Where a connection goes back to when its response is complete.
+pub(crate) struct Home {
+    pub(crate) target: usize,
+    pub(crate) most_idle: usize,
+}
+
+impl Home {
+    /// Puts the connection back into its generation's pool, if it can be used again.
+    fn take_back(&self, mut link: Link, in_flight: &InFlight) {
+        let generation = in_flight.generation();
+        if link.settle() && !generation.is_draining() {
+            generation.targets[self.target].give_back(link, self.most_idle);
+        }
+    }
+}
+
+impl ResponseBody {
+    /// An answer of the edge itself.
+    pub(crate) fn own(bytes: Bytes, busy: Busy) -> ResponseBody {
+        ResponseBody { kind: Kind::Whole(bytes), in_flight: None, _busy: busy }
+    }
+
+    /// No body; the guard counts until the head is written.
+    pub(crate) fn empty(in_flight: Option<InFlight>, busy: Busy) -> ResponseBody {
+        ResponseBody { kind: Kind::Empty, in_flight, _busy: busy }
+    }
+
+    /// The target's body. What came together with the head is taken at once, and then often nothing is left to stream.
+    pub(crate) fn from_target(mut incoming: Incoming, link: Link, home: Home, in_flight: InFlight, busy: Busy) -> ResponseBody {
+        let kind = if incoming.is_end_stream() {
+            home.take_back(link, &in_flight);
+            Kind::Empty
+        } else if incoming.size_hint().exact().is_some_and(|length| length <= AT_HAND) {
+            match link.frame_at_hand(&mut incoming) {
+                Some(Ok(frame)) if incoming.is_end_stream() && frame.is_data() => {
+                    home.take_back(link, &in_flight);
+                    Kind::Whole(frame.into_data().unwrap_or_default())
+                }
+                first => Kind::Stream(Box::new(Download { first, incoming, link: Some(link), home })),
+            }
+        } else {
+            Kind::Stream(Box::new(Download { first: None, incoming, link: Some(link), home }))
+        };
+        ResponseBody { kind, in_flight: Some(in_flight), _busy: busy }
+    }
+}
+
+impl Download {
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+        in_flight: Option<&InFlight>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let polled = match (self.first.take(), self.link.as_mut()) {
+            (Some(first), _) => Poll::Ready(Some(first.map_err(BodyError::Broken))),
+            (None, Some(link)) => link.poll_frame(cx, &mut self.incoming),
+            (None, None) => Poll::Ready(None),
+        };
+        match &polled {
+            Poll::Ready(Some(Err(_broken))) => self.link = None,
+            Poll::Ready(Some(Ok(_))) if !self.incoming.is_end_stream() => {}
+            // The last piece: the connection is free before the client has taken it.
+            Poll::Ready(_) => {
+                if let (Some(link), Some(in_flight)) = (self.link.take(), in_flight) {
+                    self.home.take_back(link, in_flight);
+                }
+            }
+            Poll::Pending => {}
+        }
+        polled
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        match &mut this.kind {
+            Kind::Empty => Poll::Ready(None),
+            Kind::Whole(bytes) => {
+                let bytes = std::mem::take(bytes);
+                this.kind = Kind::Empty;
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Kind::Stream(download) => download.poll_frame(cx, this.in_flight.as_ref()),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Empty => true,
+            Kind::Whole(_) => false,
+            Kind::Stream(download) => download.first.is_none() && download.incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Empty => SizeHint::with_exact(0),
+            Kind::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Kind::Stream(download) => match (&download.first, download.incoming.size_hint().exact()) {
+                (Some(Ok(frame)), Some(rest)) => {
+                    SizeHint::with_exact(rest + frame.data_ref().map_or(0, |data| data.len() as u64))
+                }
+                _ => download.incoming.size_hint(),
+            },
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! Which headers go on, which end here, and which the edge adds.
+
+use http::header::{CONNECTION, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What the edge knows about the client that a target should know.
+pub(crate) struct Client<'a> {
+    pub(crate) address: &'a HeaderValue,
+    pub(crate) is_secure: bool,
+}
+
+/// Which headers of interest a message carries: one look at each name instead of one look-up for each interest.
+#[derive(Default)]
+struct Seen {
+    connection: bool,
+    te: bool,
+    expect: bool,
+    upgrade: bool,
+    transfer_encoding: bool,
+    request_id: bool,
+    /// `Keep-Alive`, `Proxy-Connection` and their like.
+    hop_names: bool,
+    /// Names by which a stranger could pose as a proxy.
+    claims: bool,
+    bytes: usize,
+}
+
+fn look(headers: &HeaderMap) -> Seen {
+    let mut seen = Seen::default();
+    for (name, value) in headers {
+        seen.bytes += name.as_str().len() + value.len() + 4;
+        match name.as_str() {
+            "connection" => seen.connection = true,
+            "te" => seen.te = true,
+            "expect" => seen.expect = true,
+            "upgrade" => seen.upgrade = true,
+            "transfer-encoding" => seen.transfer_encoding = true,
+            "x-request-id" => seen.request_id = true,
+            "keep-alive" | "proxy-connection" | "proxy-authenticate" | "proxy-authorization" => seen.hop_names = true,
+            "forwarded" | "x-forwarded-port" | "x-forwarded-server" | "x-forwarded-prefix" | "x-real-ip" => {
+                seen.claims = true;
+            }
+            _ => {}
+        }
+    }
+    seen
+}
+
+/// Makes a client's headers a target's headers; returns the protocol the client wants to change to.
+///
+/// Forwarding headers of strangers are replaced, never extended: there is no trusted proxy before the edge yet.
+pub(crate) fn towards_target(headers: &mut HeaderMap, client: &Client<'_>) -> Option<HeaderValue> {
+    let seen = look(headers);
+    let upgrade = if seen.upgrade && seen.connection { wanted_upgrade(headers) } else { None };
+    let trailers = seen.te && wants_trailers(headers);
+    strip_hop_by_hop(headers, &seen);
+    if seen.expect {
+        // The edge itself says "100 Continue" when the target starts to take the body.
+        headers.remove(EXPECT);
+    }
+    if seen.claims {
+        for name in ["forwarded", "x-forwarded-port", "x-forwarded-server", "x-forwarded-prefix", "x-real-ip"] {
+            headers.remove(name);
+        }
+    }
+    if trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+        headers.insert(CONNECTION, HeaderValue::from_static("te"));
+    }
+    if let Some(protocol) = &upgrade {
+        headers.insert(UPGRADE, protocol.clone());
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    }
+    introduce(headers, client, seen.request_id);
+    upgrade
+}
+
+fn introduce(headers: &mut HeaderMap, client: &Client<'_>, has_id: bool) {
+    headers.reserve(4);
+    headers.insert(FORWARDED_FOR, client.address.clone());
+    headers.insert(FORWARDED_PROTO, HeaderValue::from_static(if client.is_secure { "https" } else { "http" }));
+    match headers.get(HOST).cloned() {
+        Some(host) => headers.insert(FORWARDED_HOST, host),
+        None => headers.remove(FORWARDED_HOST),
+    };
+    let is_fine = has_id && headers.get(REQUEST_ID).is_some_and(|id| !id.is_empty() && id.len() <= 128);
+    if !is_fine {
+        headers.insert(REQUEST_ID, super::answer::request_id());
+    }
+}
+
+/// Makes a target's headers a client's headers.
+pub(crate) fn towards_client(headers: &mut HeaderMap) {
+    let seen = look(headers);
+    strip_hop_by_hop(headers, &seen);
+}
+
+/// Bytes of a header block as HTTP/1 would write it.
+pub(crate) fn size(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
+}
+
+fn strip_hop_by_hop(headers: &mut HeaderMap, seen: &Seen) {
+    if seen.connection {
+        strip_named(headers);
+    }
+    if seen.te {
+        headers.remove(TE);
+    }
+    if seen.upgrade {
+        headers.remove(UPGRADE);
+    }
+    if seen.transfer_encoding {
+        // The framing of the next hop is decided by the body and by hyper.
+        headers.remove(TRANSFER_ENCODING);
+    }
+    if seen.hop_names {
+        for name in ["keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization"] {
+            headers.remove(name);
+        }
+    }
+}
+
+/// Removes `Connection` and what it names, except what the next hop cannot do without.
+fn strip_named(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        // The two usual words name no header; asking for them would only cost a look-up.
+        .filter(|token| !token.eq_ignore_ascii_case("keep-alive") && !token.eq_ignore_ascii_case("close"))
+        .filter_map(|token| HeaderName::from_bytes(token.as_bytes()).ok())
+        .filter(|name| !matches!(name.as_str(), "host" | "content-length" | "content-type"))
+        .collect();
+    headers.remove(CONNECTION);
+    for name in named {
+        headers.remove(name);
+    }
+}
+
+fn wanted_upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
+    let is_asked = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|token| token.trim().eq_ignore_ascii_case("upgrade"));
+    let protocol = headers.get(UPGRADE)?;
+    // HTTP/2 by upgrade is obsolete, and its request would bypass everything here.
+    let is_http = protocol.as_bytes().len() >= 2 && protocol.as_bytes()[..2].eq_ignore_ascii_case(b"h2");
+    (is_asked && !is_http).then(|| protocol.clone())
+}
+
+fn wants_trailers(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(TE).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|token| token.trim().eq_ignore_ascii_case("trailers"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in pairs {
+            map.append(*name, HeaderValue::from_static(value));
+        }
+        map
+    }
+
+    fn towards(pairs: &[(&'static str, &'static str)]) -> (HeaderMap, Option<HeaderValue>) {
+        let mut headers = map(pairs);
+        let address = HeaderValue::from_static("10.0.0.9");
+        let upgrade = towards_target(&mut headers, &Client { address: &address, is_secure: false });
+        (headers, upgrade)
+    }
+
+    #[test]
+    fn what_connection_names_ends_here_and_the_host_does_not() {
+        let (headers, _) = towards(&[
+            ("host", "x"),
+            ("connection", "keep-alive, X-Secret, host, x-forwarded-for"),
+            ("x-secret", "1"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "keep-alive"),
+        ]);
+        assert!(!headers.contains_key("x-secret"));
+        assert!(!headers.contains_key("connection"));
+        assert!(!headers.contains_key("keep-alive"));
+        assert!(!headers.contains_key("proxy-connection"));
+        assert_eq!(headers["host"], "x");
+        assert_eq!(headers["x-forwarded-for"], "10.0.0.9");
+    }
+
+    #[test]
+    fn a_strangers_claims_are_replaced() {
+        let (headers, _) = towards(&[
+            ("host", "x"),
+            ("x-forwarded-for", "1.2.3.4"),
+            ("x-forwarded-for", "5.6.7.8"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "evil"),
+            ("forwarded", "for=1.2.3.4"),
+            ("x-real-ip", "1.2.3.4"),
+        ]);
+        assert_eq!(headers.get_all("x-forwarded-for").iter().count(), 1);
+        assert_eq!(headers["x-forwarded-for"], "10.0.0.9");
+        assert_eq!(headers["x-forwarded-proto"], "http");
+        assert_eq!(headers["x-forwarded-host"], "x");
+        assert!(!headers.contains_key("forwarded"));
+        assert!(!headers.contains_key("x-real-ip"));
+    }
+
+    #[test]
+    fn a_request_id_is_made_when_missing_and_kept_when_given() {
+        let (headers, _) = towards(&[("host", "x")]);
+        assert_eq!(headers["x-request-id"].len(), 32);
+        let (headers, _) = towards(&[("x-request-id", "abc")]);
+        assert_eq!(headers["x-request-id"], "abc");
+    }
+
+    #[test]
+    fn an_upgrade_goes_on_only_when_connection_asks_for_it() {
+        let (headers, upgrade) = towards(&[("connection", "Upgrade"), ("upgrade", "websocket")]);
+        assert_eq!(upgrade.unwrap(), "websocket");
+        assert_eq!(headers["connection"], "upgrade");
+        let (headers, upgrade) = towards(&[("upgrade", "websocket")]);
+        assert!(upgrade.is_none() && !headers.contains_key("upgrade"));
+        let (_, upgrade) = towards(&[("connection", "upgrade, http2-settings"), ("upgrade", "h2c")]);
+        assert!(upgrade.is_none());
+    }
+
+    #[test]
+    fn the_wish_for_trailers_goes_on() {
+        let (headers, _) = towards(&[("te", "gzip, trailers")]);
+        assert_eq!(headers["te"], "trailers");
+        assert_eq!(headers["connection"], "te");
+    }
+}

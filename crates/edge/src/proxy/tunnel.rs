@@ -1,0 +1,67 @@
+//! WebSockets and other upgraded connections: bytes both ways until one side ends, or the release is over.
+
+use std::time::Duration;
+
+use http::Response;
+use http::header::UPGRADE;
+use hyper::body::Incoming;
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWriteExt;
+
+use super::answer::request_id;
+use super::download::ResponseBody;
+use super::forward::switching;
+use crate::downstream::presence::Busy;
+use crate::edge::Edge;
+use crate::upstream::generation::{InFlight, Tunnel};
+use crate::upstream::link::Link;
+
+/// Per direction; a WebSocket message is mostly smaller.
+const BUFFER: usize = 8 << 10;
+
+/// Answers 101 and starts the tunnel, which counts as in flight until it ends.
+pub(crate) fn open(
+    edge: &Edge,
+    mut response: Response<Incoming>,
+    link: Link,
+    client_side: OnUpgrade,
+    in_flight: InFlight,
+    busy: Busy,
+) -> Response<ResponseBody> {
+    let target_side = hyper::upgrade::on(&mut response);
+    let tunnel = in_flight.tunnel();
+    let spread = edge.limits.close_spread;
+    edge.tasks.spawn(async move {
+        // The socket is handed over when the connection's future has run to its end.
+        let (target_side, ()) = futures_util::future::join(target_side, link.run()).await;
+        if let (Ok(target), Ok(client)) = (target_side, client_side.await) {
+            carry(client, target, &tunnel, spread).await;
+        }
+        drop(tunnel);
+    });
+    let protocol = response.headers().get(UPGRADE).cloned();
+    let headers = std::mem::take(response.headers_mut());
+    switching(protocol, headers, ResponseBody::empty(None, busy))
+}
+
+async fn carry(client: Upgraded, target: Upgraded, tunnel: &Tunnel, spread: Duration) {
+    let (mut client, mut target) = (TokioIo::new(client), TokioIo::new(target));
+    let over = async {
+        tunnel.generation().cut().cancelled().await;
+        tokio::time::sleep(jitter(spread)).await;
+    };
+    tokio::select! {
+        // Which side ended it, and how, is between the two of them.
+        _ended = tokio::io::copy_bidirectional_with_sizes(&mut client, &mut target, BUFFER, BUFFER) => {}
+        () = over => {}
+    }
+    let _ = client.shutdown().await;
+}
+
+/// A random part of the spread, so that not all clients come back in the same moment.
+fn jitter(spread: Duration) -> Duration {
+    let id = request_id();
+    let sum = id.as_bytes().iter().take(4).fold(0u32, |sum, byte| (sum << 4) | u32::from(*byte & 15));
+    spread.mul_f64(f64::from(sum) / 65_536.0)
+}

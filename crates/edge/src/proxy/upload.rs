@@ -1,0 +1,120 @@
+//! A request's body on its way to the target.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use tokio::time::{Instant, Sleep};
+
+use crate::upstream::link::LinkState;
+
+/// Nothing, or what the client sends as it sends it.
+pub(crate) enum RequestBody {
+    Empty,
+    Stream(Box<Upload>),
+}
+
+/// A streamed body with its limits.
+pub(crate) struct Upload {
+    incoming: Incoming,
+    /// Whose patience counts only while the client is not the slow one.
+    link: Option<Arc<LinkState>>,
+    idle: Duration,
+    /// Made at the first wait; most bodies come with their head.
+    timer: Option<Pin<Box<Sleep>>>,
+    left: u64,
+}
+
+/// Why a request body ended early.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UploadError {
+    #[error("the client's request body broke off")]
+    Broken(#[source] hyper::Error),
+    #[error("the client fell silent inside its request body")]
+    Silent,
+    #[error("the request body is larger than allowed")]
+    TooLarge,
+}
+
+impl RequestBody {
+    pub(crate) fn new(incoming: Incoming, idle: Duration, most: Option<u64>) -> RequestBody {
+        if incoming.is_end_stream() {
+            return RequestBody::Empty;
+        }
+        let left = most.unwrap_or(u64::MAX);
+        RequestBody::Stream(Box::new(Upload { incoming, link: None, idle, timer: None, left }))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        matches!(self, RequestBody::Empty)
+    }
+
+    /// Tells the body which target waits for it.
+    pub(crate) fn goes_to(&mut self, link: &Arc<LinkState>) {
+        if let RequestBody::Stream(upload) = self {
+            upload.link = Some(link.clone());
+        }
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = UploadError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
+        match self.get_mut() {
+            RequestBody::Empty => Poll::Ready(None),
+            RequestBody::Stream(upload) => upload.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            RequestBody::Empty => true,
+            RequestBody::Stream(upload) => upload.incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            RequestBody::Empty => SizeHint::with_exact(0),
+            RequestBody::Stream(upload) => upload.incoming.size_hint(),
+        }
+    }
+}
+
+impl Upload {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
+        match Pin::new(&mut self.incoming).poll_frame(cx) {
+            Poll::Ready(item) => {
+                self.timer = None;
+                if let Some(link) = &self.link {
+                    link.waits();
+                }
+                Poll::Ready(item.map(|frame| self.admit(frame)))
+            }
+            Poll::Pending => {
+                if let Some(link) = &self.link {
+                    link.rests();
+                }
+                let idle = self.idle;
+                let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + idle)));
+                ready!(timer.as_mut().poll(cx));
+                Poll::Ready(Some(Err(UploadError::Silent)))
+            }
+        }
+    }
+
+    fn admit(&mut self, frame: Result<Frame<Bytes>, hyper::Error>) -> Result<Frame<Bytes>, UploadError> {
+        let frame = frame.map_err(UploadError::Broken)?;
+        let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+        self.left = self.left.checked_sub(length).ok_or(UploadError::TooLarge)?;
+        Ok(frame)
+    }
+}

@@ -1,0 +1,48 @@
+//! The sweeper: one task that ends what has waited for too long.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::apply::tidy;
+use crate::edge::Edge;
+use crate::uptime::{ms, now_ms};
+
+/// How often missing listeners are tried again and drained generations forgotten.
+const SELDOM: Duration = Duration::from_secs(2);
+
+/// Sweeps until told to stop.
+pub(crate) async fn sweep(edge: Arc<Edge>, stop: CancellationToken) {
+    let every = edge.limits.sweep_every();
+    let mut seldom_at = now_ms() + ms(SELDOM);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(every) => {}
+        }
+        let now = now_ms();
+        connections(&edge, now);
+        if now >= seldom_at {
+            seldom_at = now + ms(SELDOM);
+            seldom(&edge);
+        }
+    }
+}
+
+fn connections(edge: &Edge, now: u64) {
+    edge.presences.visit(|presence| presence.sweep(now, &edge.limits));
+    edge.links.visit(|link| link.sweep(now));
+    let idle_limit = ms(edge.limits.target_idle);
+    for generation in &edge.table.load_full().generations {
+        for target in &generation.targets {
+            target.sweep(now, idle_limit);
+        }
+    }
+}
+
+fn seldom(edge: &Arc<Edge>) {
+    let mut state = edge.state.lock();
+    state.listeners.open_missing(edge);
+    tidy(&mut state, &edge.table.load());
+}

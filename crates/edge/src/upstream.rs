@@ -1,0 +1,7 @@
+//! The services' side: targets, their connections, and the generations that own both.
+
+pub(crate) mod generation;
+pub(crate) mod latch;
+pub(crate) mod link;
+pub(crate) mod tally;
+pub(crate) mod target;

@@ -1,0 +1,99 @@
+//! One address of a pool, and its idle connections.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use super::link::Link;
+use crate::uptime::now_ms;
+
+/// A target that could not be reached is asked last for this long.
+const DOWN_MS: u64 = 1_000;
+
+/// One address; the idle connections belong to it and so to one generation.
+pub(crate) struct Target {
+    pub(crate) addr: SocketAddr,
+    idle: Mutex<Vec<Link>>,
+    down_until: AtomicU64,
+    /// A connect attempt timed out: until somebody gets through, only one request at a time waits for it.
+    swallows: AtomicBool,
+}
+
+impl Target {
+    pub(crate) fn new(addr: SocketAddr) -> Target {
+        Target {
+            addr,
+            idle: Mutex::new(Vec::new()),
+            down_until: AtomicU64::new(0),
+            swallows: AtomicBool::new(false),
+        }
+    }
+
+    /// The most recently used idle connection: the others may go cold.
+    pub(crate) fn take_idle(&self, idle_limit_ms: u64) -> Option<Link> {
+        loop {
+            let mut link = self.idle.lock().pop()?;
+            // Checked outside the lock: the check may poll the socket.
+            if link.is_usable(now_ms(), idle_limit_ms) {
+                return Some(link);
+            }
+        }
+    }
+
+    /// Puts a connection to rest, or closes it when enough others rest already.
+    pub(crate) fn give_back(&self, mut link: Link, most: usize) {
+        link.rest();
+        let mut idle = self.idle.lock();
+        if idle.len() < most {
+            idle.push(link);
+        }
+    }
+
+    /// Closes what has rested for too long or was closed by the target.
+    pub(crate) fn sweep(&self, now: u64, idle_limit_ms: u64) {
+        let mut closed = Vec::new();
+        {
+            let mut idle = self.idle.lock();
+            let mut index = 0;
+            while index < idle.len() {
+                if idle[index].is_usable(now, idle_limit_ms) {
+                    index += 1;
+                } else {
+                    closed.push(idle.remove(index));
+                }
+            }
+        }
+        drop(closed);
+    }
+
+    /// Closes all idle connections.
+    pub(crate) fn close_idle(&self) {
+        let closed = std::mem::take(&mut *self.idle.lock());
+        drop(closed);
+    }
+
+    pub(crate) fn is_down(&self) -> bool {
+        let until = self.down_until.load(Ordering::Relaxed);
+        until != 0 && now_ms() < until
+    }
+
+    /// Whether an attempt would most likely only add to those that already wait for a timeout.
+    pub(crate) fn is_swallowing(&self) -> bool {
+        self.is_down() && self.swallows.load(Ordering::Relaxed)
+    }
+
+    /// A connection came about.
+    pub(crate) fn reached(&self) {
+        if self.down_until.load(Ordering::Relaxed) != 0 {
+            self.down_until.store(0, Ordering::Relaxed);
+            self.swallows.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// No connection came about.
+    pub(crate) fn missed(&self, timed_out: bool) {
+        self.swallows.store(timed_out, Ordering::Relaxed);
+        self.down_until.store(now_ms() + DOWN_MS, Ordering::Relaxed);
+    }
+}
