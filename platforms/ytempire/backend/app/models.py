@@ -46,6 +46,8 @@ class Video(Base):
     title: Mapped[str]
     seconds: Mapped[int] = mapped_column(server_default="3")
     requested_by: Mapped[str] = mapped_column(server_default="user")
+    # The caller's own name for its request, unique: asking again is answered, not repeated.
+    request_key: Mapped[str | None]
     status: Mapped[str] = mapped_column(server_default="queued")
     attempts: Mapped[int] = mapped_column(server_default="0")
     error: Mapped[str | None]

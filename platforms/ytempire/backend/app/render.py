@@ -39,14 +39,15 @@ def command(title_file: Path, seconds: int, seed: int, target: Path) -> list[str
     picture = (
         f"gradients=size={WIDTH}x{HEIGHT}:rate={FRAMES_PER_SECOND}:speed=0.02"
         f":nb_colors=2:c0={dark}:c1={bright}:seed={seed}:duration={seconds}"
+        f":x0=0:y0=0:x1={WIDTH}:y1={HEIGHT}"
     )
     tone = f"sine=frequency={pitch}:beep_factor=4:sample_rate=44100:duration={seconds}"
     # The title comes from a file, so that nothing in it is read as filter syntax.
     title = (
         f"drawtext=fontfile={FONT}:textfile={title_file}:expansion=none:fontcolor=white"
-        ":fontsize=34:x=(w-text_w)/2:y=(h-text_h)/2:shadowcolor=black@0.5:shadowx=2:shadowy=2"
+        ":fontsize=34:text_align=C:x=(w-text_w)/2:y=(h-text_h)/2:shadowcolor=black@0.5:shadowx=2:shadowy=2"
     )
-    bar = f"drawbox=x=0:y=ih-6:w=iw:h=6:color=white@0.35:t=fill"
+    bar = "drawbox=x=0:y=ih-6:w=iw:h=6:color=white@0.35:t=fill"
     return [
         imageio_ffmpeg.get_ffmpeg_exe(),
         *["-hide_banner", "-loglevel", "error", "-nostdin", "-y"],

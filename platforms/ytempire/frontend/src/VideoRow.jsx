@@ -25,6 +25,6 @@ function details(video) {
     parts.push(`rendered in ${video.render_seconds.toFixed(1)} s`);
     parts.push(megabytes(video.bytes), dollars(video.cost_usd));
   }
-  if (video.status === 'failed') parts.push(video.error);
+  if (video.status === 'failed') parts.push(video.problem);
   return parts.join(' · ');
 }

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from fastapi import APIRouter, HTTPException
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -26,7 +26,8 @@ class VideoView(BaseModel, from_attributes=True):
     requested_by: str
     status: str
     attempts: int
-    error: str | None
+    # Not named `error`: n8n retries any request whose answer has that field.
+    problem: str | None = Field(validation_alias="error")
     bytes: int | None
     render_seconds: float | None
     queued_at: datetime
@@ -57,13 +58,12 @@ class Overview(BaseModel):
 
 def views(database: Session, videos: Iterable[Video]) -> list[VideoView]:
     videos = list(videos)
-    costs = dict(
-        database.execute(
-            select(CostItem.video_id, func.sum(CostItem.amount_usd))
-            .where(CostItem.video_id.in_([video.id for video in videos]))
-            .group_by(CostItem.video_id)
-        ).tuples()
+    sums = (
+        select(CostItem.video_id, func.sum(CostItem.amount_usd))
+        .where(CostItem.video_id.in_([video.id for video in videos]))
+        .group_by(CostItem.video_id)
     )
+    costs = {video_id: cost for video_id, cost in database.execute(sums)}
     return [
         VideoView.model_validate(video).model_copy(
             update={
@@ -107,11 +107,10 @@ def delete_video(own: OwnVideo, database: Database) -> None:
 @router.get("/overview")
 def overview(user: CurrentUser, database: Database) -> Overview:
     mine = Channel.owner_id == user.id
-    counts = dict(
-        database.execute(
-            select(Video.status, func.count()).join(Channel).where(mine).group_by(Video.status)
-        ).tuples()
+    by_status = (
+        select(Video.status, func.count()).join(Channel).where(mine).group_by(Video.status)
     )
+    counts = {status: count for status, count in database.execute(by_status)}
     cost = database.scalar(
         select(func.coalesce(func.sum(CostItem.amount_usd), 0))
         .join(Video, Video.id == CostItem.video_id)
