@@ -75,7 +75,7 @@ impl Ledger {
 
     /// The fence: whether this lease is still the newest and not given back. Looks at the token, never at the clock.
     pub fn check(&self, lease: &Lease) -> Result<(), LeaseError> {
-        Ok(self.read(|tx| tx.token_stands(lease))?.then_some(()).ok_or_else(|| lost(lease))?)
+        if self.read(|tx| tx.token_stands(lease))? { Ok(()) } else { Err(lost(lease)) }
     }
 
     /// Who holds a lease now, even when its time is over and nobody has taken it.

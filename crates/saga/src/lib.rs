@@ -10,6 +10,8 @@ mod status;
 mod step;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use error::{Result, SagaError};
 pub use faults::{Abort, Faults, Fence, Inject, NoFaults, Observer};

@@ -181,3 +181,6 @@ impl std::fmt::Display for Shape {
         formatter.write_str(&names.join(", "))
     }
 }
+
+#[cfg(test)]
+mod tests;

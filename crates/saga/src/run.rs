@@ -120,6 +120,12 @@ impl<S: Saga> Run<'_, S> {
                 Err(Stop::Stuck(error)) => return self.stuck(error),
             }
         }
+        // A saga without steps ends without an entry; every other one was finished together with its last.
+        if self.history.index == 0
+            && let Err(source) = self.runner.ledger.finish_saga(&self.id, self.end(), None)
+        {
+            return Outcome::Stopped { error: SagaError::Ledger { operation: "finish", id: self.id, source } };
+        }
         self.ending()
     }
 
@@ -277,12 +283,6 @@ impl<S: Saga> Run<'_, S> {
 
     fn ending(self) -> Outcome<S::State> {
         let failed_step = self.history.step().to_owned();
-        // A saga without steps ends without an entry; every other one was finished together with its last.
-        if self.history.index == 0
-            && let Err(source) = self.runner.ledger.finish_saga(&self.id, self.end(), None)
-        {
-            return Outcome::Stopped { error: SagaError::Ledger { operation: "finish", id: self.id, source } };
-        }
         match (self.end(), self.history.failure) {
             (SagaOutcome::Undone, Some(error)) => Outcome::Undone { state: self.state, failed_step, error },
             _ => Outcome::Done(self.state),
