@@ -8,6 +8,7 @@ mod command;
 mod detached;
 mod fake;
 mod group;
+mod interactive;
 mod lines;
 mod system;
 
@@ -20,6 +21,7 @@ pub use command::Command;
 pub use detached::spawn_detached;
 pub use fake::FakeProcesses;
 pub use group::pid_alive;
+pub use interactive::interactive;
 pub use system::SystemProcesses;
 
 /// What a program left behind.

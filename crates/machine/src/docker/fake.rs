@@ -50,6 +50,15 @@ impl FakeDocker {
         self.world().add_image(name, behaviour)
     }
 
+    /// Writes a label on an image.
+    pub fn label_image(&self, name: &str, key: &str, value: &str) -> DockerResult<()> {
+        let mut world = self.look()?;
+        let id = world.find_image(name)?.image.id.clone();
+        let found = world.images.iter_mut().find(|one| one.image.id == id);
+        found.map(|one| one.image.labels.insert(key.to_owned(), value.to_owned()));
+        Ok(())
+    }
+
     /// Creates and starts a container in one go, outside any async code: what `docker run --detach` does.
     pub fn run_now(&self, spec: &ContainerSpec) -> DockerResult<String> {
         let mut world = self.look()?;

@@ -11,5 +11,5 @@ pub async fn interactive(command: &Command) -> Result<i32, ProcessError> {
         real.stdin(Stdio::inherit()).stdout(Stdio::inherit()).stderr(Stdio::inherit());
     })?;
     let status = child.wait().await.map_err(|source| ProcessError::Io { command: command.to_string(), source })?;
-    Ok(system::status_of(status))
+    Ok(system::number(status))
 }

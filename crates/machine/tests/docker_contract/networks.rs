@@ -1,0 +1,115 @@
+//! Networks, and who is on them.
+
+use std::net::IpAddr;
+
+use machine::docker::{ContainerSpec, DockerError, NetworkSpec};
+
+use crate::ground::{Ground, Program};
+
+pub(crate) async fn a_new_network_has_a_subnet_and_a_gateway_inside_it(ground: &Ground) {
+    let made = ground.docker().create_network(&ground.network("front")).await.unwrap();
+    assert_eq!((made.name.as_str(), made.driver.as_str(), made.internal), (ground.name("front").as_str(), "bridge", false));
+    let (subnet, gateway) = (made.subnet.clone().unwrap(), made.gateway.unwrap());
+    let IpAddr::V4(gateway) = gateway else { panic!("a gateway of version 6") };
+    let base = subnet.split('/').next().unwrap();
+    let octets = gateway.octets();
+    assert!(base.starts_with(&format!("{}.{}.", octets[0], octets[1])), "{subnet} has not {gateway}");
+    assert_eq!(ground.docker().network(&made.name).await.unwrap(), Some(made.clone()));
+    assert_eq!(ground.docker().network(&made.id).await.unwrap(), Some(made));
+}
+
+pub(crate) async fn a_network_with_its_own_subnet_has_its_first_address_as_gateway(ground: &Ground) {
+    // A range that the engine does not pick by itself; the last part differs between test runs side by side.
+    let part = std::process::id() % 250;
+    let spec = NetworkSpec { subnet: Some(format!("10.99.{part}.0/24")), internal: true, ..ground.network("own") };
+    let made = ground.docker().create_network(&spec).await.unwrap();
+    assert_eq!(made.subnet, spec.subnet);
+    assert_eq!(made.gateway.map(|gateway| gateway.to_string()), Some(format!("10.99.{part}.1")));
+    assert!(made.internal);
+}
+
+pub(crate) async fn a_network_name_that_is_taken_is_a_conflict(ground: &Ground) {
+    ground.docker().create_network(&ground.network("front")).await.unwrap();
+    let second = ground.docker().create_network(&ground.network("front")).await;
+    assert!(matches!(second, Err(DockerError::Conflict { .. })), "{second:?}");
+}
+
+pub(crate) async fn a_network_that_does_not_exist_is_not_found(ground: &Ground) {
+    let docker = ground.docker();
+    assert_eq!(docker.network("mainstay-nowhere").await.unwrap(), None);
+    let id = docker.create(&ground.container("web", Program::Sleeps)).await.unwrap();
+    for answer in [
+        docker.remove_network("mainstay-nowhere").await,
+        docker.connect("mainstay-nowhere", &id, &[]).await,
+        docker.disconnect("mainstay-nowhere", &id).await,
+    ] {
+        assert!(matches!(&answer, Err(DockerError::NotFound(thing)) if thing == "network `mainstay-nowhere`"), "{answer:?}");
+    }
+}
+
+pub(crate) async fn networks_are_listed_by_label(ground: &Ground) {
+    let made = ground.docker().create_network(&ground.network("front")).await.unwrap();
+    assert_eq!(ground.docker().networks(&[ground.label()]).await.unwrap(), [made]);
+    let other = (ground.label().0, "another test".to_owned());
+    assert_eq!(ground.docker().networks(&[other]).await.unwrap(), []);
+}
+
+async fn on(ground: &Ground, network: &str, of: &str, aliases: &[&str]) -> ContainerSpec {
+    let aliases = aliases.iter().map(|alias| (*alias).to_owned()).collect();
+    ContainerSpec { network: Some(ground.name(network)), aliases, ..ground.container(of, Program::Sleeps) }
+}
+
+pub(crate) async fn a_network_in_use_cannot_be_removed_and_an_empty_one_can(ground: &Ground) {
+    let name = ground.docker().create_network(&ground.network("front")).await.unwrap().name;
+    let id = ground.run(&on(ground, "front", "web", &[]).await).await;
+    let refused = ground.docker().remove_network(&name).await;
+    assert!(matches!(refused, Err(DockerError::Conflict { .. })), "{refused:?}");
+    ground.docker().remove(&id, true).await.unwrap();
+    ground.docker().remove_network(&name).await.unwrap();
+    assert_eq!(ground.docker().network(&name).await.unwrap(), None);
+}
+
+pub(crate) async fn containers_of_one_network_have_different_addresses(ground: &Ground) {
+    let network = ground.docker().create_network(&ground.network("front")).await.unwrap();
+    let mut addresses = vec![network.gateway];
+    for of in ["a", "b"] {
+        let id = ground.run(&on(ground, "front", of, &["service"]).await).await;
+        let place = ground.detail(&id).await.networks[&network.name].clone();
+        assert_eq!(place.aliases, ["service"]);
+        addresses.push(place.address);
+    }
+    assert!(addresses.iter().all(Option::is_some), "{addresses:?}");
+    addresses.sort();
+    addresses.dedup();
+    assert_eq!(addresses.len(), 3);
+}
+
+pub(crate) async fn a_connected_container_is_on_both_networks_until_it_is_disconnected(ground: &Ground) {
+    let back = ground.docker().create_network(&ground.network("back")).await.unwrap().name;
+    let id = ground.sleeper("web").await;
+    ground.docker().connect(&back, &id, &["api".to_owned()]).await.unwrap();
+    let detail = ground.detail(&id).await;
+    assert!(detail.networks["bridge"].address.is_some() && detail.networks[&back].address.is_some(), "{detail:?}");
+    assert_eq!(detail.networks[&back].aliases, ["api"]);
+    ground.docker().disconnect(&back, &id).await.unwrap();
+    assert_eq!(ground.detail(&id).await.networks.into_keys().collect::<Vec<_>>(), ["bridge"]);
+}
+
+pub(crate) async fn connecting_or_disconnecting_twice_is_a_conflict(ground: &Ground) {
+    let back = ground.docker().create_network(&ground.network("back")).await.unwrap().name;
+    let id = ground.sleeper("web").await;
+    ground.docker().connect(&back, &id, &[]).await.unwrap();
+    let again = ground.docker().connect(&back, &id, &[]).await;
+    assert!(matches!(again, Err(DockerError::Conflict { .. })), "{again:?}");
+    ground.docker().disconnect(&back, &id).await.unwrap();
+    let again = ground.docker().disconnect(&back, &id).await;
+    assert!(matches!(again, Err(DockerError::Conflict { .. })), "{again:?}");
+}
+
+pub(crate) async fn a_container_whose_network_is_gone_cannot_start(ground: &Ground) {
+    let name = ground.docker().create_network(&ground.network("front")).await.unwrap().name;
+    let id = ground.docker().create(&on(ground, "front", "web", &[]).await).await.unwrap();
+    ground.docker().remove_network(&name).await.unwrap();
+    let error = ground.docker().start(&id).await.unwrap_err();
+    assert!(matches!(&error, DockerError::NotFound(thing) if thing.starts_with("network `")), "{error:?}");
+}
