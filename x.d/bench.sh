@@ -9,10 +9,18 @@ verb_bench() {
     step "Compose" install_compose
     step "base image" with_docker lab/images/base.sh
     step "build mainstay" build_mainstay
+    step "test application" build_testapp
     step "load tool" k6_path
   } >&2
   cargo build --quiet --package xtask
-  K6=$(k6_path) MAINSTAY=$(mainstay_binary) as_root "$(target_dir)/debug/xtask" bench "$@"
+  K6=$(k6_path) MAINSTAY=$(mainstay_binary) TESTAPP=$X_CACHE/testapp \
+    as_root "$(target_dir)/debug/xtask" bench "$@"
+}
+
+# Linked statically, so that its image holds nothing else and starts the same everywhere.
+build_testapp() {
+  rustc --edition 2024 -C opt-level=2 -C target-feature=+crt-static \
+    -o "$X_CACHE/testapp" crates/testkit/src/bin/testapp.rs
 }
 
 check_before_bench() {

@@ -5,7 +5,7 @@ verb_down() {
   local data=
   while [ $# -gt 0 ]; do
     case $1 in
-      --data) data=--data ;;
+      --data) data=--volumes ;;
       *) usage_error "down does not know \`$1\`" ;;
     esac
     shift
@@ -14,6 +14,7 @@ verb_down() {
   [ -x "$(mainstay_binary)" ] || problem "mainstay is not built here" "run ./x up once; without it nothing runs"
   refuse_on_problems
   step "platform" take_platform_down "$data"
+  step "mainstay" as_root "$(mainstay_binary)" stop
 }
 
 take_platform_down() {

@@ -66,5 +66,34 @@ needed_space() {
 }
 
 bring_platform_up() {
-  (cd "$PLATFORM" && as_root "$(mainstay_binary)" up --yes)
+  local folder
+  folder=$(platform_folder)
+  as_root "$(mainstay_binary)" up --yes -C "$folder"
+}
+
+# Without options the platform's own folder. With --lite or --http a view of it, all links but the platform file:
+# there the production environment is without the profile `full`, or has another port.
+platform_folder() {
+  if [ -z "$UP_LITE$UP_HTTP" ]; then
+    printf '%s' "$ROOT/$PLATFORM"
+    return 0
+  fi
+  local view=$X_CACHE/platform
+  rm -rf "$view"
+  mkdir -p "$view"
+  find "$ROOT/$PLATFORM" -mindepth 1 -maxdepth 1 ! -name mainstay.yaml -exec ln -s -t "$view" {} +
+  adapted_platform_file "$ROOT/$PLATFORM/mainstay.yaml" >"$view/mainstay.yaml"
+  printf '%s' "$view"
+}
+
+# adapted_platform_file FILE: fails rather than leave out a change that was asked for.
+adapted_platform_file() {
+  awk -v lite="$UP_LITE" -v http="$UP_HTTP" '
+    environment == "production:" && lite != "" && $1 == "profiles:" { $0 = "    profiles: []"; lite = "" }
+    environment == "production:" && http != "" && $1 == "edge:" { $0 = "    edge: {http: " http "}"; http = "" }
+    /^  [a-z]/ { environment = $1 }
+    { print }
+    END { exit (lite != "" || http != "") }
+  ' "$1" || die "$1 has no production environment with its profiles and edge on lines of their own" \
+    "change x.d/up.sh together with it"
 }

@@ -34,3 +34,11 @@ expect "an unknown option is a usage error" 2 'x: up does not know `--fast`*'
 
 in_x 'for port in 1 80 65535; do is_port $port; done; ! is_port 0; ! is_port 65536; ! is_port 08; ! is_port ""'
 expect "ports are numbers from 1 to 65535" 0 ''
+
+in_x 'UP_LITE=--lite UP_HTTP=8080; adapted_platform_file platforms/ytempire/mainstay.yaml |
+  { diff platforms/ytempire/mainstay.yaml - || true; } | grep "^[<>]"'
+expect "--lite and --http change the production environment and nothing else" 0 \
+  '< *profiles: \[full\]*< *edge: {http: 80}*> *profiles: \[\]*> *edge: {http: 8080}'
+
+in_x 'UP_LITE=--lite UP_HTTP=; adapted_platform_file /dev/null'
+expect "a platform file without the place to change is an error" 1 '*has no production environment*'

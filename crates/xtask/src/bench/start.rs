@@ -14,7 +14,7 @@ pub(crate) fn own_time(lab: &Lab) -> Outcome<Duration> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, lab.address().port() + 1));
     let mut command = run::program(&lab.testapp);
     command.envs(images::variables(&images::GOOD[0]));
-    command.env("TESTAPP_PORT", address.port().to_string());
+    command.env("PORT", address.port().to_string());
     let began = Instant::now();
     let mut child = run::start(&mut command, &lab.path("testapp.log"))?;
     let healthy = wait_for(

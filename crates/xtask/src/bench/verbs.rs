@@ -40,7 +40,7 @@ pub(crate) fn that_change_nothing(lab: &mut Lab) -> Outcome<Vec<Row>> {
     lab::write(&wide.join("compose.yaml"), &fifty_services())?;
     lab::write(
         &wide.join("mainstay.yaml"),
-        "version: 1\nplatform: mainstay-bench-wide\n",
+        &wide_platform(lab.address().port() + 3),
     )?;
     let plan = time(lab, || lab.mainstay_in(&wide, &["plan", "--json"]))?;
     Ok(vec![
@@ -48,6 +48,12 @@ pub(crate) fn that_change_nothing(lab: &mut Lab) -> Outcome<Vec<Row>> {
         Row::of("status", "ms", &status).at_most(STATUS_MS),
         Row::of("plan of 50 services", "ms", &plan).at_most(PLAN_MS),
     ])
+}
+
+/// Never brought up, and so nothing listens on its port.
+fn wide_platform(port: u16) -> String {
+    let edge = format!("environments:\n  bench: {{edge: {{http: \"127.0.0.1:{port}\"}}}}\n");
+    format!("version: 1\nplatform: mainstay-bench-wide\ndefault_environment: bench\n{edge}")
 }
 
 /// A stack as wide as a large product's, each service depending on the one before.
