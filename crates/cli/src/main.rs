@@ -1,1 +1,37 @@
-fn main() {}
+//! The command line, and the start of both processes.
+//!
+//! This is the only place that prints, exits, reads the environment and builds the real parts.
+//! A verb is one file under `commands/`; the control plane is assembled under `agent/`.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the command line is where printing belongs")]
+
+mod agent;
+mod client;
+mod commands;
+mod edge_process;
+mod errors;
+mod layout;
+mod messages;
+mod show;
+mod supervise;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = commands::Cli::parse();
+    let runtime = match commands::runtime(&cli) {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: could not start the runtime: {error}");
+            return ExitCode::from(1);
+        }
+    };
+    match runtime.block_on(commands::run(cli)) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            error.print();
+            ExitCode::from(error.ending.exit_code())
+        }
+    }
+}

@@ -1,1 +1,49 @@
-//! deploy
+//! Putting a platform into service, one release at a time, and taking it back.
+//!
+//! A platform is what its Compose file and its `mainstay.yaml` say ([`load`]).
+//! [`draft`] puts that beside what runs and [`plan`] says, purely, what differs and why.
+//! [`up`] carries a plan out: it gets the images, lays the ground (networks, volumes) and then
+//! gives every changed service a [`roll_out`]: a journalled saga that starts the new container,
+//! lets it prove itself at the [`health`] gate, moves the traffic with one acknowledged
+//! [`routing`] change and drains the old one, which stays warm for a [`rollback`].
+//!
+//! ```text
+//!   load → draft → plan → fetch images → lay ground → roll-out per service
+//!                                                     pin · migrate · start · healthy · switch · drain · park
+//! ```
+//!
+//! The ledger is the plan, Docker's labels and the edge's epoch are the truth: after a crash
+//! [`recover`] goes on where the journal stops, and [`tick`] keeps both in step ever after.
+//!
+//! What it never does: print, read the environment, start a process by itself, re-tag an image
+//! that a running container uses, remove a volume that was not named, or let traffic reach a
+//! release that has not proved itself.
+
+mod draft;
+pub mod error;
+mod ground;
+pub mod health;
+mod images;
+pub mod load;
+pub mod names;
+pub mod plan;
+pub mod recover;
+pub mod release;
+mod removal;
+pub mod render;
+pub mod report;
+pub mod roll_out;
+pub mod rollback;
+pub mod routing;
+pub mod status;
+pub mod store;
+pub mod tick;
+pub mod up;
+pub mod world;
+
+pub use draft::{Draft, draft};
+pub use error::{DeployError, Ending};
+pub use names::Scope;
+pub use removal::{Removed, down};
+pub use report::Report;
+pub use world::{Parts, Said, Talk, World};

@@ -91,10 +91,10 @@ async fn a_reset_is_told_apart_from_a_close() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     tokio::spawn(async move {
-        let (stream, _) = listener.accept().await.unwrap();
-        // Closing with bytes unread makes the kernel send a reset.
-        stream.readable().await.unwrap();
-        drop(stream);
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let _ = stream.read(&mut [0; 1024]).await;
+        // Closing without lingering is what makes the kernel send a reset.
+        stream.set_zero_linger().unwrap();
     });
     let error = http_get(addr, "h", "/", SOON).await.unwrap_err();
     assert!(matches!(error, NetError::Reset { .. }), "{error:?}");

@@ -1,0 +1,123 @@
+//! The control plane's process: assembly, recovery, loops, the socket.
+
+mod api;
+mod loops;
+mod operations;
+mod salt;
+mod work;
+
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use deploy::{Ending, Parts, Talk, World};
+use machine::clock::SystemClock;
+use machine::docker::Engine;
+use machine::files::{Lock, Root};
+use machine::process::SystemProcesses;
+use spec::HostSize;
+
+use crate::errors::{Failure, failed};
+use crate::layout::{AGENT_LOCK, Layout};
+use crate::supervise::stop_signal;
+use operations::Operations;
+
+/// The environment the agent's programs get: where Docker is, and nothing else of ours.
+pub const PASSED_ON: [&str; 4] = ["PATH", "HOME", "DOCKER_HOST", "DOCKER_CONFIG"];
+
+/// Everything the agent's parts share.
+#[derive(Clone)]
+pub struct Agent {
+    pub parts: Arc<Parts>,
+    pub operations: Operations,
+    pub host: HostSize,
+    pub boot_id: String,
+    /// What the binary looked like when this agent started.
+    pub binary: String,
+    pub stop: tokio_util::sync::CancellationToken,
+}
+
+impl Agent {
+    pub fn world(&self) -> World {
+        World::new(self.parts.clone(), Talk::silent(), saga::Abort::new())
+    }
+}
+
+pub async fn run(layout: &Layout) -> Result<u8, Failure> {
+    let root = Root::open(&layout.root).map_err(failed("open the state folder"))?;
+    let _lock = match root.lock(AGENT_LOCK).map_err(failed("take the agent's lock"))? {
+        Lock::Acquired(lock) => lock,
+        Lock::Held { .. } => return Err(Failure::new("an agent is already running for this state folder", Ending::Refused)),
+    };
+    let agent = assemble(layout, root).await?;
+    let listener = listen(layout)?;
+    tracing::info!(root = %layout.root.display(), "the agent is up");
+    tokio::spawn(work::recover(agent.clone()));
+    tokio::spawn(loops::run(agent.clone()));
+    let stop = agent.stop.clone();
+    let served = axum::serve(listener, api::router(agent));
+    tokio::select! {
+        result = served => result.map_err(failed("serve the agent's socket"))?,
+        // Ending in the middle of an operation is harmless: the journal says where to go on.
+        () = stop.cancelled() => tokio::time::sleep(LAST_ANSWERS).await,
+    }
+    Ok(0)
+}
+
+/// Answers that are on their way when the agent ends.
+const LAST_ANSWERS: Duration = Duration::from_millis(50);
+
+async fn assemble(layout: &Layout, root: Root) -> Result<Agent, Failure> {
+    let clock = Arc::new(SystemClock::new());
+    let environment: Vec<(String, String)> =
+        PASSED_ON.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))).collect();
+    let docker_host = environment.iter().find(|(name, _)| name == "DOCKER_HOST").map(|(_, value)| value.as_str());
+    let docker = Engine::connect(docker_host).map_err(failed("prepare for Docker"))?;
+    let ledger = ledger::Ledger::open(&layout.ledger(), clock.clone()).map_err(failed("open the ledger"))?;
+    let salt = salt::load(&root)?;
+    std::fs::create_dir_all(layout.root.join("run")).map_err(failed("open the folder of the sockets"))?;
+    let facts = machine::facts::collect(&SystemProcesses, &layout.root).await.map_err(failed("look at this machine"))?;
+    let parts = Parts {
+        docker: Arc::new(docker),
+        processes: Arc::new(SystemProcesses),
+        ledger,
+        edge: edge::Control::new(layout.edge_socket()),
+        clock,
+        root,
+        environment,
+        salt,
+        switching: tokio::sync::Mutex::new(()),
+        faults: crash_point(),
+    };
+    Ok(Agent {
+        parts: Arc::new(parts),
+        operations: Operations::default(),
+        host: HostSize { cpus: facts.cpus, memory: spec::Bytes(facts.memory) },
+        boot_id: facts.boot_id,
+        binary: crate::commands::binary_stamp(),
+        stop: stop_signal(),
+    })
+}
+
+/// Used by the crash tests only: the process kills itself after the n-th entry of the journal.
+const CRASH_AFTER: &str = "MAINSTAY_TEST_CRASH_AFTER";
+
+fn crash_point() -> Option<Arc<dyn saga::Faults>> {
+    let after: u64 = std::env::var(CRASH_AFTER).ok()?.parse().ok()?;
+    let seen = std::sync::atomic::AtomicU64::new(0);
+    Some(Arc::new(move |_: u64, _: &saga::LogEvent| {
+        if seen.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1 == after {
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::this(), nix::sys::signal::Signal::SIGKILL);
+        }
+        saga::Inject::None
+    }))
+}
+
+fn listen(layout: &Layout) -> Result<tokio::net::UnixListener, Failure> {
+    let path = layout.agent_socket();
+    // We hold the agent's lock, so a socket that is there belongs to nobody.
+    let _ = std::fs::remove_file(&path);
+    let listener = tokio::net::UnixListener::bind(&path).map_err(failed("open the agent's socket"))?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).map_err(failed("protect the agent's socket"))?;
+    Ok(listener)
+}

@@ -1,0 +1,67 @@
+//! Everything periodic, as one table: name, period, function.
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+
+use super::Agent;
+
+struct Loop {
+    name: &'static str,
+    every: Duration,
+    turn: fn(Agent) -> BoxFuture<'static, Result<(), String>>,
+}
+
+const LOOPS: [Loop; 2] = [
+    Loop { name: "reconcile", every: Duration::from_secs(2), turn: reconcile },
+    Loop { name: "tidy the ledger", every: Duration::from_secs(3600), turn: tidy },
+];
+
+pub async fn run(agent: Agent) {
+    let loops = LOOPS.iter().map(|row| turn_forever(row, agent.clone()));
+    futures_util::future::join_all(loops).await;
+}
+
+async fn turn_forever(row: &Loop, agent: Agent) {
+    let mut last_error = String::new();
+    loop {
+        match (row.turn)(agent.clone()).await {
+            Ok(()) => last_error.clear(),
+            // A lasting trouble is said once, not every two seconds.
+            Err(error) if error == last_error => {}
+            Err(error) => {
+                tracing::warn!(r#loop = row.name, "{error}");
+                last_error = error;
+            }
+        }
+        tokio::time::sleep(row.every).await;
+    }
+}
+
+fn reconcile(agent: Agent) -> BoxFuture<'static, Result<(), String>> {
+    Box::pin(async move {
+        let turn = deploy::tick::tick(&agent.world()).await.map_err(|error| chain(&error))?;
+        if turn != deploy::tick::Turn::default() {
+            tracing::info!(?turn, "reconciled");
+        }
+        Ok(())
+    })
+}
+
+fn tidy(agent: Agent) -> BoxFuture<'static, Result<(), String>> {
+    Box::pin(async move {
+        let retention = ledger::Retention::default();
+        agent.parts.ledger.prune(&retention).map(drop).map_err(|error| chain(&error))
+    })
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,203 @@
+//! Carrying operations out: the lease, the work, the record, and what is done again after a crash.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use deploy::{DeployError, Ending, Scope, Talk, World};
+use ledger::{Holder, Lease, LeaseError, NewEvent};
+use serde_json::json;
+
+use super::Agent;
+use super::operations::Live;
+use crate::errors::{Failure, failed};
+use crate::messages::{Ended, Event, Operation, Work};
+
+const OPERATION: &str = "operation";
+/// Longer than any pause between renewals, short enough that a lost machine frees the lock.
+const LEASE: Duration = Duration::from_secs(60);
+const RENEW: Duration = Duration::from_secs(15);
+
+/// Begins an operation and returns its id at once; it goes on without its caller.
+pub async fn begin(agent: &Agent, work: Work) -> Result<String, Failure> {
+    let scope = scope_of(&work)?;
+    let lease = lock(agent, &scope, &work)?;
+    let number = agent.parts.ledger.next_number(OPERATION).map_err(failed("number the operation"))?;
+    let operation = Operation {
+        id: format!("op{number}"),
+        word: work.word().into(),
+        by: work.by().into(),
+        started_ms: agent.parts.clock.now_ms(),
+        ended_ms: None,
+        work: Some(work),
+        ended: None,
+    };
+    Ok(start(agent, &scope, lease, operation)?)
+}
+
+fn start(agent: &Agent, scope: &Scope, lease: Lease, operation: Operation) -> Result<String, Failure> {
+    save(agent, &operation)?;
+    note(agent, scope, &operation, "operation.started")?;
+    let id = operation.id.clone();
+    let live = agent.operations.open(&id);
+    tokio::spawn(carry_out(agent.clone(), scope.clone(), lease, live, operation));
+    Ok(id)
+}
+
+async fn carry_out(agent: Agent, scope: Scope, lease: Lease, live: Arc<Live>, mut operation: Operation) {
+    let renewing = tokio::spawn(renew(agent.clone(), lease.clone()));
+    let ended = match operation.work.clone() {
+        Some(work) => perform(&agent, &live, &operation.id, work).await,
+        None => Ended::Failed { failure: Failure::new("the operation has no work", Ending::Failed) },
+    };
+    renewing.abort();
+    operation.ended_ms = Some(agent.parts.clock.now_ms());
+    operation.ended = Some(ended.clone());
+    let written = save(&agent, &operation).and_then(|()| note(&agent, &scope, &operation, "operation.ended"));
+    if let Err(failure) = written {
+        tracing::error!(operation = operation.id, "could not write down how it ended: {}", failure.message);
+    }
+    if let Err(error) = agent.parts.ledger.release(&lease) {
+        tracing::error!(operation = operation.id, "could not free the lock: {error}");
+    }
+    live.end(ended);
+}
+
+async fn perform(agent: &Agent, live: &Arc<Live>, id: &str, work: Work) -> Ended {
+    let talk = {
+        let live = live.clone();
+        Talk::new(move |said| live.push(Event::Said { ms: live.ms(), said }))
+    };
+    let world = World::new(agent.parts.clone(), talk, live.abort.clone());
+    let result = match work {
+        Work::Up(request) => deploy::up::up(&world, id, &request, &agent.host).await.map(|report| Ended::Report { report }),
+        Work::Rollback(request) => {
+            deploy::rollback::rollback(&world, id, &request).await.map(|report| Ended::Report { report })
+        }
+        Work::Down { scope, volumes, .. } => {
+            deploy::down(&world, &scope, volumes).await.map(|removed| Ended::Removed { removed })
+        }
+    };
+    result.unwrap_or_else(|error| Ended::Failed { failure: error.into() })
+}
+
+fn scope_of(work: &Work) -> Result<Scope, Failure> {
+    match work {
+        Work::Up(request) => Ok(deploy::load::scope(&request.source)?),
+        Work::Rollback(request) => Ok(request.scope.clone()),
+        Work::Down { scope, .. } => Ok(scope.clone()),
+    }
+}
+
+fn lock(agent: &Agent, scope: &Scope, work: &Work) -> Result<Lease, Failure> {
+    let ledger = &agent.parts.ledger;
+    let holder = Holder {
+        pid: std::process::id(),
+        boot_id: agent.boot_id.clone(),
+        note: format!("`{}` by {}", work.word(), work.by()),
+    };
+    // We hold the agent's own lock, so a holder with another pid is an agent that is gone.
+    let me = holder.clone();
+    ledger
+        .steal_if_dead(&scope.lease(), |held| held.pid == me.pid && held.boot_id == me.boot_id)
+        .map_err(failed("look at the lock"))?;
+    match ledger.acquire(&scope.lease(), holder, LEASE) {
+        Ok(lease) => Ok(lease),
+        Err(LeaseError::Held { holder, .. }) => {
+            Err(DeployError::Locked { scope: scope.to_string(), holder: holder.note }.into())
+        }
+        Err(error) => Err(failed("take the lock")(error)),
+    }
+}
+
+async fn renew(agent: Agent, mut lease: Lease) {
+    loop {
+        tokio::time::sleep(RENEW).await;
+        match agent.parts.ledger.renew(&lease) {
+            Ok(renewed) => lease = renewed,
+            Err(error) => {
+                tracing::error!(lease = lease.name, "could not renew the lock: {error}");
+                return;
+            }
+        }
+    }
+}
+
+/// After a start: first every interrupted roll-out, then the operations they belonged to.
+pub async fn recover(agent: Agent) {
+    let world = agent.world();
+    match deploy::recover::recover(&world).await {
+        Ok(recovered) => {
+            for one in recovered {
+                tracing::info!(saga = %one.saga, "an interrupted roll-out was {}", ending(&one.result));
+            }
+        }
+        Err(error) => tracing::error!("could not recover: {error}"),
+    }
+    if let Err(failure) = again(&agent).await {
+        tracing::error!("could not go on with interrupted operations: {}", failure.message);
+    }
+}
+
+fn ending(result: &Result<deploy::report::ServiceReport, DeployError>) -> String {
+    match result {
+        Ok(report) => match &report.result {
+            deploy::report::Outcome::Failed(failure) => format!("undone: {}", failure.cause),
+            _ => "finished".into(),
+        },
+        Err(error) => format!("left: {error}"),
+    }
+}
+
+/// An interrupted `up` or `down` is done again: both go on from what is there.
+/// One that used variables of a shell cannot be, since those are never stored.
+async fn again(agent: &Agent) -> Result<(), Failure> {
+    let all = agent.parts.ledger.list_records::<Operation>(OPERATION, "").map_err(failed("list operations"))?;
+    for (_, mut operation) in all.into_iter().filter(|(_, operation)| operation.ended.is_none()) {
+        let Some(work) = operation.work.clone() else { continue };
+        let scope = scope_of(&work)?;
+        if matches!(work, Work::Rollback(_)) || used_shell(&operation) {
+            let failure = Failure::new("the agent ended while this was under way; what had begun was finished or undone", Ending::Failed)
+                .hint("run the same command again");
+            operation.ended = Some(Ended::Failed { failure: failure.clone() });
+            operation.ended_ms = Some(agent.parts.clock.now_ms());
+            save(agent, &operation)?;
+            agent.operations.open(&operation.id).end(Ended::Failed { failure });
+            continue;
+        }
+        let lease = lock(agent, &scope, &work)?;
+        start(agent, &scope, lease, operation)?;
+    }
+    Ok(())
+}
+
+fn used_shell(operation: &Operation) -> bool {
+    operation.word.ends_with('$')
+}
+
+fn save(agent: &Agent, operation: &Operation) -> Result<(), Failure> {
+    let mut stored = operation.clone();
+    if let Some(Work::Up(request)) = &mut stored.work
+        && !request.source.shell.is_empty()
+    {
+        request.source.shell.clear();
+        stored.word.push('$');
+    }
+    agent.parts.ledger.put_record(OPERATION, &stored.id, &stored).map_err(failed("record the operation"))
+}
+
+fn note(agent: &Agent, scope: &Scope, operation: &Operation, kind: &str) -> Result<(), Failure> {
+    let ended = operation.ended.as_ref().map(|ended| match ended {
+        Ended::Report { report } => json!(report.ending),
+        Ended::Removed { .. } => json!(Ending::Done),
+        Ended::Failed { failure } => json!({ "error": failure.message }),
+    });
+    let event = NewEvent {
+        kind: kind.into(),
+        platform: scope.platform.clone(),
+        environment: scope.environment.clone(),
+        service: None,
+        saga: None,
+        data: json!({ "operation": operation.id, "what": operation.word, "by": operation.by, "ended": ended }),
+    };
+    agent.parts.ledger.append_event(event).map(drop).map_err(failed("record the event"))
+}

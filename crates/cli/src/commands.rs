@@ -1,0 +1,152 @@
+//! The verbs. Each has a file: its arguments with their help, one `run`, its rendering.
+
+mod completion;
+mod config;
+mod deploy;
+mod doctor;
+mod down;
+mod exec;
+mod init;
+mod logs;
+mod plan;
+mod processes;
+mod releases;
+mod rollback;
+mod status;
+mod target;
+mod up;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::errors::Failure;
+use crate::layout::{DEFAULT_ROOT, Layout};
+
+/// Takes one Linux server and a plain compose.yaml to a production platform
+#[derive(Parser)]
+#[command(name = "mainstay", version, propagate_version = true, arg_required_else_help = true, after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+const EXAMPLES: &str = "Examples:
+  mainstay init                 write a mainstay.yaml for the compose.yaml in this folder
+  mainstay plan                 show what `up` would do, and why
+  mainstay up                   bring everything to what the files say
+  mainstay deploy api           put the newest image of one service into service
+  mainstay rollback api         back to the previous good release
+
+Exit codes: 0 done, 1 failed and nothing changed, 2 usage or invalid files,
+            3 failed and rolled back, 4 refused, 5 stuck and needs a person";
+
+#[derive(clap::Args)]
+pub struct Global {
+    /// State folder; one folder is one installation
+    #[arg(long, global = true, env = "MAINSTAY_ROOT", default_value = DEFAULT_ROOT, value_name = "DIR")]
+    pub root: PathBuf,
+    /// Folder of the compose.yaml and mainstay.yaml
+    #[arg(short = 'C', long, global = true, default_value = ".", value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Environment, as the platform file names it
+    #[arg(short = 'e', long = "env", global = true, env = "MAINSTAY_ENV", value_name = "NAME")]
+    pub environment: Option<String>,
+    /// Print data as JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+#[derive(Subcommand)]
+pub enum Verb {
+    /// Write a platform file from a compose file, with the reason beside each choice
+    Init(init::Args),
+    /// Check that this machine has what Mainstay needs
+    Doctor,
+    /// Show the platform file as it is understood, or its schema
+    Config(config::Args),
+    /// Show what `up` would do, and why
+    Plan(plan::Args),
+    /// Bring the platform to what its files say
+    Up(up::Args),
+    /// Put a new release of one or more services into service
+    Deploy(deploy::Args),
+    /// Go back to an earlier release
+    Rollback(rollback::Args),
+    /// List releases
+    Releases(releases::Args),
+    /// Show what runs
+    Status(status::Args),
+    /// Show the services' logs
+    Logs(logs::Args),
+    /// Run a command in a service's container
+    Exec(exec::Args),
+    /// Take the platform away; data stays unless asked
+    Down(down::Args),
+    /// Print shell completions
+    Completion(completion::Args),
+    /// Stop agent and edge on this machine
+    Stop,
+    /// Run the control plane (started for you)
+    #[command(hide = true)]
+    Agent,
+    /// Run the data plane (started for you)
+    #[command(hide = true)]
+    Edge,
+    /// Keep agent and edge running where no systemd does (started for you)
+    #[command(hide = true)]
+    Supervise,
+}
+
+/// What every verb gets.
+pub struct Context {
+    pub layout: Layout,
+    pub global: Global,
+}
+
+/// The edge uses every core; the rest is mostly waiting.
+pub fn runtime(cli: &Cli) -> std::io::Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if !matches!(cli.verb, Verb::Edge) {
+        builder.worker_threads(2);
+    }
+    builder.enable_all().build()
+}
+
+pub async fn run(cli: Cli) -> Result<u8, Failure> {
+    let context = Context { layout: Layout::new(&absolute(&cli.global.root)?), global: cli.global };
+    match cli.verb {
+        Verb::Init(args) => init::run(&context, args).await,
+        Verb::Doctor => doctor::run(&context).await,
+        Verb::Config(args) => config::run(&context, args).await,
+        Verb::Plan(args) => plan::run(&context, args).await,
+        Verb::Up(args) => up::run(&context, args).await,
+        Verb::Deploy(args) => deploy::run(&context, args).await,
+        Verb::Rollback(args) => rollback::run(&context, args).await,
+        Verb::Releases(args) => releases::run(&context, args).await,
+        Verb::Status(args) => status::run(&context, args).await,
+        Verb::Logs(args) => logs::run(&context, args).await,
+        Verb::Exec(args) => exec::run(&context, args).await,
+        Verb::Down(args) => down::run(&context, args).await,
+        Verb::Completion(args) => completion::run(args),
+        Verb::Stop => processes::stop(&context).await,
+        Verb::Agent => logged(crate::agent::run(&context.layout)).await,
+        Verb::Edge => logged(crate::edge_process::run(&context.layout)).await,
+        Verb::Supervise => logged(processes::supervise(&context)).await,
+    }
+}
+
+/// The long-running processes write a log.
+async fn logged(work: impl Future<Output = Result<u8, Failure>>) -> Result<u8, Failure> {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("MAINSTAY_LOG").unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(std::io::stderr).init();
+    work.await
+}
+
+pub fn absolute(path: &std::path::Path) -> Result<PathBuf, Failure> {
+    std::path::absolute(path).map_err(crate::errors::failed("find the folder"))
+}
+
+pub use processes::binary_stamp;

@@ -1,0 +1,32 @@
+use super::{Context, processes, target};
+use crate::errors::Failure;
+use crate::messages::Work;
+use crate::show;
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  mainstay down                 containers and networks go, data stays
+  mainstay down --volumes       the data goes, too")]
+pub struct Args {
+    /// Remove the volumes and the data in them
+    #[arg(long)]
+    volumes: bool,
+    /// Do not ask
+    #[arg(short = 'y', long)]
+    yes: bool,
+}
+
+pub async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
+    let client = processes::connect(context).await?;
+    let scope = target::scope(context, &client).await?;
+    let question = match args.volumes {
+        true => format!("Take {scope} away with ALL its data?"),
+        false => format!("Take {scope} away? Its data stays."),
+    };
+    if !args.yes && !show::ask::go_on(&question)? {
+        return Ok(deploy::Ending::Refused.exit_code());
+    }
+    let work = Work::Down { scope: scope.clone(), volumes: args.volumes, by: target::who() };
+    let ended = show::follow::operation(context, &client, work).await?;
+    show::report::print(context, &client, &scope, ended).await
+}

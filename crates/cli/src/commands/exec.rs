@@ -1,0 +1,27 @@
+use super::{Context, processes, target};
+use crate::errors::{Failure, failed};
+use crate::messages::ContainerOf;
+use spec::ServiceName;
+use std::io::IsTerminal;
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  mainstay exec api -- python -m app.cli create-user
+  mainstay exec postgres -- psql -U postgres")]
+pub struct Args {
+    #[arg(value_name = "SERVICE", value_parser = target::service)]
+    service: ServiceName,
+    /// The command and its arguments
+    #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    command: Vec<String>,
+}
+
+pub async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
+    let client = processes::connect(context).await?;
+    let scope = target::scope(context, &client).await?;
+    let container: String = client.post("/v1/container", &ContainerOf { scope, service: args.service }).await?;
+    let terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    let command = machine::compose::docker_exec(&container, &args.command, terminal);
+    let status = machine::process::interactive(&command).await.map_err(failed("run docker exec"))?;
+    Ok(u8::try_from(status).unwrap_or(1))
+}

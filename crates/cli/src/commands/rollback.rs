@@ -1,0 +1,39 @@
+use super::{Context, processes, target};
+use crate::errors::Failure;
+use crate::messages::Work;
+use crate::show;
+use deploy::rollback::{Request, Way};
+use spec::{ReleaseId, ServiceName};
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  mainstay rollback api         the previous good release
+  mainstay rollback api r12     this one, superseded or not")]
+pub struct Args {
+    #[arg(value_name = "SERVICE", value_parser = target::service)]
+    service: ServiceName,
+    /// The release to go back to
+    #[arg(value_name = "RELEASE")]
+    to: Option<ReleaseId>,
+    /// Why, for the record
+    #[arg(short = 'm', long = "message", default_value = "", value_name = "TEXT")]
+    why: String,
+    /// Do not ask
+    #[arg(short = 'y', long)]
+    yes: bool,
+}
+
+pub async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
+    let client = processes::connect(context).await?;
+    let scope = target::scope(context, &client).await?;
+    let request = Request { scope: scope.clone(), service: args.service, to: args.to, by: target::who(), why: args.why };
+    let way: Way = client.post("/v1/way", &request).await?;
+    let from = way.from.as_ref().map_or("nothing".into(), ToString::to_string);
+    eprintln!("{}: {from} → {} ({}); {}", way.service, way.to, way.image, way.why);
+    if !args.yes && !show::ask::go_on("Go back?")? {
+        return Ok(deploy::Ending::Refused.exit_code());
+    }
+    let request = Request { to: Some(way.to), ..request };
+    let ended = show::follow::operation(context, &client, Work::Rollback(request)).await?;
+    show::report::print(context, &client, &scope, ended).await
+}

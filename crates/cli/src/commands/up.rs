@@ -1,0 +1,76 @@
+use super::{Context, processes, target};
+use crate::errors::Failure;
+use crate::messages::Work;
+use crate::show;
+use spec::ServiceName;
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  mainstay up --yes
+  mainstay up -e staging
+  mainstay up --service postgres    also changes a service that is kept as it is otherwise")]
+pub struct Args {
+    /// Only this service; also updates one of strategy `keep`
+    #[arg(long = "service", value_name = "NAME", value_parser = target::service)]
+    services: Vec<ServiceName>,
+    /// Build again what can be built
+    #[arg(long)]
+    build: bool,
+    #[command(flatten)]
+    change: Change,
+}
+
+/// Flags of every verb that puts releases into service.
+#[derive(clap::Args)]
+pub struct Change {
+    /// Replace even what has not changed
+    #[arg(long)]
+    pub force: bool,
+    /// Do not run migrations
+    #[arg(long)]
+    pub skip_migrations: bool,
+    /// Why, for the record
+    #[arg(short = 'm', long = "message", default_value = "", value_name = "TEXT")]
+    pub why: String,
+    /// Do not ask
+    #[arg(short = 'y', long)]
+    pub yes: bool,
+}
+
+pub async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
+    let update_kept = !args.services.is_empty();
+    let mut request = request(context, &args.change)?;
+    request.selection.services = args.services;
+    request.selection.update_kept = update_kept;
+    request.build = args.build;
+    carry_out(context, request, args.change.yes).await
+}
+
+pub fn request(context: &Context, change: &Change) -> Result<deploy::up::Request, Failure> {
+    let mut request = deploy::up::Request {
+        source: target::source(context)?,
+        selection: deploy::plan::Selection::default(),
+        images: Default::default(),
+        build: false,
+        skip_migrations: change.skip_migrations,
+        by: target::who(),
+        why: change.why.clone(),
+    };
+    request.selection.force = change.force;
+    Ok(request)
+}
+
+/// Shows the plan, asks, does it, reports.
+pub async fn carry_out(context: &Context, request: deploy::up::Request, yes: bool) -> Result<u8, Failure> {
+    let client = processes::ensure(context).await?;
+    let plan: deploy::plan::Plan = client.post("/v1/plan", &request).await?;
+    if !context.global.json {
+        eprint!("{}", deploy::render::plan::text(&plan));
+    }
+    if !plan.is_empty() && !yes && !show::ask::go_on("Go on?")? {
+        return Ok(deploy::Ending::Refused.exit_code());
+    }
+    let scope = plan.scope.clone();
+    let ended = show::follow::operation(context, &client, Work::Up(request)).await?;
+    show::report::print(context, &client, &scope, ended).await
+}

@@ -1,0 +1,42 @@
+//! Where things lie under the state folder.
+
+use std::path::{Path, PathBuf};
+
+/// The state folder of a normal installation.
+pub const DEFAULT_ROOT: &str = "/var/lib/mainstay";
+
+#[derive(Debug, Clone)]
+pub struct Layout {
+    pub root: PathBuf,
+}
+
+impl Layout {
+    pub fn new(root: &Path) -> Layout {
+        Layout { root: root.to_owned() }
+    }
+
+    pub fn agent_socket(&self) -> PathBuf {
+        self.root.join("run/agent.sock")
+    }
+
+    pub fn edge_socket(&self) -> PathBuf {
+        self.root.join("run/edge.sock")
+    }
+
+    pub fn edge_state(&self) -> PathBuf {
+        self.root.join("edge")
+    }
+
+    pub fn ledger(&self) -> PathBuf {
+        self.root.join("ledger.db")
+    }
+
+    pub fn log(&self, process: &str) -> PathBuf {
+        self.root.join(format!("log/{process}.log"))
+    }
+}
+
+/// Lock files, relative to the root: whoever holds one is that process.
+pub const AGENT_LOCK: &str = "run/agent.lock";
+pub const EDGE_LOCK: &str = "run/edge.lock";
+pub const SUPERVISOR_LOCK: &str = "run/supervisor.lock";

@@ -1,0 +1,78 @@
+//! How an operation ended, in words and as an exit code.
+
+use deploy::report::{Failure as Cause, Outcome, Report, ServiceReport};
+use deploy::status::Status;
+use deploy::{Ending, Removed, Scope};
+
+use crate::client::Client;
+use crate::commands::Context;
+use crate::errors::Failure;
+use crate::messages::Ended;
+use crate::show::{json, tables};
+
+pub async fn print(context: &Context, client: &Client, scope: &Scope, ended: Ended) -> Result<u8, Failure> {
+    if context.global.json {
+        println!("{}", json(&ended));
+    }
+    match ended {
+        Ended::Failed { failure } => Err(failure),
+        Ended::Removed { removed } => {
+            if !context.global.json {
+                gone(scope, &removed);
+            }
+            Ok(0)
+        }
+        Ended::Report { report } => {
+            if !context.global.json {
+                let status: Status = client.post("/v1/status", &Some(scope)).await?;
+                report_of(&report, &status);
+            }
+            Ok(report.ending.exit_code())
+        }
+    }
+}
+
+fn report_of(report: &Report, status: &Status) {
+    if let Some(platform) = status.platforms.iter().find(|platform| platform.scope == report.scope) {
+        println!("{}", tables::platform(platform));
+    }
+    for (service, cause) in report.failures() {
+        failure(service, cause);
+    }
+    let seconds = report.took_ms as f64 / 1000.0;
+    let changed = report.services.iter().filter(|service| service.result == Outcome::Done).count();
+    match report.ending {
+        Ending::Done if changed == 0 => eprintln!("Nothing had to be changed ({seconds:.1} s)."),
+        Ending::Done => eprintln!("{changed} changed in {seconds:.1} s."),
+        _ => eprintln!("Not all went well; it took {seconds:.1} s."),
+    }
+}
+
+/// The cause, the last lines, the kept container, the next command.
+fn failure(service: &ServiceReport, cause: &Cause) {
+    let release = service.release.as_ref().map(ToString::to_string).unwrap_or_default();
+    eprintln!("\nfailed: {} {release} at `{}`: {}", service.service, cause.step, cause.cause);
+    if !cause.logs.is_empty() {
+        eprintln!("  its last lines:");
+        for line in &cause.logs {
+            eprintln!("  | {line}");
+        }
+    }
+    match cause.ending {
+        Ending::Failed => eprintln!("  nothing was changed"),
+        Ending::RolledBack => eprintln!("  it was rolled back: traffic stayed where it was"),
+        Ending::Stuck => eprintln!("  it is stuck and needs a person: `mainstay status` shows how it stands"),
+        _ => {}
+    }
+    if let Some(kept) = &cause.kept {
+        eprintln!("  its container is kept: {kept}");
+        eprintln!("hint: docker logs {kept}");
+    }
+}
+
+fn gone(scope: &Scope, removed: &Removed) {
+    eprintln!("{scope} is gone: {} containers, {} networks, {} volumes.", removed.containers.len(), removed.networks.len(), removed.volumes.len());
+    if !removed.kept_volumes.is_empty() {
+        eprintln!("Its data stays in: {}", removed.kept_volumes.join(", "));
+    }
+}

@@ -1,0 +1,94 @@
+//! Tables.
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{ContentArrangement, Table};
+use deploy::release::{Release, State};
+use deploy::status::{EdgeStatus, PlatformStatus, ServiceStatus, Status};
+
+fn table(head: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(head.iter().copied());
+    table
+}
+
+pub fn status(status: &Status) -> String {
+    let mut text = String::new();
+    if status.platforms.is_empty() {
+        text.push_str("No platform is up. Run `mainstay up` in the folder of a compose.yaml.\n");
+    }
+    for one in &status.platforms {
+        text.push_str(&format!("{}  {}\n{}\n\n", one.scope, one.dir.display(), platform(one)));
+        for stray in &one.strays {
+            text.push_str(&format!("stray container: {stray}\n"));
+        }
+    }
+    match &status.edge {
+        EdgeStatus::Serving { epoch, version, in_sync, .. } => {
+            let sync = if *in_sync { "in step" } else { "NOT in step with what should serve" };
+            text.push_str(&format!("edge {version}: epoch {epoch}, {sync}\n"));
+        }
+        EdgeStatus::Unreachable { reason } => text.push_str(&format!("edge: DOES NOT ANSWER ({reason})\n")),
+    }
+    text
+}
+
+pub fn platform(platform: &PlatformStatus) -> String {
+    let mut table = table(&["SERVICE", "STATE", "RELEASE", "STRATEGY", "HEALTHY IN", "OPEN"]);
+    for service in &platform.services {
+        table.add_row([
+            service.service.to_string(),
+            state(service),
+            release(service),
+            service.strategy.to_string(),
+            service.healthy_after_ms.map_or(String::new(), |ms| format!("{:.1} s", ms as f64 / 1000.0)),
+            service.addresses.join("\n"),
+        ]);
+    }
+    table.trim_fmt()
+}
+
+fn state(service: &ServiceStatus) -> String {
+    match service.routed {
+        Some(false) => format!("{}, NOT ROUTED", service.state),
+        _ => service.state.clone(),
+    }
+}
+
+fn release(service: &ServiceStatus) -> String {
+    let mut text = service.release.to_string();
+    if !service.warm.is_empty() {
+        let warm: Vec<String> = service.warm.iter().map(ToString::to_string).collect();
+        text.push_str(&format!(" (warm: {})", warm.join(", ")));
+    }
+    if let Some(failed) = service.failed.last() {
+        text.push_str(&format!(" (failed: {})", failed.release));
+    }
+    text
+}
+
+pub fn releases(releases: &[Release]) -> String {
+    let mut table = table(&["RELEASE", "SERVICE", "STATE", "IMAGE", "CREATED", "BY", "WHY"]);
+    for release in releases {
+        let state = match &release.state {
+            State::Failed { reason } => format!("failed: {reason}"),
+            other => other.word().into(),
+        };
+        table.add_row([
+            release.id.to_string(),
+            release.service.to_string(),
+            state,
+            release.image.reference.clone(),
+            when(release.created_ms),
+            release.by.clone(),
+            release.why.clone(),
+        ]);
+    }
+    table.trim_fmt()
+}
+
+/// UTC, to the second.
+fn when(ms: i64) -> String {
+    let second = jiff::Timestamp::from_millisecond(ms).map(|stamp| stamp.strftime("%Y-%m-%d %H:%M:%SZ").to_string());
+    second.unwrap_or_default()
+}

@@ -1,0 +1,118 @@
+//! What is wanted beside what is there: everything a plan is made from.
+
+use std::collections::BTreeMap;
+
+use machine::docker::{Container, State as ContainerState};
+use spec::{HostSize, ServiceName, ServicePlan};
+
+use crate::error::DeployError;
+use crate::load::{Loaded, load};
+use crate::names;
+use crate::plan::{Plan, Running, Wanted, WantedImage, plan};
+use crate::release::Release;
+use crate::render::definition::Source;
+use crate::up::Request;
+use crate::world::World;
+use crate::{ground, images};
+
+pub struct Draft {
+    pub loaded: Loaded,
+    pub images: BTreeMap<ServiceName, WantedImage>,
+    pub serving: BTreeMap<ServiceName, Release>,
+    pub plan: Plan,
+}
+
+impl Draft {
+    /// A rebuild was asked for: what can be built becomes part of the plan.
+    pub fn mark_for_build(&mut self) {
+        let loaded = &self.loaded;
+        self.plan.mark_for_build(|service| images::builds(loaded, service));
+    }
+}
+
+impl Loaded {
+    /// What a service's definition is rendered from.
+    pub fn source<'a>(&'a self, plan: &'a ServicePlan) -> Source<'a> {
+        Source { scope: &self.scope, project: &self.project, plan }
+    }
+}
+
+pub async fn draft(world: &World, request: &Request, host: &HostSize) -> Result<Draft, DeployError> {
+    let loaded = load(world, &request.source, host).await?;
+    compare(world, request, loaded).await
+}
+
+async fn compare(world: &World, request: &Request, loaded: Loaded) -> Result<Draft, DeployError> {
+    known_services(request, &loaded)?;
+    let serving = world.serving(&loaded.scope)?;
+    let images = images::wanted(world, &loaded, &request.images, &serving).await?;
+    let running = running(world, &loaded, &serving).await?;
+    let wanted: Vec<Wanted> = loaded.platform.services.iter().map(|plan| wanted(world, &loaded, plan, &images)).collect();
+    let plan = Plan {
+        scope: loaded.scope.clone(),
+        changes: plan(&loaded.scope, &wanted, &running, &request.selection),
+        ground: ground::missing(world, &loaded).await?,
+        resources: loaded.platform.resources.lines.clone(),
+    };
+    Ok(Draft { loaded, images, serving, plan })
+}
+
+fn known_services(request: &Request, loaded: &Loaded) -> Result<(), DeployError> {
+    let known = || loaded.project.services.keys().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let named = request.selection.services.iter().chain(request.images.keys());
+    for service in named {
+        if !loaded.platform.services.iter().any(|plan| plan.name == *service) {
+            return Err(DeployError::Unknown { what: format!("service `{service}`"), known: known() });
+        }
+    }
+    Ok(())
+}
+
+fn wanted(world: &World, loaded: &Loaded, plan: &ServicePlan, images: &BTreeMap<ServiceName, WantedImage>) -> Wanted {
+    let missing = WantedImage { reference: String::new(), id: None, build: false, instead_of: None };
+    let image = images.get(&plan.name).cloned().unwrap_or(missing);
+    let hash = image.id.as_deref().map(|id| loaded.source(plan).hash(id, &world.salt));
+    Wanted {
+        service: plan.name.clone(),
+        strategy: plan.strategy,
+        strategy_reason: plan.reason.clone(),
+        image,
+        hash,
+        warnings: plan.warnings.clone(),
+    }
+}
+
+async fn running(
+    world: &World,
+    loaded: &Loaded,
+    serving: &BTreeMap<ServiceName, Release>,
+) -> Result<BTreeMap<ServiceName, Running>, DeployError> {
+    let containers = containers(world, &loaded.scope).await?;
+    let running = serving.values().map(|release| {
+        let container = containers.iter().find(|container| container.name == release.container);
+        let running = Running {
+            release: release.id.clone(),
+            hash: release.definition.hash.clone(),
+            image_id: release.image.id.clone(),
+            image_reference: release.image.reference.clone(),
+            trouble: trouble(container),
+        };
+        (release.service.clone(), running)
+    });
+    Ok(running.collect())
+}
+
+/// Every container of the scope that belongs to a release, not one-offs.
+pub async fn containers(world: &World, scope: &names::Scope) -> Result<Vec<Container>, DeployError> {
+    let all = world.docker.list(&scope.selector(), true).await;
+    let all = all.map_err(|source| DeployError::Docker { operation: format!("list the containers of {scope}"), source })?;
+    Ok(all.into_iter().filter(|container| !container.labels.contains_key(names::ONE_OFF)).collect())
+}
+
+fn trouble(container: Option<&Container>) -> Option<String> {
+    match container.map(|container| container.state) {
+        None => Some("its container is gone".into()),
+        Some(ContainerState::Running | ContainerState::Restarting | ContainerState::Paused) => None,
+        Some(state) => Some(format!("its container is {}", format!("{state:?}").to_lowercase())),
+    }
+}

@@ -1,0 +1,101 @@
+//! What can go wrong while a platform is planned or changed.
+
+use std::path::PathBuf;
+
+use machine::docker::DockerError;
+use spec::{Problems, ServiceName};
+
+#[derive(Debug, thiserror::Error)]
+pub enum DeployError {
+    #[error("{0}")]
+    Invalid(Problems),
+    #[error("could not read `{path}`")]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("`{path}` holds no Compose file (looked for {looked_for})")]
+    NoCompose { path: PathBuf, looked_for: String },
+    #[error("Docker Compose could not read the Compose file: {said}")]
+    Compose { said: String },
+    #[error("could not run `{command}`")]
+    Process { command: String, source: machine::process::ProcessError },
+    #[error("could not {operation}")]
+    Docker { operation: String, source: DockerError },
+    #[error("could not {operation} in the ledger")]
+    Ledger { operation: &'static str, source: ledger::LedgerError },
+    #[error("could not {operation} at the edge")]
+    Edge { operation: String, source: edge::ControlError },
+    #[error("could not {operation} in the state folder")]
+    State { operation: String, source: machine::files::FilesError },
+    #[error("could not use the environment file")]
+    Secrets { source: secrets::SecretsError },
+    #[error("image `{image}` of `{service}` could not be had: {said}")]
+    Image { service: ServiceName, image: String, said: String },
+    #[error("could not build {services}:\n{said}")]
+    Build { services: String, said: String },
+    #[error("`{scope}` is being changed by {holder}")]
+    Locked { scope: String, holder: String },
+    #[error("{0}")]
+    Refused(String),
+    #[error("{what} is not known")]
+    Unknown { what: String, known: String },
+    #[error("could not keep the journal of `{saga}`")]
+    Saga { saga: String, source: saga::SagaError },
+}
+
+/// What is already gone needs no second removing.
+pub fn is_gone(error: &DockerError) -> bool {
+    matches!(error, DockerError::NotFound(_))
+}
+
+/// How the operation ended, as the exit code of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ending {
+    Done,
+    /// Nothing was changed.
+    Failed,
+    Invalid,
+    /// Changes were made and taken back.
+    RolledBack,
+    Refused,
+    /// Neither forward nor back; a person is needed.
+    Stuck,
+}
+
+impl Ending {
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Ending::Done => 0,
+            Ending::Failed => 1,
+            Ending::Invalid => 2,
+            Ending::RolledBack => 3,
+            Ending::Refused => 4,
+            Ending::Stuck => 5,
+        }
+    }
+}
+
+impl DeployError {
+    pub fn ending(&self) -> Ending {
+        match self {
+            DeployError::Invalid(_) | DeployError::Compose { .. } | DeployError::NoCompose { .. } | DeployError::Unknown { .. } => {
+                Ending::Invalid
+            }
+            DeployError::Locked { .. } | DeployError::Refused(_) => Ending::Refused,
+            _ => Ending::Failed,
+        }
+    }
+
+    /// The next command to type, where the operator's intent is known.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            DeployError::Docker { source: DockerError::NotReachable { .. }, .. } => {
+                Some("start Docker (`systemctl start docker`), then try again".into())
+            }
+            DeployError::NoCompose { .. } => Some("run in the folder of your compose.yaml, or name it with --dir".into()),
+            DeployError::Unknown { known, .. } if !known.is_empty() => Some(format!("known: {known}")),
+            DeployError::Locked { .. } => Some("wait for it, or look at it with `mainstay status`".into()),
+            DeployError::Edge { .. } => Some("`mainstay status` tells whether the edge runs".into()),
+            _ => None,
+        }
+    }
+}

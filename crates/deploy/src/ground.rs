@@ -1,0 +1,169 @@
+//! What releases stand on: the platform's networks and volumes, made once and shared.
+//!
+//! Everything here is found by name first, so running it twice makes nothing twice.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use machine::docker::{NetworkSpec, VolumeSpec};
+use serde_json::Value;
+use spec::Strategy;
+use spec::compose::{MountKind, Resource, Service};
+
+use crate::error::DeployError;
+use crate::load::Loaded;
+use crate::names;
+use crate::render::definition::Internal;
+use crate::store::Platform;
+use crate::world::World;
+
+/// The networks and volumes that are still missing, in words.
+pub async fn missing(world: &World, loaded: &Loaded) -> Result<Vec<String>, DeployError> {
+    let mut lines = Vec::new();
+    for network in used_networks(loaded) {
+        if docker("look for a network", world.docker.network(&network.name).await)?.is_none() {
+            lines.push(format!("network {}", network.name));
+        }
+    }
+    for volume in used_volumes(loaded) {
+        if docker("look for a volume", world.docker.volume(&volume.name).await)?.is_none() {
+            lines.push(format!("volume {}", volume.name));
+        }
+    }
+    Ok(lines)
+}
+
+/// Makes what is missing and records the platform.
+pub async fn lay(world: &World, loaded: &Loaded, dir: &std::path::Path) -> Result<Platform, DeployError> {
+    let mut gateways = BTreeMap::new();
+    for network in used_networks(loaded) {
+        if let Some(gateway) = network_of(world, loaded, network).await? {
+            gateways.insert(network.name.clone(), gateway);
+        }
+    }
+    for volume in used_volumes(loaded) {
+        volume_of(world, loaded, volume).await?;
+    }
+    let platform = Platform {
+        scope: loaded.scope.clone(),
+        dir: dir.to_owned(),
+        domain: loaded.platform.domain.clone(),
+        http: loaded.platform.http.clone(),
+        internals: internals(loaded).iter().map(Into::into).collect(),
+        gateways,
+        networks: used_networks(loaded).filter(|n| !n.external).map(|n| n.name.clone()).collect(),
+        volumes: used_volumes(loaded).filter(|v| !v.external).map(|v| v.name.clone()).collect(),
+        keep_releases: loaded.platform.keep_releases,
+    };
+    world.save_platform(&platform)?;
+    Ok(platform)
+}
+
+/// Services that others reach through the edge.
+pub fn internals(loaded: &Loaded) -> Vec<Internal> {
+    let routed = loaded.platform.services.iter().filter(|plan| plan.strategy != Strategy::Keep);
+    routed
+        .filter_map(|plan| {
+            let service = loaded.project.services.get(&plan.name)?;
+            let networks = service.networks.iter().filter_map(|key| loaded.project.networks.get(key));
+            let networks = networks.map(|network| network.name.clone()).collect();
+            Some(Internal { service: plan.name.clone(), port: plan.port?, networks })
+        })
+        .collect()
+}
+
+fn used_networks(loaded: &Loaded) -> impl Iterator<Item = &Resource> {
+    used(loaded, &loaded.project.networks, |loaded, key| loaded.project.services.values().any(|s| s.networks.iter().any(|n| n == key)))
+}
+
+fn used_volumes(loaded: &Loaded) -> impl Iterator<Item = &Resource> {
+    used(loaded, &loaded.project.volumes, |loaded, key| {
+        loaded.project.services.values().any(|s| named_volumes(s).iter().any(|n| n == key))
+    })
+}
+
+/// The named volumes a service mounts, by their key in the file.
+pub fn named_volumes(service: &Service) -> Vec<String> {
+    let named = service.volumes.iter().filter(|mount| mount.kind == MountKind::Volume);
+    named.filter_map(|mount| mount.source.clone()).collect()
+}
+
+fn used<'a>(
+    loaded: &'a Loaded,
+    all: &'a BTreeMap<String, Resource>,
+    is_used: impl Fn(&Loaded, &str) -> bool + 'a,
+) -> impl Iterator<Item = &'a Resource> {
+    all.iter().filter(move |(key, _)| is_used(loaded, key)).map(|(_, resource)| resource)
+}
+
+async fn network_of(world: &World, loaded: &Loaded, network: &Resource) -> Result<Option<IpAddr>, DeployError> {
+    let known = docker("look for a network", world.docker.network(&network.name).await)?;
+    if let Some(known) = known {
+        return Ok(known.gateway);
+    }
+    refuse_missing_external("network", network)?;
+    world.talk.say(None, format!("creates network {}", network.name));
+    docker(&format!("create network `{}`", network.name), world.docker.create_network(&network_spec(loaded, network)).await)?;
+    let made = docker("look for a network", world.docker.network(&network.name).await)?;
+    Ok(made.and_then(|made| made.gateway))
+}
+
+async fn volume_of(world: &World, loaded: &Loaded, volume: &Resource) -> Result<(), DeployError> {
+    if docker("look for a volume", world.docker.volume(&volume.name).await)?.is_some() {
+        return Ok(());
+    }
+    refuse_missing_external("volume", volume)?;
+    world.talk.say(None, format!("creates volume {}", volume.name));
+    docker(&format!("create volume `{}`", volume.name), world.docker.create_volume(&volume_spec(loaded, volume)).await).map(drop)
+}
+
+fn refuse_missing_external(kind: &str, resource: &Resource) -> Result<(), DeployError> {
+    match resource.external {
+        true => Err(DeployError::Refused(format!(
+            "the Compose file says that {kind} `{0}` exists already (`external: true`), but it does not; create it with `docker {kind} create {0}`",
+            resource.name
+        ))),
+        false => Ok(()),
+    }
+}
+
+fn network_spec(loaded: &Loaded, network: &Resource) -> NetworkSpec {
+    let raw = &network.raw;
+    let ipam = raw.pointer("/ipam/config/0");
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
+    NetworkSpec {
+        name: network.name.clone(),
+        driver: text(raw.get("driver")).unwrap_or_else(|| "bridge".into()),
+        internal: flag(raw, "internal"),
+        subnet: text(ipam.and_then(|ipam| ipam.get("subnet"))),
+        labels: labels(loaded, raw),
+    }
+}
+
+fn volume_spec(loaded: &Loaded, volume: &Resource) -> VolumeSpec {
+    VolumeSpec {
+        name: volume.name.clone(),
+        labels: labels(loaded, &volume.raw),
+    }
+}
+
+fn labels(loaded: &Loaded, raw: &Value) -> BTreeMap<String, String> {
+    let mut labels = strings(raw.get("labels"));
+    labels.insert(names::PLATFORM.into(), loaded.scope.platform.to_string());
+    labels.insert(names::ENVIRONMENT.into(), loaded.scope.environment.to_string());
+    labels
+}
+
+fn flag(raw: &Value, key: &str) -> bool {
+    raw.get(key).and_then(Value::as_bool).unwrap_or(false)
+}
+
+fn strings(value: Option<&Value>) -> BTreeMap<String, String> {
+    let map = value.and_then(Value::as_object);
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    map.into_iter().flatten().map(|(key, value)| (key.clone(), text(value))).collect()
+}
+
+fn docker<T>(operation: &str, result: Result<T, machine::docker::DockerError>) -> Result<T, DeployError> {
+    result.map_err(|source| DeployError::Docker { operation: operation.to_owned(), source })
+}

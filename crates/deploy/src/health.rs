@@ -1,0 +1,181 @@
+//! The health gate: a release takes traffic only after it has proved itself.
+//!
+//! It fails fast on what can never become healthy (the container ended, ran out of memory, keeps
+//! restarting), and otherwise gives each service its own budget.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use machine::docker::{ContainerDetail, Health as HealthState, State as ContainerState};
+use spec::{Check, Health, ServiceName};
+
+use crate::error::DeployError;
+use crate::world::World;
+
+/// What the gate found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Gate {
+    Healthy { address: Option<IpAddr>, after: Duration },
+    Unhealthy { cause: String },
+    Aborted,
+}
+
+/// One look at the container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Look {
+    Good,
+    NotYet(String),
+    Hopeless(String),
+}
+
+/// How long a service without any health check must listen without falling over.
+const STABLE: Duration = Duration::from_secs(5);
+/// Pause before the success is confirmed; shorter than the interval, since the first success is in.
+const CONFIRM: Duration = Duration::from_millis(100);
+
+pub async fn gate(world: &World, service: &ServiceName, container: &str, health: &Health) -> Result<Gate, DeployError> {
+    let began = world.clock.monotonic();
+    let mut successes = 0;
+    let mut interval = health.interval;
+    let mut last = "it has not answered yet".to_owned();
+    loop {
+        if world.abort.is_requested() {
+            return Ok(Gate::Aborted);
+        }
+        let detail = inspect(world, container).await?;
+        let since = world.clock.monotonic().saturating_sub(began);
+        match look(world, detail.as_ref(), health, since).await {
+            Look::Good => successes += 1,
+            Look::Hopeless(cause) => return Ok(Gate::Unhealthy { cause }),
+            Look::NotYet(why) => {
+                if why != last {
+                    world.talk.passing(Some(service), format!("not ready yet: {why}"));
+                }
+                (successes, last) = (0, why);
+            }
+        }
+        if successes >= health.successes || (successes > 0 && !probed(&health.check)) {
+            let address = detail.as_ref().and_then(address);
+            return Ok(Gate::Healthy { address, after: world.clock.monotonic().saturating_sub(began) });
+        }
+        if since >= health.budget {
+            let budget = spec::units::human_duration(health.budget);
+            return Ok(Gate::Unhealthy { cause: format!("not healthy within {budget}: {last}{}", elsewhere(world, detail.as_ref(), health).await) });
+        }
+        let pause = if successes > 0 { CONFIRM.min(interval) } else { interval };
+        tokio::time::sleep(pause).await;
+        interval = (interval + interval / 4).min(health.max_interval);
+    }
+}
+
+pub async fn inspect(world: &World, container: &str) -> Result<Option<ContainerDetail>, DeployError> {
+    let detail = world.docker.inspect(container).await;
+    detail.map_err(|source| DeployError::Docker { operation: format!("inspect container `{container}`"), source })
+}
+
+/// The container's address on any of its networks; the edge is on the host and reaches all of them.
+pub fn address(detail: &ContainerDetail) -> Option<IpAddr> {
+    detail.networks.values().find_map(|network| network.address)
+}
+
+/// Checks that ask the service itself are confirmed; Docker's own verdict already is a series.
+fn probed(check: &Check) -> bool {
+    matches!(check, Check::Http { .. })
+}
+
+async fn look(world: &World, detail: Option<&ContainerDetail>, health: &Health, since: Duration) -> Look {
+    let Some(detail) = detail else { return Look::Hopeless("the container is gone".into()) };
+    if let Some(cause) = hopeless(detail) {
+        return Look::Hopeless(cause);
+    }
+    if detail.state != ContainerState::Running {
+        return Look::NotYet(format!("the container is {}", format!("{:?}", detail.state).to_lowercase()));
+    }
+    match &health.check {
+        Check::Http { path, port, status } => http(detail, path, *port, status, health.timeout).await,
+        Check::Tcp { port } => tcp(world, detail, *port, health.timeout, since).await,
+        Check::Docker => docker(detail),
+        Check::Stable => stable(since),
+    }
+}
+
+/// What can never become healthy.
+fn hopeless(detail: &ContainerDetail) -> Option<String> {
+    if detail.oom_killed {
+        return Some("out of memory: the kernel killed it at its memory limit".into());
+    }
+    if detail.exit_code == Some(137) && detail.state != ContainerState::Running {
+        return Some("it was killed (exit code 137); running out of memory is the usual cause".into());
+    }
+    if detail.restart_count > 0 {
+        let code = detail.exit_code.unwrap_or_default();
+        return Some(format!("it crashed and was restarted (last exit code {code})"));
+    }
+    match detail.state {
+        ContainerState::Exited | ContainerState::Dead => {
+            let code = detail.exit_code.unwrap_or_default();
+            let said = detail.error.as_deref().filter(|text| !text.is_empty()).map(|text| format!(": {text}")).unwrap_or_default();
+            Some(format!("it exited with code {code}{said}"))
+        }
+        ContainerState::Restarting => Some(format!("it crashes (exit code {})", detail.exit_code.unwrap_or_default())),
+        _ => None,
+    }
+}
+
+async fn http(detail: &ContainerDetail, path: &str, port: u16, status: &spec::platform::StatusRange, timeout: Duration) -> Look {
+    let Some(ip) = address(detail) else { return Look::NotYet("it has no address yet".into()) };
+    match machine::net::http_get(SocketAddr::new(ip, port), "localhost", path, timeout).await {
+        Ok((code, _)) if (status.from..=status.to).contains(&code) => Look::Good,
+        Ok((code, body)) => {
+            let text: String = String::from_utf8_lossy(&body).chars().take(120).collect();
+            Look::NotYet(format!("{path} on port {port} answers {code} {}", text.trim()))
+        }
+        Err(error) => Look::NotYet(format!("{path} on port {port}: {error}")),
+    }
+}
+
+async fn tcp(world: &World, detail: &ContainerDetail, port: u16, timeout: Duration, since: Duration) -> Look {
+    let _ = world;
+    let Some(ip) = address(detail) else { return Look::NotYet("it has no address yet".into()) };
+    match machine::net::tcp_connect(SocketAddr::new(ip, port), timeout).await {
+        Ok(()) => stable(since),
+        Err(error) => Look::NotYet(format!("port {port}: {error}")),
+    }
+}
+
+fn docker(detail: &ContainerDetail) -> Look {
+    match detail.health {
+        Some(HealthState::Healthy) => Look::Good,
+        Some(HealthState::Unhealthy) => Look::NotYet("its own health check fails".into()),
+        Some(HealthState::Starting) => Look::NotYet("its own health check is still starting".into()),
+        None => Look::NotYet("it has no health check of its own".into()),
+    }
+}
+
+fn stable(since: Duration) -> Look {
+    match since >= STABLE {
+        true => Look::Good,
+        false => Look::NotYet("it has to stay up for 5 s".into()),
+    }
+}
+
+/// A wrong port is the commonest mistake: say where the service does listen.
+async fn elsewhere(world: &World, detail: Option<&ContainerDetail>, health: &Health) -> String {
+    let _ = world;
+    let port = match &health.check {
+        Check::Http { port, .. } | Check::Tcp { port } => *port,
+        _ => return String::new(),
+    };
+    let Some(pid) = detail.and_then(|detail| detail.pid) else { return String::new() };
+    let listening = machine::net::listening_ports(pid);
+    if listening.is_empty() || listening.contains(&port) {
+        return String::new();
+    }
+    let ports: Vec<String> = listening.iter().map(u16::to_string).collect();
+    format!("; it listens on port {} instead", ports.join(", "))
+}
+
+/// The last lines a container wrote, for the report of a failure.
+pub async fn last_lines(world: &World, container: &str, count: usize) -> Vec<String> {
+    world.docker.logs(container, count).await.unwrap_or_default()
+}

@@ -1,0 +1,94 @@
+//! Images: which one a service wants, whether it is here, and how to get it here.
+
+use std::collections::BTreeMap;
+
+use machine::docker::Image;
+use machine::process::Stream;
+use spec::ServiceName;
+
+use crate::error::DeployError;
+use crate::load::{Loaded, with_shell};
+use crate::plan::{Fetch, Plan, WantedImage};
+use crate::release::Release;
+use crate::world::World;
+
+/// The image each service should run: the one named for this deploy, the one an earlier deploy
+/// named (as long as the Compose file has not moved on), or the Compose file's.
+pub async fn wanted(
+    world: &World,
+    loaded: &Loaded,
+    named: &BTreeMap<ServiceName, String>,
+    serving: &BTreeMap<ServiceName, Release>,
+) -> Result<BTreeMap<ServiceName, WantedImage>, DeployError> {
+    let mut images = BTreeMap::new();
+    for (name, service) in &loaded.project.services {
+        let written = service.image.clone().unwrap_or_else(|| format!("{}-{name}", loaded.scope.project()));
+        let sticky = serving.get(name).filter(|release| release.image.instead_of.as_deref() == Some(written.as_str()));
+        let (reference, instead_of) = match (named.get(name), sticky) {
+            (Some(named), _) if *named != written => (named.clone(), Some(written)),
+            (None, Some(release)) => (release.image.reference.clone(), Some(written)),
+            _ => (written, None),
+        };
+        let id = find(world, &reference).await?.map(|image| image.id);
+        let build = service.build && instead_of.is_none();
+        images.insert(name.clone(), WantedImage { reference, id, build, instead_of });
+    }
+    Ok(images)
+}
+
+pub async fn find(world: &World, reference: &str) -> Result<Option<Image>, DeployError> {
+    let found = world.docker.image(reference).await;
+    found.map_err(|source| DeployError::Docker { operation: format!("look for image `{reference}`"), source })
+}
+
+/// Builds and pulls what the plan needs, all builds in one Compose run so that layers are shared.
+pub async fn fetch(world: &World, loaded: &Loaded, plan: &Plan, rebuild: bool) -> Result<(), DeployError> {
+    let pending: Vec<_> = plan.pending().collect();
+    let builds: Vec<String> = pending
+        .iter()
+        .filter(|change| change.fetch == Some(Fetch::Build) || (rebuild && builds(loaded, &change.service)))
+        .map(|change| change.service.to_string())
+        .collect();
+    if !builds.is_empty() {
+        world.talk.say(None, format!("builds {}", builds.join(", ")));
+        stream(world, loaded, loaded.compose.build(&builds), None, &builds.join(", ")).await?;
+    }
+    for change in pending.iter().filter(|change| change.fetch == Some(Fetch::Pull)) {
+        world.talk.say(Some(&change.service), format!("pulls {}", change.image));
+        let command = machine::process::Command::new("docker").args(["pull", "--quiet", &change.image]);
+        stream(world, loaded, command, Some(&change.service), &change.image).await?;
+    }
+    Ok(())
+}
+
+pub fn builds(loaded: &Loaded, service: &ServiceName) -> bool {
+    loaded.project.services.get(service).is_some_and(|service| service.build)
+}
+
+async fn stream(
+    world: &World,
+    loaded: &Loaded,
+    command: machine::process::Command,
+    service: Option<&ServiceName>,
+    what: &str,
+) -> Result<(), DeployError> {
+    let command = with_shell(world.dress(command), &loaded.shell);
+    let mut last: Vec<String> = Vec::new();
+    let mut on_line = |_: Stream, line: String| {
+        let line = loaded.redactor.redact(&line).into_owned();
+        world.talk.passing(service, line.clone());
+        if last.len() == 12 {
+            last.remove(0);
+        }
+        last.push(line);
+    };
+    let status = world.processes.stream(&command, &mut on_line).await;
+    let status = status.map_err(|source| DeployError::Process { command: command.to_string(), source })?;
+    match (status, service) {
+        (0, _) => Ok(()),
+        (_, Some(service)) => {
+            Err(DeployError::Image { service: service.clone(), image: what.to_owned(), said: last.join("\n") })
+        }
+        (_, None) => Err(DeployError::Build { services: what.to_owned(), said: last.join("\n") }),
+    }
+}

@@ -1,0 +1,218 @@
+//! What a change would do, and why: a pure function from what is wanted and what is there.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use spec::{ReleaseId, ServiceName, Strategy};
+
+use crate::names::Scope;
+
+/// A service as the platform's files describe it now.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    pub service: ServiceName,
+    pub strategy: Strategy,
+    pub strategy_reason: String,
+    pub image: WantedImage,
+    /// Keyed hash over the definition with this image; `None` while the image is not here yet.
+    pub hash: Option<String>,
+    pub warnings: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WantedImage {
+    pub reference: String,
+    pub id: Option<String>,
+    /// Compose can build it.
+    pub build: bool,
+    /// What the Compose file names, when this deploy names another image.
+    pub instead_of: Option<String>,
+}
+
+/// A service as it runs now.
+#[derive(Debug, Clone)]
+pub struct Running {
+    pub release: ReleaseId,
+    pub hash: String,
+    pub image_id: String,
+    pub image_reference: String,
+    /// Why the container is not what it should be, if it is not.
+    pub trouble: Option<String>,
+}
+
+/// Which changes were asked for.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Selection {
+    /// Empty means every service.
+    pub services: Vec<ServiceName>,
+    /// Replace even what has not changed.
+    pub force: bool,
+    /// Services of strategy `keep` that were named explicitly for an update.
+    pub update_kept: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    Create,
+    Update,
+    /// Differs, and is left as it is.
+    Hold,
+    Nothing,
+    Remove,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Change {
+    pub service: ServiceName,
+    pub action: Action,
+    pub strategy: Strategy,
+    pub strategy_reason: String,
+    pub reasons: Vec<String>,
+    pub image: String,
+    /// The image has to be built or pulled first.
+    pub fetch: Option<Fetch>,
+    pub from: Option<ReleaseId>,
+    pub warnings: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fetch {
+    Build,
+    Pull,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Plan {
+    pub scope: Scope,
+    pub changes: Vec<Change>,
+    /// Networks and volumes that do not exist yet.
+    pub ground: Vec<String>,
+    /// What `resources: fit` scaled.
+    pub resources: Vec<String>,
+}
+
+impl Plan {
+    pub fn is_empty(&self) -> bool {
+        self.ground.is_empty() && self.pending().next().is_none()
+    }
+
+    /// A rebuild was asked for: what can be built is part of the plan, whatever its image says now.
+    pub fn mark_for_build(&mut self, can_build: impl Fn(&ServiceName) -> bool) {
+        for change in &mut self.changes {
+            if can_build(&change.service) && change.action != Action::Hold {
+                change.fetch = Some(Fetch::Build);
+                if change.action == Action::Nothing {
+                    change.action = Action::Update;
+                }
+            }
+        }
+    }
+
+    /// The changes that will be carried out, in order.
+    pub fn pending(&self) -> impl Iterator<Item = &Change> {
+        self.changes.iter().filter(|change| matches!(change.action, Action::Create | Action::Update | Action::Remove))
+    }
+}
+
+/// Compares service by service, in the order in which `wanted` lists them (dependencies first).
+pub fn plan(
+    scope: &Scope,
+    wanted: &[Wanted],
+    running: &BTreeMap<ServiceName, Running>,
+    selection: &Selection,
+) -> Vec<Change> {
+    let _ = scope;
+    let mut changes: Vec<Change> = wanted
+        .iter()
+        .filter(|wanted| selection.services.is_empty() || selection.services.contains(&wanted.service))
+        .map(|wanted| change(wanted, running.get(&wanted.service), selection))
+        .collect();
+    if selection.services.is_empty() {
+        changes.extend(
+            running
+                .iter()
+                .filter(|(service, _)| !wanted.iter().any(|wanted| wanted.service == **service))
+                .map(|(service, running)| removal(service, running)),
+        );
+    }
+    changes
+}
+
+fn change(wanted: &Wanted, running: Option<&Running>, selection: &Selection) -> Change {
+    let (action, reasons) = verdict(wanted, running, selection);
+    Change {
+        service: wanted.service.clone(),
+        action,
+        strategy: wanted.strategy,
+        strategy_reason: wanted.strategy_reason.clone(),
+        reasons,
+        image: wanted.image.reference.clone(),
+        fetch: fetch(&wanted.image),
+        from: running.map(|running| running.release.clone()),
+        warnings: wanted.warnings.clone(),
+    }
+}
+
+fn fetch(image: &WantedImage) -> Option<Fetch> {
+    match (&image.id, image.build) {
+        (Some(_), _) => None,
+        (None, true) => Some(Fetch::Build),
+        (None, false) => Some(Fetch::Pull),
+    }
+}
+
+fn verdict(wanted: &Wanted, running: Option<&Running>, selection: &Selection) -> (Action, Vec<String>) {
+    let Some(running) = running else {
+        return (Action::Create, vec!["it does not run yet".into()]);
+    };
+    let mut reasons = Vec::new();
+    match &wanted.image.id {
+        None => reasons.push(format!("image `{}` is not here yet", wanted.image.reference)),
+        Some(id) if *id != running.image_id => reasons.push(format!(
+            "image {} → {}",
+            short(&running.image_reference, &running.image_id),
+            short(&wanted.image.reference, id)
+        )),
+        Some(_) if wanted.hash.as_deref() != Some(running.hash.as_str()) => {
+            reasons.push("its definition or environment has changed".into());
+        }
+        Some(_) => {}
+    }
+    reasons.extend(running.trouble.clone());
+    if selection.force && reasons.is_empty() {
+        reasons.push("asked for with --force".into());
+    }
+    if reasons.is_empty() {
+        return (Action::Nothing, Vec::new());
+    }
+    if wanted.strategy == Strategy::Keep && !selection.update_kept && running.trouble.is_none() {
+        reasons.push(format!("kept as it is; `mainstay up --service {}` changes it", wanted.service));
+        return (Action::Hold, reasons);
+    }
+    (Action::Update, reasons)
+}
+
+fn removal(service: &ServiceName, running: &Running) -> Change {
+    Change {
+        service: service.clone(),
+        action: Action::Remove,
+        strategy: Strategy::Keep,
+        strategy_reason: "no longer described".into(),
+        reasons: vec!["the Compose file no longer has it".into()],
+        image: running.image_reference.clone(),
+        fetch: None,
+        from: Some(running.release.clone()),
+        warnings: Vec::new(),
+    }
+}
+
+/// `shop/web:2 (3fa9c1)`: enough of the id to tell two builds of one tag apart.
+fn short(reference: &str, id: &str) -> String {
+    let digits: String = id.trim_start_matches("sha256:").chars().take(8).collect();
+    format!("{reference} ({digits})")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,90 @@
+use super::*;
+use spec::{EnvironmentName, PlatformName};
+
+fn scope() -> Scope {
+    Scope { platform: PlatformName::parse("shop").unwrap(), environment: EnvironmentName::parse("production").unwrap() }
+}
+
+fn name(text: &str) -> ServiceName {
+    ServiceName::parse(text).unwrap()
+}
+
+fn wanted(service: &str, strategy: Strategy, id: Option<&str>) -> Wanted {
+    Wanted {
+        service: name(service),
+        strategy,
+        strategy_reason: "written in mainstay.yaml".into(),
+        image: WantedImage { reference: format!("shop/{service}:2"), id: id.map(Into::into), build: true, instead_of: None },
+        hash: id.map(|id| format!("hash of {id}")),
+        warnings: vec![],
+    }
+}
+
+fn running(id: &str) -> Running {
+    Running {
+        release: ReleaseId::new(4),
+        hash: format!("hash of {id}"),
+        image_id: id.into(),
+        image_reference: "shop/web:1".into(),
+        trouble: None,
+    }
+}
+
+fn only(wanted: Wanted, running: Option<Running>, selection: &Selection) -> Change {
+    let running = running.map(|running| (wanted.service.clone(), running)).into_iter().collect();
+    plan(&scope(), &[wanted], &running, selection).remove(0)
+}
+
+#[test]
+fn a_service_that_does_not_run_is_created_and_its_missing_image_built() {
+    let change = only(wanted("web", Strategy::BlueGreen, None), None, &Selection::default());
+    assert_eq!((change.action, change.fetch), (Action::Create, Some(Fetch::Build)));
+}
+
+#[test]
+fn the_same_image_and_definition_is_no_change() {
+    let change = only(wanted("web", Strategy::BlueGreen, Some("sha256:a")), Some(running("sha256:a")), &Selection::default());
+    assert_eq!(change.action, Action::Nothing);
+    assert!(change.reasons.is_empty());
+}
+
+#[test]
+fn another_image_is_an_update_that_names_both() {
+    let change = only(wanted("web", Strategy::BlueGreen, Some("sha256:b")), Some(running("sha256:a")), &Selection::default());
+    assert_eq!(change.action, Action::Update);
+    assert_eq!(change.reasons, ["image shop/web:1 (a) → shop/web:2 (b)"]);
+}
+
+#[test]
+fn a_changed_definition_is_an_update_without_naming_values() {
+    let mut want = wanted("web", Strategy::BlueGreen, Some("sha256:a"));
+    want.hash = Some("other".into());
+    let change = only(want, Some(running("sha256:a")), &Selection::default());
+    assert_eq!(change.reasons, ["its definition or environment has changed"]);
+}
+
+#[test]
+fn a_kept_service_that_differs_is_held_until_it_is_named() {
+    let want = || wanted("postgres", Strategy::Keep, Some("sha256:b"));
+    let held = only(want(), Some(running("sha256:a")), &Selection::default());
+    assert_eq!(held.action, Action::Hold);
+    let named = Selection { services: vec![name("postgres")], update_kept: true, force: false };
+    assert_eq!(only(want(), Some(running("sha256:a")), &named).action, Action::Update);
+}
+
+#[test]
+fn a_kept_service_that_does_not_run_any_more_is_brought_back() {
+    let mut down = running("sha256:a");
+    down.trouble = Some("its container has exited with code 1".into());
+    let change = only(wanted("postgres", Strategy::Keep, Some("sha256:a")), Some(down), &Selection::default());
+    assert_eq!(change.action, Action::Update);
+}
+
+#[test]
+fn a_service_that_the_file_no_longer_has_is_removed_only_when_everything_was_asked_for() {
+    let running: BTreeMap<_, _> = [(name("old"), running("sha256:a"))].into();
+    let all = plan(&scope(), &[], &running, &Selection::default());
+    assert_eq!(all[0].action, Action::Remove);
+    let some = Selection { services: vec![name("web")], ..Selection::default() };
+    assert!(plan(&scope(), &[], &running, &some).is_empty());
+}

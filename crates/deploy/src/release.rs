@@ -1,0 +1,170 @@
+//! A release: one service, one image, one rendered definition, and where it stands in its life.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+use spec::{ReleaseId, ServiceName, ServicePlan, Strategy};
+
+use crate::names::Scope;
+
+/// The record of kind `release` in the ledger.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Release {
+    pub id: ReleaseId,
+    pub scope: Scope,
+    pub service: ServiceName,
+    pub image: ImagePin,
+    pub definition: Definition,
+    pub plan: ServicePlan,
+    pub state: State,
+    pub container: String,
+    /// Addresses the edge sends requests to; empty for a service without a port.
+    pub targets: Vec<SocketAddr>,
+    pub by: String,
+    pub why: String,
+    pub created_ms: i64,
+    pub switched_ms: Option<i64>,
+    pub parked_until_ms: Option<i64>,
+    /// How long the container took from start to healthy.
+    pub healthy_after_ms: Option<u64>,
+}
+
+/// Which image, by content: the reference is what was asked for, the id is what runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImagePin {
+    pub reference: String,
+    /// `sha256:…` of the image's configuration; filled in before anything starts.
+    pub id: String,
+    /// What the Compose file asked for when a deploy named another image, so that a later `up` knows
+    /// whether the file has moved on since.
+    pub instead_of: Option<String>,
+}
+
+/// Where the rendered Compose definition lies, and its keyed hash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Definition {
+    /// Relative to the state folder; the file has mode 0600, since it carries the environment.
+    pub file: String,
+    /// The Compose service inside the file.
+    pub service: String,
+    /// Hash of the definition without what changes with each release; salted, so that it tells
+    /// nothing about the environment's values.
+    pub hash: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "is")]
+pub enum State {
+    /// Known, nothing started yet.
+    Prepared,
+    /// Its container was started and is being judged.
+    Starting,
+    /// The one release that is routed, or the one that runs for a service without a port.
+    Serving,
+    /// Kept running without traffic, so that a rollback is one routing change.
+    Parked,
+    /// Its container is gone; its image and definition are kept.
+    Retired,
+    /// Never took traffic; its container is kept for inspection.
+    Failed { reason: String },
+}
+
+/// What can happen to a release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    Started,
+    Switched,
+    Superseded { warm: bool },
+    Expired,
+    Failed { reason: String },
+    TakenDown,
+}
+
+impl State {
+    /// The only place where a release changes its state; `None` is an illegal change.
+    pub fn next(&self, event: &Event) -> Option<State> {
+        match (self, event) {
+            (State::Prepared | State::Retired | State::Starting, Event::Started) => Some(State::Starting),
+            (State::Failed { .. } | State::Parked, Event::Started) => Some(State::Starting),
+            (State::Starting | State::Parked | State::Serving | State::Retired, Event::Switched) => Some(State::Serving),
+            (State::Serving | State::Parked, Event::Superseded { warm: true }) => Some(State::Parked),
+            (State::Serving | State::Parked | State::Retired, Event::Superseded { warm: false }) => Some(State::Retired),
+            (State::Parked | State::Retired, Event::Expired) => Some(State::Retired),
+            (State::Prepared | State::Starting | State::Retired | State::Failed { .. }, Event::Failed { reason }) => {
+                Some(State::Failed { reason: reason.clone() })
+            }
+            (_, Event::TakenDown) => Some(State::Retired),
+            _ => None,
+        }
+    }
+
+    pub fn word(&self) -> &'static str {
+        match self {
+            State::Prepared => "prepared",
+            State::Starting => "starting",
+            State::Serving => "serving",
+            State::Parked => "parked",
+            State::Retired => "retired",
+            State::Failed { .. } => "failed",
+        }
+    }
+}
+
+impl Release {
+    /// The key under which the ledger keeps it; numbers are padded so that text order is release order.
+    pub fn key(&self) -> String {
+        key(&self.scope, &self.service, &self.id)
+    }
+
+    pub fn pool(&self) -> String {
+        self.scope.pool(&self.service)
+    }
+
+    /// Whether the new container may run beside the old one.
+    pub fn side_by_side(&self) -> bool {
+        side_by_side(self.plan.strategy)
+    }
+}
+
+pub fn key(scope: &Scope, service: &ServiceName, id: &ReleaseId) -> String {
+    format!("{}/{:09}", scope.pool(service), id.number())
+}
+
+pub fn side_by_side(strategy: Strategy) -> bool {
+    matches!(strategy, Strategy::BlueGreen | Strategy::Rolling)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_lives_from_prepared_through_serving_and_parked_to_retired() {
+        let mut state = State::Prepared;
+        for (event, expected) in [
+            (Event::Started, "starting"),
+            (Event::Switched, "serving"),
+            (Event::Superseded { warm: true }, "parked"),
+            (Event::Switched, "serving"),
+            (Event::Superseded { warm: true }, "parked"),
+            (Event::Expired, "retired"),
+            (Event::Started, "starting"),
+        ] {
+            state = state.next(&event).unwrap();
+            assert_eq!(state.word(), expected);
+        }
+    }
+
+    #[test]
+    fn a_serving_release_cannot_fail_or_expire() {
+        assert_eq!(State::Serving.next(&Event::Expired), None);
+        assert_eq!(State::Serving.next(&Event::Failed { reason: "x".into() }), None);
+    }
+
+    #[test]
+    fn every_state_can_be_taken_down() {
+        for state in [State::Prepared, State::Starting, State::Serving, State::Parked, State::Failed { reason: String::new() }] {
+            assert_eq!(state.next(&Event::TakenDown), Some(State::Retired));
+        }
+    }
+}

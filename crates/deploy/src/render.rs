@@ -1,0 +1,4 @@
+//! Text that is written for Docker Compose and for people; pure.
+
+pub mod definition;
+pub mod plan;

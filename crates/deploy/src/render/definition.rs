@@ -1,0 +1,260 @@
+//! The Compose definition of one release.
+//!
+//! The service is taken as `docker compose config` printed it, so that limits, GPU reservations,
+//! secrets, health checks, ulimits and networks go on meaning exactly what Compose says.
+//! Only what a release must own is changed: the image is pinned, the container is named after the
+//! release, published ports are left to the edge, and networks and volumes are the platform's.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use spec::{ReleaseId, ServiceName, ServicePlan, compose::Project};
+
+use crate::ground::named_volumes;
+use crate::names::{self, Scope};
+use crate::release::side_by_side;
+
+/// What a definition is rendered from.
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'a> {
+    pub scope: &'a Scope,
+    pub project: &'a Project,
+    pub plan: &'a ServicePlan,
+}
+
+/// A service that others call by name through the edge, and the networks it can be called on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Internal {
+    pub service: ServiceName,
+    pub port: u16,
+    /// Real network names.
+    pub networks: Vec<String>,
+}
+
+/// A rendered definition, ready to be written.
+#[derive(Debug, Clone)]
+pub struct Rendered {
+    pub service: String,
+    pub document: Value,
+}
+
+/// Keys that belong to the build, to other services or to names that a release must own.
+const LEFT_OUT: [&str; 9] =
+    ["build", "depends_on", "container_name", "profiles", "links", "scale", "cpus", "mem_limit", "develop"];
+
+impl Source<'_> {
+    /// The service's own part, without anything that changes from one release to the next.
+    fn neutral(&self) -> Map<String, Value> {
+        let raw = self.project.services.get(&self.plan.name).map(|service| service.raw.clone());
+        let mut service = raw.and_then(|raw| raw.as_object().cloned()).unwrap_or_default();
+        for key in LEFT_OUT {
+            service.remove(key);
+        }
+        service.remove("image");
+        if self.routed() {
+            service.remove("ports");
+        }
+        limits(&mut service, self.plan);
+        service
+    }
+
+    /// Whether the edge stands before this service, so that its ports need not be published.
+    pub fn routed(&self) -> bool {
+        self.plan.port.is_some() && self.plan.strategy != spec::Strategy::Keep
+    }
+
+    /// Real names of the networks the service is attached to.
+    pub fn networks(&self) -> Vec<String> {
+        let Some(service) = self.project.services.get(&self.plan.name) else { return Vec::new() };
+        service.networks.iter().map(|key| real_name(self.project.networks.get(key).map(|n| n.name.as_str()), key)).collect()
+    }
+
+    /// The keyed hash by which "nothing changed" is told.
+    pub fn hash(&self, image_id: &str, salt: &[u8]) -> String {
+        let mut hasher = Sha256::new();
+        hasher.update(salt);
+        let neutral = json!({
+            "image": image_id,
+            "service": sorted(&Value::Object(self.neutral())),
+            "networks": self.networks(),
+        });
+        hasher.update(neutral.to_string().as_bytes());
+        let digest = hasher.finalize();
+        digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The whole document for `docker compose -f`.
+    pub fn render(&self, release: &ReleaseId, image_id: &str, hash: &str, callers: &Callers<'_>) -> Rendered {
+        let container = self.scope.container(&self.plan.name, release);
+        let key = self.service_key(release);
+        let mut service = self.neutral();
+        service.insert("image".into(), json!(image_id));
+        service.insert("pull_policy".into(), json!("never"));
+        service.insert("container_name".into(), json!(container));
+        self.label(&mut service, release, hash);
+        self.hosts(&mut service, callers);
+        let mut document = Map::new();
+        document.insert("name".into(), json!(container));
+        document.insert("services".into(), json!({ key.as_str(): service }));
+        self.resources(&mut document);
+        Rendered { service: key, document: escaped(Value::Object(document)) }
+    }
+
+    /// Compose gives a container its service name as a network alias.
+    /// Two releases side by side must not share one, or callers would reach the one that is not
+    /// ready; those are called through the edge's internal listener instead.
+    fn service_key(&self, release: &ReleaseId) -> String {
+        match side_by_side(self.plan.strategy) {
+            true => format!("{}-{release}", self.plan.name),
+            false => self.plan.name.to_string(),
+        }
+    }
+
+    fn label(&self, service: &mut Map<String, Value>, release: &ReleaseId, hash: &str) {
+        let ours = [
+            (names::PLATFORM, self.scope.platform.to_string()),
+            (names::ENVIRONMENT, self.scope.environment.to_string()),
+            (names::SERVICE, self.plan.name.to_string()),
+            (names::RELEASE, release.to_string()),
+            (names::HASH, hash.to_owned()),
+            (names::STRATEGY, self.plan.strategy.to_string()),
+        ];
+        let labels = service.entry("labels").or_insert_with(|| json!({}));
+        match labels {
+            Value::Object(map) => map.extend(ours.into_iter().map(|(key, value)| (key.to_owned(), json!(value)))),
+            Value::Array(list) => list.extend(ours.into_iter().map(|(key, value)| json!(format!("{key}={value}")))),
+            other => *other = ours.into_iter().map(|(key, value)| (key.to_owned(), json!(value))).collect::<Map<_, _>>().into(),
+        }
+    }
+
+    /// Names of routed services resolve to the edge's internal listener on a shared network.
+    fn hosts(&self, service: &mut Map<String, Value>, callers: &Callers<'_>) {
+        let mine = self.networks();
+        let mut hosts: Vec<Value> = match service.remove("extra_hosts") {
+            Some(Value::Array(list)) => list,
+            Some(Value::Object(map)) => {
+                map.iter().map(|(host, ip)| json!(format!("{host}={}", ip.as_str().unwrap_or_default()))).collect()
+            }
+            _ => Vec::new(),
+        };
+        for internal in callers.internals.iter().filter(|internal| internal.service != self.plan.name) {
+            let shared = internal.networks.iter().find(|network| mine.contains(network));
+            if let Some(gateway) = shared.and_then(|network| callers.gateways.get(network)) {
+                hosts.push(json!(format!("{}:{gateway}", internal.service)));
+            }
+        }
+        if !hosts.is_empty() {
+            service.insert("extra_hosts".into(), Value::Array(hosts));
+        }
+    }
+
+    /// Networks and volumes are made once for the platform, so every release refers to them as external.
+    fn resources(&self, document: &mut Map<String, Value>) {
+        let Some(service) = self.project.services.get(&self.plan.name) else { return };
+        let networks: Map<String, Value> = service
+            .networks
+            .iter()
+            .map(|key| {
+                let name = real_name(self.project.networks.get(key).map(|n| n.name.as_str()), key);
+                (key.clone(), json!({ "external": true, "name": name }))
+            })
+            .collect();
+        let volumes: Map<String, Value> = named_volumes(service)
+            .into_iter()
+            .map(|key| {
+                let name = real_name(self.project.volumes.get(&key).map(|v| v.name.as_str()), &key);
+                (key, json!({ "external": true, "name": name }))
+            })
+            .collect();
+        for (key, value) in [("networks", networks), ("volumes", volumes)] {
+            if !value.is_empty() {
+                document.insert(key.into(), Value::Object(value));
+            }
+        }
+        for key in ["secrets", "configs"] {
+            if let Some(Value::Object(map)) = self.project.raw.get(key).filter(|value| !value.is_null()) {
+                document.insert(key.into(), Value::Object(map.clone()));
+            }
+        }
+    }
+}
+
+/// What callers need to know to find the services behind the edge.
+#[derive(Debug, Clone, Copy)]
+pub struct Callers<'a> {
+    pub internals: &'a [Internal],
+    /// Gateway address of each network, by real name.
+    pub gateways: &'a BTreeMap<String, IpAddr>,
+}
+
+/// The limits of the plan, which may be scaled to the host, replace those of the file.
+fn limits(service: &mut Map<String, Value>, plan: &ServicePlan) {
+    let deploy = service.entry("deploy").or_insert_with(|| json!({}));
+    let Some(deploy) = deploy.as_object_mut() else { return };
+    deploy.remove("replicas");
+    if plan.limits.cpus.is_none() && plan.limits.memory.is_none() {
+        if deploy.is_empty() {
+            service.remove("deploy");
+        }
+        return;
+    }
+    let resources = deploy.entry("resources").or_insert_with(|| json!({}));
+    let Some(resources) = resources.as_object_mut() else { return };
+    let mut wanted = Map::new();
+    if let Some(cpus) = plan.limits.cpus {
+        wanted.insert("cpus".into(), json!(cpus));
+    }
+    if let Some(memory) = plan.limits.memory {
+        wanted.insert("memory".into(), json!(memory.0.to_string()));
+    }
+    if let Some(pids) = resources.get("limits").and_then(|limits| limits.get("pids")) {
+        wanted.insert("pids".into(), pids.clone());
+    }
+    resources.insert("limits".into(), Value::Object(wanted));
+    cap_reservations(resources, plan);
+}
+
+/// Docker refuses a reservation above its limit, so a scaled limit takes the reservation along.
+fn cap_reservations(resources: &mut Map<String, Value>, plan: &ServicePlan) {
+    let Some(reservations) = resources.get_mut("reservations").and_then(Value::as_object_mut) else { return };
+    let reserved = reservations.get("memory").and_then(|value| value.as_str()?.parse::<u64>().ok());
+    if let (Some(limit), Some(reserved)) = (plan.limits.memory, reserved)
+        && reserved > limit.0
+    {
+        reservations.insert("memory".into(), json!(limit.0.to_string()));
+    }
+    let reserved = reservations.get("cpus").and_then(|value| value.as_f64().or_else(|| value.as_str()?.parse().ok()));
+    if let (Some(limit), Some(reserved)) = (plan.limits.cpus, reserved)
+        && reserved > limit
+    {
+        reservations.insert("cpus".into(), json!(limit));
+    }
+}
+
+fn real_name(name: Option<&str>, key: &str) -> String {
+    name.unwrap_or(key).to_owned()
+}
+
+/// Compose interpolates what it reads, so each dollar is written twice.
+fn escaped(value: Value) -> Value {
+    match value {
+        Value::String(text) if text.contains('$') => Value::String(text.replace('$', "$$")),
+        Value::Array(items) => items.into_iter().map(escaped).collect(),
+        Value::Object(fields) => fields.into_iter().map(|(key, value)| (key, escaped(value))).collect::<Map<_, _>>().into(),
+        other => other,
+    }
+}
+
+/// Key order must not change the hash.
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let ordered: BTreeMap<&String, Value> = map.iter().map(|(key, value)| (key, sorted(value))).collect();
+            Value::Object(ordered.into_iter().map(|(key, value)| (key.clone(), value)).collect())
+        }
+        Value::Array(list) => Value::Array(list.iter().map(sorted).collect()),
+        other => other.clone(),
+    }
+}

@@ -1,0 +1,59 @@
+//! A plan as a person reads it.
+
+use crate::plan::{Action, Change, Fetch, Plan};
+
+/// `+` created, `~` changed, `-` removed, `=` left alone; each with its reason.
+pub fn text(plan: &Plan) -> String {
+    let mut out = format!("Plan for {}\n", plan.scope);
+    for line in &plan.ground {
+        out.push_str(&format!("  + {line}\n"));
+    }
+    let width = plan.changes.iter().map(|change| change.service.as_ref().len()).max().unwrap_or(0);
+    for change in &plan.changes {
+        line(&mut out, change, width);
+    }
+    for line in &plan.resources {
+        out.push_str(&format!("  limits: {line}\n"));
+    }
+    out.push_str(&summary(plan));
+    out
+}
+
+fn line(out: &mut String, change: &Change, width: usize) {
+    let mark = match change.action {
+        Action::Create => '+',
+        Action::Update => '~',
+        Action::Remove => '-',
+        Action::Hold | Action::Nothing => '=',
+    };
+    let mut reasons = change.reasons.join("; ");
+    if change.action == Action::Nothing {
+        reasons = "unchanged".into();
+    }
+    let fetch = match change.fetch {
+        Some(Fetch::Build) => format!(", builds {}", change.image),
+        Some(Fetch::Pull) => format!(", pulls {}", change.image),
+        None => String::new(),
+    };
+    out.push_str(&format!("  {mark} {:width$}  {:<11} {reasons}{fetch}\n", change.service.as_ref(), change.strategy.to_string()));
+    if matches!(change.action, Action::Create | Action::Update) {
+        out.push_str(&format!("    {:width$}  because {}\n", "", change.strategy_reason));
+    }
+    for warning in &change.warnings {
+        out.push_str(&format!("    {:width$}  warning: {warning}\n", ""));
+    }
+}
+
+fn summary(plan: &Plan) -> String {
+    if plan.is_empty() {
+        return "Nothing to change.\n".into();
+    }
+    let count = |action: Action| plan.changes.iter().filter(|change| change.action == action).count();
+    format!(
+        "{} to create, {} to update, {} to remove, {} unchanged.\n",
+        count(Action::Create),
+        count(Action::Update),
+        count(Action::Remove),
+        count(Action::Nothing) + count(Action::Hold)
+    )
+}

@@ -1,0 +1,85 @@
+//! How an operation ended, service by service.
+
+use serde::{Deserialize, Serialize};
+use spec::{ReleaseId, ServiceName, Strategy};
+
+use crate::error::Ending;
+use crate::names::Scope;
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Report {
+    pub scope: Scope,
+    pub services: Vec<ServiceReport>,
+    pub ending: Ending,
+    pub took_ms: u64,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ServiceReport {
+    pub service: ServiceName,
+    pub strategy: Strategy,
+    pub release: Option<ReleaseId>,
+    pub result: Outcome,
+    pub took_ms: u64,
+    /// From the container's start to healthy.
+    pub healthy_after_ms: Option<u64>,
+    /// From the beginning of the operation to the acknowledged switch.
+    pub traffic_after_ms: Option<u64>,
+    pub phases: Vec<Phase>,
+}
+
+/// One step and how long it took.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Phase {
+    pub step: String,
+    pub ms: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "is")]
+pub enum Outcome {
+    Done,
+    Unchanged,
+    /// Differs and is kept as it is.
+    Held,
+    Removed,
+    Failed(Failure),
+    /// Something before it failed.
+    NotReached,
+}
+
+/// What a person needs to know about a failure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    pub step: String,
+    pub cause: String,
+    /// The last lines the container wrote.
+    pub logs: Vec<String>,
+    /// The container that was kept for inspection.
+    pub kept: Option<String>,
+    pub ending: Ending,
+}
+
+impl Report {
+    pub fn new(scope: Scope, services: Vec<ServiceReport>, took_ms: u64) -> Report {
+        let ending = services.iter().fold(Ending::Done, |worst, service| match &service.result {
+            Outcome::Failed(failure) => worse(worst, failure.ending),
+            _ => worst,
+        });
+        Report { scope, services, ending, took_ms }
+    }
+
+    pub fn failures(&self) -> impl Iterator<Item = (&ServiceReport, &Failure)> {
+        self.services.iter().filter_map(|service| match &service.result {
+            Outcome::Failed(failure) => Some((service, failure)),
+            _ => None,
+        })
+    }
+}
+
+fn worse(one: Ending, other: Ending) -> Ending {
+    match one.exit_code() >= other.exit_code() {
+        true => one,
+        false => other,
+    }
+}

@@ -1,0 +1,115 @@
+//! The saga that puts one new release of one service into service.
+//!
+//! Side by side (`blue-green`): the new container proves itself next to the old one, one routing
+//! change moves the traffic, the old one drains and stays warm.
+//! Stop-first (every other strategy for now): there are never two at once, so the old container
+//! is stopped before the new one starts, and started again if the new one fails.
+//!
+//! Before `switch` has succeeded every failure is undone and traffic never moved; after it the
+//! saga only goes forward.
+
+pub mod after;
+pub mod steps;
+
+use saga::{Saga, Step};
+use serde::{Deserialize, Serialize};
+use spec::{Job, ReleaseId};
+
+use crate::release::Release;
+use crate::world::World;
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Params {
+    /// The operation this belongs to.
+    pub operation: String,
+    pub release: Release,
+    /// The release that serves now.
+    pub previous: Option<ReleaseId>,
+    /// Bring a stopped or never started container up; `false` for a warm release, which only needs the switch.
+    pub start: bool,
+    /// Run the release's migration first.
+    pub migrate: bool,
+}
+
+impl Params {
+    pub fn migration(&self) -> Option<&Job> {
+        self.release.plan.migrate.as_ref().filter(|_| self.migrate)
+    }
+}
+
+/// What the steps find out.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Found {
+    pub container_id: Option<String>,
+    pub started_ms: Option<i64>,
+    pub healthy_after_ms: Option<u64>,
+    pub targets: Vec<std::net::SocketAddr>,
+    pub epoch: Option<u64>,
+    pub switched_ms: Option<i64>,
+    /// Whether the previous release's container was stopped by us.
+    pub stopped_previous: bool,
+    /// Requests that were still running when the drain's budget was over.
+    pub left: u64,
+    pub parked_until_ms: Option<i64>,
+}
+
+pub struct RollOut;
+
+impl Saga for RollOut {
+    type World = World;
+    type Params = Params;
+    type State = Found;
+    const KIND: &'static str = "roll-out";
+
+    fn steps(params: &Params) -> Vec<Step<Self>> {
+        match (params.start, params.release.side_by_side()) {
+            (false, _) => warm(),
+            (true, true) => side_by_side(params),
+            (true, false) => stop_first(params),
+        }
+    }
+}
+
+/// Back to a release whose container still runs: one routing change.
+fn warm() -> Vec<Step<RollOut>> {
+    vec![
+        Step::new("probe", steps::probe).no_undo("it only looks"),
+        Step::new("switch", steps::switch).undo(steps::switch_back).commits(),
+        Step::new("drain", steps::drain).no_undo("waiting changes nothing"),
+        Step::new("park", steps::park).no_undo("the previous release only waits"),
+    ]
+}
+
+fn side_by_side(params: &Params) -> Vec<Step<RollOut>> {
+    let mut steps = vec![Step::new("pin", steps::pin).undo(steps::unpin)];
+    steps.extend(migration(params));
+    steps.extend([
+        Step::new("start", steps::start).undo(steps::keep_failed),
+        Step::new("healthy", steps::healthy).no_undo("it only looks"),
+        Step::new("switch", steps::switch).undo(steps::switch_back).commits(),
+        Step::new("drain", steps::drain).no_undo("waiting changes nothing"),
+        Step::new("park", steps::park).no_undo("the previous release only waits"),
+    ]);
+    steps
+}
+
+fn stop_first(params: &Params) -> Vec<Step<RollOut>> {
+    let mut steps = vec![Step::new("pin", steps::pin).undo(steps::unpin)];
+    steps.extend(migration(params));
+    if params.previous.is_some() {
+        steps.push(Step::new("stop-previous", steps::stop_previous).undo(steps::start_previous));
+    }
+    steps.extend([
+        Step::new("start", steps::start).undo(steps::keep_failed),
+        Step::new("healthy", steps::healthy).no_undo("it only looks"),
+        Step::new("switch", steps::switch).undo(steps::switch_back).commits(),
+        Step::new("retire", steps::retire_previous).no_undo("the previous container is already stopped"),
+    ]);
+    steps
+}
+
+fn migration(params: &Params) -> Option<Step<RollOut>> {
+    params.migration().map(|_| {
+        Step::new("migrate", steps::migrate).no_undo("migrations only expand the schema, the previous release goes on with it")
+    })
+}

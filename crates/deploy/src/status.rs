@@ -1,0 +1,151 @@
+//! What is, told from Docker, the edge and the ledger; pure reading, and quick.
+
+use serde::{Deserialize, Serialize};
+use spec::{ReleaseId, ServiceName, Strategy};
+
+use crate::draft::containers;
+use crate::error::DeployError;
+use crate::names::{self, Scope};
+use crate::release::State;
+use crate::store::Platform;
+use crate::world::World;
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Status {
+    pub platforms: Vec<PlatformStatus>,
+    pub edge: EdgeStatus,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PlatformStatus {
+    pub scope: Scope,
+    pub dir: std::path::PathBuf,
+    pub addresses: Vec<String>,
+    pub services: Vec<ServiceStatus>,
+    /// Containers with our labels that belong to no known release.
+    pub strays: Vec<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ServiceStatus {
+    pub service: ServiceName,
+    pub strategy: Strategy,
+    pub release: ReleaseId,
+    pub image: String,
+    /// `running`, `exited`, `gone`, …
+    pub state: String,
+    /// Whether the edge sends its requests to this release, for a service with a route.
+    pub routed: Option<bool>,
+    pub healthy_after_ms: Option<u64>,
+    pub since_ms: Option<i64>,
+    pub addresses: Vec<String>,
+    pub warm: Vec<ReleaseId>,
+    pub failed: Vec<FailedStatus>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FailedStatus {
+    pub release: ReleaseId,
+    pub container: String,
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "is")]
+pub enum EdgeStatus {
+    Serving { epoch: u64, pid: u32, version: String, in_sync: bool },
+    Unreachable { reason: String },
+}
+
+pub async fn status(world: &World, only: Option<&Scope>) -> Result<Status, DeployError> {
+    let edge = world.edge.status().await;
+    let mut platforms = Vec::new();
+    for platform in world.platforms()? {
+        if only.is_none_or(|scope| *scope == platform.scope) {
+            platforms.push(platform_status(world, &platform, edge.as_ref().ok()).await?);
+        }
+    }
+    let edge = match edge {
+        Ok(status) => {
+            let wanted = crate::routing::snapshot(0, &world.platforms()?, &world.all_serving()?);
+            EdgeStatus::Serving { epoch: status.epoch, pid: status.pid, version: status.version, in_sync: status.hash == wanted.hash }
+        }
+        Err(error) => EdgeStatus::Unreachable { reason: error.to_string() },
+    };
+    Ok(Status { platforms, edge })
+}
+
+async fn platform_status(
+    world: &World,
+    platform: &Platform,
+    edge: Option<&edge::Status>,
+) -> Result<PlatformStatus, DeployError> {
+    let containers = containers(world, &platform.scope).await?;
+    let releases = world.releases(&platform.scope, None)?;
+    let serving = world.serving(&platform.scope)?;
+    let mut services = Vec::new();
+    for (service, release) in &serving {
+        let container = containers.iter().find(|container| container.name == release.container);
+        let others = || releases.iter().filter(|other| other.service == *service && other.id != release.id);
+        let routed = (!release.targets.is_empty()).then(|| {
+            let pools = edge.map(|edge| edge.pools.as_slice()).unwrap_or_default();
+            pools.iter().any(|pool| pool.name == release.pool() && pool.release == release.id.to_string())
+        });
+        services.push(ServiceStatus {
+            service: service.clone(),
+            strategy: release.plan.strategy,
+            release: release.id.clone(),
+            image: release.image.reference.clone(),
+            state: container.map_or_else(|| "gone".into(), |container| format!("{:?}", container.state).to_lowercase()),
+            routed,
+            healthy_after_ms: release.healthy_after_ms,
+            since_ms: release.switched_ms,
+            addresses: addresses(platform, release),
+            warm: others().filter(|other| other.state == State::Parked).map(|other| other.id.clone()).collect(),
+            failed: others().filter_map(failed_status).collect(),
+        });
+    }
+    let known = |name: &str| releases.iter().any(|release| release.container == name);
+    let strays = containers.iter().filter(|c| c.labels.contains_key(names::RELEASE) && !known(&c.name)).map(|c| c.name.clone());
+    Ok(PlatformStatus {
+        scope: platform.scope.clone(),
+        dir: platform.dir.clone(),
+        addresses: platform.http.iter().map(|bind| url(bind, None, "/")).collect(),
+        strays: strays.collect(),
+        services,
+    })
+}
+
+fn failed_status(release: &crate::release::Release) -> Option<FailedStatus> {
+    match &release.state {
+        State::Failed { reason } => {
+            Some(FailedStatus { release: release.id.clone(), container: release.container.clone(), reason: reason.clone() })
+        }
+        _ => None,
+    }
+}
+
+/// Where a person can open the service.
+pub fn addresses(platform: &Platform, release: &crate::release::Release) -> Vec<String> {
+    if release.targets.is_empty() {
+        return Vec::new();
+    }
+    let routes = &release.plan.routes;
+    let every = platform.http.iter().flat_map(|bind| {
+        routes.iter().map(move |route| url(bind, route.host.as_deref().or(platform.domain.as_deref()), &route.path))
+    });
+    every.collect()
+}
+
+/// `0.0.0.0:80` and `[::]:80` open as `http://localhost/`.
+fn url(bind: &str, host: Option<&str>, path: &str) -> String {
+    let (address, port) = bind.rsplit_once(':').unwrap_or((bind, "80"));
+    let host = host.unwrap_or(match address {
+        "0.0.0.0" | "[::]" => "localhost",
+        other => other,
+    });
+    match port {
+        "80" => format!("http://{host}{path}"),
+        port => format!("http://{host}:{port}{path}"),
+    }
+}

@@ -1,0 +1,168 @@
+//! What deploy remembers: releases, which of them serves, and the platforms it has been shown.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use spec::{ReleaseId, ServiceName};
+
+use crate::error::DeployError;
+use crate::names::Scope;
+use crate::release::{self, Event, Release};
+use crate::render::definition::Internal;
+use crate::world::World;
+
+const RELEASE: &str = "release";
+const SERVING: &str = "serving";
+const PLATFORM: &str = "platform";
+
+/// A platform in one environment, as it was last brought up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Platform {
+    pub scope: Scope,
+    pub dir: PathBuf,
+    pub domain: Option<String>,
+    /// Public addresses of the edge, `0.0.0.0:80`.
+    pub http: Vec<String>,
+    pub internals: Vec<InternalRecord>,
+    /// Gateway of each network, by real name.
+    pub gateways: BTreeMap<String, IpAddr>,
+    pub networks: Vec<String>,
+    pub volumes: Vec<String>,
+    pub keep_releases: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InternalRecord {
+    pub service: ServiceName,
+    pub port: u16,
+    pub networks: Vec<String>,
+}
+
+impl From<&Internal> for InternalRecord {
+    fn from(internal: &Internal) -> Self {
+        InternalRecord { service: internal.service.clone(), port: internal.port, networks: internal.networks.clone() }
+    }
+}
+
+fn ledger(operation: &'static str) -> impl Fn(ledger::LedgerError) -> DeployError {
+    move |source| DeployError::Ledger { operation, source }
+}
+
+impl World {
+    pub fn platforms(&self) -> Result<Vec<Platform>, DeployError> {
+        let all = self.ledger.list_records::<Platform>(PLATFORM, "").map_err(ledger("list platforms"))?;
+        Ok(all.into_iter().map(|(_, platform)| platform).collect())
+    }
+
+    pub fn platform(&self, scope: &Scope) -> Result<Option<Platform>, DeployError> {
+        self.ledger.get_record(PLATFORM, &scope.key()).map_err(ledger("read the platform"))
+    }
+
+    pub fn save_platform(&self, platform: &Platform) -> Result<(), DeployError> {
+        self.ledger.put_record(PLATFORM, &platform.scope.key(), platform).map_err(ledger("save the platform"))
+    }
+
+    pub fn forget_platform(&self, scope: &Scope) -> Result<(), DeployError> {
+        self.ledger.delete_record(PLATFORM, &scope.key()).map(drop).map_err(ledger("forget the platform"))
+    }
+
+    pub fn next_release(&self, scope: &Scope) -> Result<ReleaseId, DeployError> {
+        let counter = format!("release/{}", scope.key());
+        self.ledger.next_number(&counter).map(ReleaseId::new).map_err(ledger("number a release"))
+    }
+
+    pub fn save_release(&self, release: &Release) -> Result<(), DeployError> {
+        self.ledger.put_record(RELEASE, &release.key(), release).map_err(ledger("save a release"))
+    }
+
+    pub fn forget_release(&self, release: &Release) -> Result<(), DeployError> {
+        self.ledger.delete_record(RELEASE, &release.key()).map(drop).map_err(ledger("forget a release"))
+    }
+
+    pub fn release(&self, scope: &Scope, service: &ServiceName, id: &ReleaseId) -> Result<Option<Release>, DeployError> {
+        self.ledger.get_record(RELEASE, &release::key(scope, service, id)).map_err(ledger("read a release"))
+    }
+
+    /// Oldest first.
+    pub fn releases(&self, scope: &Scope, service: Option<&ServiceName>) -> Result<Vec<Release>, DeployError> {
+        let prefix = match service {
+            Some(service) => format!("{}/", scope.pool(service)),
+            None => format!("{}/", scope.key()),
+        };
+        let all = self.ledger.list_records::<Release>(RELEASE, &prefix).map_err(ledger("list releases"))?;
+        let mut releases: Vec<Release> = all.into_iter().map(|(_, release)| release).collect();
+        releases.sort_by_key(|release| release.id.number());
+        Ok(releases)
+    }
+
+    /// Every release that serves, of all platforms.
+    pub fn all_serving(&self) -> Result<Vec<Release>, DeployError> {
+        let keys = self.ledger.list_records::<String>(SERVING, "").map_err(ledger("list what serves"))?;
+        let mut serving = Vec::with_capacity(keys.len());
+        for (_, key) in keys {
+            serving.extend(self.ledger.get_record::<Release>(RELEASE, &key).map_err(ledger("read a release"))?);
+        }
+        Ok(serving)
+    }
+
+    pub fn serving(&self, scope: &Scope) -> Result<BTreeMap<ServiceName, Release>, DeployError> {
+        let all = self.all_serving()?;
+        Ok(all.into_iter().filter(|release| release.scope == *scope).map(|release| (release.service.clone(), release)).collect())
+    }
+
+    pub fn serving_of(&self, scope: &Scope, service: &ServiceName) -> Result<Option<Release>, DeployError> {
+        let key: Option<String> = self.ledger.get_record(SERVING, &scope.pool(service)).map_err(ledger("read what serves"))?;
+        match key {
+            Some(key) => self.ledger.get_record(RELEASE, &key).map_err(ledger("read a release")),
+            None => Ok(None),
+        }
+    }
+
+    /// Moves the one pointer that says which release of a service serves, and both releases' states
+    /// with it, in one transaction: there is never a moment with two serving releases or none.
+    pub fn move_serving(&self, to: &Release, from: Option<&Release>, warm_until: Option<i64>) -> Result<(), DeployError> {
+        let mut new = to.clone();
+        self.advance(&mut new, &Event::Switched)?;
+        new.switched_ms = Some(self.clock.now_ms());
+        new.parked_until_ms = None;
+        let old = from.filter(|old| old.id != new.id).cloned();
+        let old = match old {
+            Some(mut old) => {
+                self.advance(&mut old, &Event::Superseded { warm: warm_until.is_some() })?;
+                old.parked_until_ms = warm_until;
+                Some(old)
+            }
+            None => None,
+        };
+        self.ledger
+            .transaction(|tx| {
+                tx.put_record(RELEASE, &new.key(), &new)?;
+                if let Some(old) = &old {
+                    tx.put_record(RELEASE, &old.key(), old)?;
+                }
+                tx.put_record(SERVING, &new.pool(), &new.key())
+            })
+            .map_err(ledger("record the switch"))
+    }
+
+    /// Nothing of this service serves any more.
+    pub fn clear_serving(&self, scope: &Scope, service: &ServiceName) -> Result<(), DeployError> {
+        self.ledger.delete_record(SERVING, &scope.pool(service)).map(drop).map_err(ledger("clear what serves"))
+    }
+
+    /// Applies an event to a release's state; an illegal one is a bug and is refused loudly.
+    pub fn advance(&self, release: &mut Release, event: &Event) -> Result<(), DeployError> {
+        let Some(next) = release.state.next(event) else {
+            return Err(DeployError::Refused(format!(
+                "release {} of `{}` is {} and cannot take {event:?}",
+                release.id,
+                release.service,
+                release.state.word()
+            )));
+        };
+        release.state = next;
+        Ok(())
+    }
+}

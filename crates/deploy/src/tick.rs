@@ -1,0 +1,127 @@
+//! The reconciler: no input, idempotent, the same work every time.
+//!
+//! It brings the edge to what the ledger says, follows containers whose address has changed,
+//! stops warm releases whose time is over, and forgets releases beyond those that are kept.
+
+use serde::Serialize;
+
+use crate::error::{DeployError, is_gone};
+use crate::health;
+use crate::release::{Event, Release, State};
+use crate::store::Platform;
+use crate::world::World;
+
+/// What one turn did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Turn {
+    pub routes_pushed: bool,
+    /// Services whose container had moved to another address.
+    pub moved: Vec<String>,
+    /// Warm releases that were stopped.
+    pub expired: Vec<String>,
+    /// Releases beyond the kept ones.
+    pub forgotten: Vec<String>,
+}
+
+pub async fn tick(world: &World) -> Result<Turn, DeployError> {
+    let mut turn = Turn { moved: follow_addresses(world).await?, ..Turn::default() };
+    turn.routes_pushed = world.sync_routes().await?;
+    for platform in world.platforms()? {
+        turn.expired.extend(expire(world, &platform).await?);
+        turn.forgotten.extend(forget(world, &platform).await?);
+    }
+    Ok(turn)
+}
+
+/// A container that Docker restarted may have another address; traffic follows it.
+async fn follow_addresses(world: &World) -> Result<Vec<String>, DeployError> {
+    let mut moved = Vec::new();
+    for mut release in world.all_serving()? {
+        let Some(port) = release.plan.port.filter(|_| !release.targets.is_empty()) else { continue };
+        let Some(detail) = health::inspect(world, &release.container).await? else { continue };
+        let Some(ip) = health::address(&detail) else { continue };
+        let target = std::net::SocketAddr::new(ip, port);
+        if release.targets != [target] {
+            release.targets = vec![target];
+            world.save_release(&release)?;
+            moved.push(release.container);
+        }
+    }
+    Ok(moved)
+}
+
+async fn expire(world: &World, platform: &Platform) -> Result<Vec<String>, DeployError> {
+    let now = world.clock.now_ms();
+    let mut expired = Vec::new();
+    for mut release in world.releases(&platform.scope, None)? {
+        let over = release.state == State::Parked && release.parked_until_ms.is_some_and(|until| until <= now);
+        if !over {
+            continue;
+        }
+        remove(world, &release).await?;
+        world.advance(&mut release, &Event::Expired)?;
+        release.parked_until_ms = None;
+        world.save_release(&release)?;
+        expired.push(release.container);
+    }
+    Ok(expired)
+}
+
+/// Keeps the serving release, the warm one and the newest few of each service; a failed one only
+/// until the next.
+async fn forget(world: &World, platform: &Platform) -> Result<Vec<String>, DeployError> {
+    let mut forgotten = Vec::new();
+    for release in beyond_kept(&world.releases(&platform.scope, None)?, platform.keep_releases as usize) {
+        remove(world, &release).await?;
+        let (repository, tag) = release.scope.keep_tag(&release.service, &release.id);
+        let _ = world.docker.untag(&format!("{repository}:{tag}")).await;
+        let removed = world.root.remove(&release.definition.file);
+        removed.map_err(|source| DeployError::State { operation: format!("forget the definition of {}", release.id), source })?;
+        world.forget_release(&release)?;
+        forgotten.push(release.container);
+    }
+    Ok(forgotten)
+}
+
+/// Pure: which releases are not worth keeping any more.
+fn beyond_kept(releases: &[Release], keep: usize) -> Vec<Release> {
+    let mut beyond = Vec::new();
+    let mut services: Vec<_> = releases.iter().map(|release| &release.service).collect();
+    services.sort();
+    services.dedup();
+    for service in services {
+        let of_service: Vec<&Release> = releases.iter().rev().filter(|release| release.service == *service).collect();
+        let newest = of_service.first().map(|release| release.id.number());
+        let mut kept = 0;
+        for release in of_service {
+            let failed = matches!(release.state, State::Failed { .. });
+            let gone = match &release.state {
+                State::Failed { .. } => Some(release.id.number()) != newest,
+                State::Retired => {
+                    kept += 1;
+                    kept > keep
+                }
+                _ => false,
+            };
+            if gone || (failed && keep == 0) {
+                beyond.push(release.clone());
+            }
+        }
+    }
+    beyond
+}
+
+async fn remove(world: &World, release: &Release) -> Result<(), DeployError> {
+    for result in [
+        world.docker.stop(&release.container, release.plan.stop_grace).await,
+        world.docker.remove(&release.container, true).await,
+    ] {
+        match result {
+            Err(error) if !is_gone(&error) => {
+                return Err(DeployError::Docker { operation: format!("remove container `{}`", release.container), source: error });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}

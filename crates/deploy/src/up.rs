@@ -1,0 +1,214 @@
+//! Bringing a platform, or some of its services, to what its files say.
+//!
+//! Draft, fetch the images, lay the ground, then one roll-out per changed service: those that do
+//! not depend on each other run side by side, and the first failure stops what would come after it.
+
+use std::collections::BTreeMap;
+
+use futures_util::future::join_all;
+use serde::{Deserialize, Serialize};
+use spec::{HostSize, ServiceName};
+
+use crate::draft::Draft;
+use crate::error::{DeployError, Ending};
+use crate::plan::{Action, Change, Selection};
+use crate::release::{Definition, ImagePin, Release, State};
+use crate::render::definition::Callers;
+use crate::report::{Outcome, Report, ServiceReport};
+use crate::roll_out::{Params, after};
+use crate::store::Platform;
+use crate::world::World;
+use crate::{ground, images, load, removal};
+
+/// What was asked for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Request {
+    pub source: load::Source,
+    #[serde(default)]
+    pub selection: Selection,
+    /// Images named for this deploy, instead of the Compose file's.
+    #[serde(default)]
+    pub images: BTreeMap<ServiceName, String>,
+    /// Build again what can be built.
+    #[serde(default)]
+    pub build: bool,
+    #[serde(default)]
+    pub skip_migrations: bool,
+    pub by: String,
+    #[serde(default)]
+    pub why: String,
+}
+
+pub async fn up(world: &World, operation: &str, request: &Request, host: &HostSize) -> Result<Report, DeployError> {
+    let began = world.clock.monotonic();
+    let mut draft = crate::draft::draft(world, request, host).await?;
+    if request.build {
+        draft.mark_for_build();
+    }
+    if needs_images(&draft) || request.build {
+        images::fetch(world, &draft.loaded, &draft.plan, request.build).await?;
+        draft = crate::draft::draft(world, request, host).await?;
+    }
+    let platform = ground::lay(world, &draft.loaded, &request.source.dir).await?;
+    world.sync_routes().await?;
+    let mut reports = Vec::new();
+    let mut failed = false;
+    for level in levels(&draft) {
+        let works = level.iter().map(|change| carry_out(world, operation, request, &draft, &platform, change, began));
+        let results = match failed {
+            true => level.iter().map(|change| not_reached(change)).collect(),
+            false => join_all(works).await.into_iter().collect::<Result<Vec<_>, _>>()?,
+        };
+        failed |= results.iter().any(|report| matches!(report.result, Outcome::Failed(_)));
+        reports.extend(results);
+    }
+    let took = world.clock.monotonic().saturating_sub(began);
+    Ok(Report::new(draft.loaded.scope.clone(), reports, millis(took)))
+}
+
+fn needs_images(draft: &Draft) -> bool {
+    draft.plan.pending().any(|change| change.fetch.is_some())
+}
+
+/// Changes grouped so that each group depends only on earlier ones.
+fn levels(draft: &Draft) -> Vec<Vec<&Change>> {
+    let depends = |service: &ServiceName| {
+        let plan = draft.loaded.platform.services.iter().find(|plan| plan.name == *service);
+        plan.map(|plan| plan.depends_on.clone()).unwrap_or_default()
+    };
+    let mut depth: BTreeMap<&ServiceName, usize> = BTreeMap::new();
+    let mut levels: Vec<Vec<&Change>> = Vec::new();
+    for change in &draft.plan.changes {
+        let above = depends(&change.service).iter().filter_map(|needed| depth.get(needed).copied()).max();
+        let level = above.map_or(0, |level| level + 1);
+        depth.insert(&change.service, level);
+        if levels.len() <= level {
+            levels.resize_with(level + 1, Vec::new);
+        }
+        if let Some(group) = levels.get_mut(level) {
+            group.push(change);
+        }
+    }
+    levels
+}
+
+async fn carry_out(
+    world: &World,
+    operation: &str,
+    request: &Request,
+    draft: &Draft,
+    platform: &Platform,
+    change: &Change,
+    began: std::time::Duration,
+) -> Result<ServiceReport, DeployError> {
+    match change.action {
+        Action::Nothing => Ok(still(draft, change, Outcome::Unchanged)),
+        Action::Hold => Ok(still(draft, change, Outcome::Held)),
+        Action::Remove => {
+            removal::remove_service(world, &draft.loaded.scope, &change.service).await?;
+            Ok(still(draft, change, Outcome::Removed))
+        }
+        Action::Create | Action::Update => {
+            let release = prepare(world, request, draft, platform, change)?;
+            let params = Params {
+                operation: operation.to_owned(),
+                previous: change.from.clone(),
+                start: true,
+                migrate: !request.skip_migrations,
+                release,
+            };
+            after::run(world, params, began).await
+        }
+    }
+}
+
+fn still(draft: &Draft, change: &Change, result: Outcome) -> ServiceReport {
+    let release = draft.serving.get(&change.service);
+    ServiceReport {
+        service: change.service.clone(),
+        strategy: change.strategy,
+        release: change.from.clone(),
+        result,
+        took_ms: 0,
+        healthy_after_ms: release.and_then(|release| release.healthy_after_ms),
+        traffic_after_ms: None,
+        phases: Vec::new(),
+    }
+}
+
+fn not_reached(change: &Change) -> ServiceReport {
+    ServiceReport {
+        service: change.service.clone(),
+        strategy: change.strategy,
+        release: change.from.clone(),
+        result: match change.action {
+            Action::Nothing => Outcome::Unchanged,
+            Action::Hold => Outcome::Held,
+            _ => Outcome::NotReached,
+        },
+        took_ms: 0,
+        healthy_after_ms: None,
+        traffic_after_ms: None,
+        phases: Vec::new(),
+    }
+}
+
+/// Numbers the release, renders its definition into the state folder and records it.
+fn prepare(
+    world: &World,
+    request: &Request,
+    draft: &Draft,
+    platform: &Platform,
+    change: &Change,
+) -> Result<Release, DeployError> {
+    let loaded = &draft.loaded;
+    let unknown = || DeployError::Unknown { what: format!("service `{}`", change.service), known: String::new() };
+    let plan = loaded.platform.services.iter().find(|plan| plan.name == change.service).ok_or_else(unknown)?;
+    let image = draft.images.get(&change.service).ok_or_else(unknown)?;
+    let Some(image_id) = image.id.clone() else {
+        let said = "it is not on this machine after building and pulling".to_owned();
+        return Err(DeployError::Image { service: change.service.clone(), image: image.reference.clone(), said });
+    };
+    let id = world.next_release(&loaded.scope)?;
+    let source = loaded.source(plan);
+    let hash = source.hash(&image_id, &world.salt);
+    let internals = ground::internals(loaded);
+    let callers = Callers { internals: &internals, gateways: &platform.gateways };
+    let rendered = source.render(&id, &image_id, &hash, &callers);
+    let container = loaded.scope.container(&plan.name, &id);
+    let file = format!("releases/{}/{container}.json", loaded.scope.project());
+    let text = serde_json::to_vec_pretty(&rendered.document).unwrap_or_default();
+    let write = world.root.write_atomic(&file, &text, 0o600);
+    write.map_err(|source| DeployError::State { operation: format!("write the definition of {container}"), source })?;
+    let release = Release {
+        id,
+        scope: loaded.scope.clone(),
+        service: plan.name.clone(),
+        image: ImagePin { reference: image.reference.clone(), id: image_id, instead_of: image.instead_of.clone() },
+        definition: Definition { file, service: rendered.service, hash },
+        plan: plan.clone(),
+        state: State::Prepared,
+        container,
+        targets: Vec::new(),
+        by: request.by.clone(),
+        why: if request.why.is_empty() { change.reasons.join("; ") } else { request.why.clone() },
+        created_ms: world.clock.now_ms(),
+        switched_ms: None,
+        parked_until_ms: None,
+        healthy_after_ms: None,
+    };
+    world.save_release(&release)?;
+    Ok(release)
+}
+
+fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What a caller exits with when the operation could not even be drafted.
+pub fn ending(result: &Result<Report, DeployError>) -> Ending {
+    match result {
+        Ok(report) => report.ending,
+        Err(error) => error.ending(),
+    }
+}

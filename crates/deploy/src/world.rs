@@ -1,0 +1,109 @@
+//! What the steps of a saga may touch: Docker, Compose, the ledger, the edge, files and the clock.
+
+use std::sync::Arc;
+
+use machine::clock::Clock;
+use machine::docker::Docker;
+use machine::files::Root;
+use machine::process::{Command, Processes};
+use saga::Abort;
+use spec::ServiceName;
+
+use crate::error::DeployError;
+
+/// Parts that every operation shares.
+pub struct Parts {
+    pub docker: Arc<dyn Docker>,
+    pub processes: Arc<dyn Processes>,
+    pub ledger: ledger::Ledger,
+    pub edge: edge::Control,
+    pub clock: Arc<dyn Clock>,
+    /// The state folder.
+    pub root: Root,
+    /// The only variables that Docker's programs get from us: PATH, HOME, DOCKER_HOST.
+    pub environment: Vec<(String, String)>,
+    /// Keys the hashes of definitions, so that a hash tells nothing about the values in it.
+    pub salt: Vec<u8>,
+    /// One routing change at a time, so that epochs reach the edge in order.
+    pub switching: tokio::sync::Mutex<()>,
+    /// Faults to inject into the journal: tests only.
+    pub faults: Option<Arc<dyn saga::Faults>>,
+}
+
+/// The world of one operation.
+#[derive(Clone)]
+pub struct World {
+    parts: Arc<Parts>,
+    pub talk: Talk,
+    pub abort: Abort,
+}
+
+impl std::ops::Deref for World {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.parts
+    }
+}
+
+impl World {
+    pub fn new(parts: Arc<Parts>, talk: Talk, abort: Abort) -> World {
+        World { parts, talk, abort }
+    }
+
+    pub fn parts(&self) -> &Arc<Parts> {
+        &self.parts
+    }
+
+    /// Gives a command Docker's few variables and nothing else of ours.
+    pub fn dress(&self, mut command: Command) -> Command {
+        for (key, value) in &self.environment {
+            command = command.env(key, value);
+        }
+        command
+    }
+
+    pub async fn run(&self, command: Command) -> Result<machine::process::Output, DeployError> {
+        let command = self.dress(command);
+        let failed = |source| DeployError::Process { command: command.to_string(), source };
+        self.processes.run(&command).await.map_err(failed)
+    }
+}
+
+/// What an operation says while it works.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "said")]
+pub enum Said {
+    /// Something worth keeping.
+    Line { service: Option<ServiceName>, text: String },
+    /// A step began (`ms` is `None`) or succeeded.
+    Step { service: ServiceName, step: String, ms: Option<u64> },
+    /// Passing detail, such as a build's output.
+    Passing { service: Option<ServiceName>, text: String },
+}
+
+/// Where the talk of an operation goes.
+#[derive(Clone)]
+pub struct Talk(Arc<dyn Fn(Said) + Send + Sync>);
+
+impl Talk {
+    pub fn new(say: impl Fn(Said) + Send + Sync + 'static) -> Talk {
+        Talk(Arc::new(say))
+    }
+
+    pub fn silent() -> Talk {
+        Talk::new(|_| {})
+    }
+
+    pub fn say(&self, service: Option<&ServiceName>, text: impl Into<String>) {
+        (self.0)(Said::Line { service: service.cloned(), text: text.into() });
+    }
+
+    pub fn passing(&self, service: Option<&ServiceName>, text: impl Into<String>) {
+        (self.0)(Said::Passing { service: service.cloned(), text: text.into() });
+    }
+
+    pub fn step(&self, service: &ServiceName, step: &str, ms: Option<u64>) {
+        (self.0)(Said::Step { service: service.clone(), step: step.to_owned(), ms });
+    }
+}
