@@ -44,12 +44,20 @@ wait_for_docker() {
   local tries=0
   until docker_answers_root; do
     tries=$((tries + 1))
-    if [ "$tries" -gt 120 ]; then
-      as_root tail -n 12 "$DOCKERD_STATE/dockerd.log" >&2 2>/dev/null || true
-      die "Docker did not answer within 60 s" \
-        "see $DOCKERD_STATE/dockerd.log, or \`journalctl -u docker\` under systemd"
-    fi
+    if [ "$tries" -gt 120 ] || dockerd_has_ended; then explain_silent_docker; fi
     sleep 0.5
   done
   note "Docker $(with_docker docker version --format '{{.Server.Version}}') answers"
+}
+
+dockerd_has_ended() {
+  [ -e "$DOCKERD_STATE/dockerd.pid" ] && ! init_is_systemd && [ ! -d "/proc/$(cat "$DOCKERD_STATE/dockerd.pid")" ]
+}
+
+explain_silent_docker() {
+  if init_is_systemd; then
+    die "Docker does not answer" "see: journalctl -u docker"
+  fi
+  as_root grep -v level=info "$DOCKERD_STATE/dockerd.log" | tail -n 8 >&2 || true
+  die "Docker does not answer" "the whole log is in $DOCKERD_STATE/dockerd.log"
 }

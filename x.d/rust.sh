@@ -2,7 +2,7 @@
 # The Rust side: the toolchain this workspace asks for, building, the test runner.
 
 wanted_rust() { sed -n 's/^rust-version = "\(.*\)"/\1/p' "$ROOT/Cargo.toml"; }
-present_rust() { rustc --version 2>/dev/null | awk '{ print $2 }'; }
+present_rust() { { rustc --version 2>/dev/null || true; } | awk '{ print $2 }'; }
 
 # version_at_least WANTED PRESENT
 version_at_least() { [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]; }

@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2016 # commands are quoted for the shell that runs them
 # What stops a run before it begins, and that all of it is said at once.
 
-in_x 'check_root_for() { :; }; rustc() { :; }; find_cargo() { :; }
+in_x 'check_root_for() { :; }; rustc() { return 127; }; find_cargo() { :; }
   port_holder() { echo "nginx (process 7)"; }; free_gb() { echo 3; }; built_mark() { echo /nonexistent; }
   ROOT_RIGHTS=no; verb_up'
 expect "every problem is said, with what to do, and no step is begun" 1 \
