@@ -5,9 +5,9 @@ use thiserror::Error;
 
 /// A word that is not a legal id.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("`{found}` is not a {kind}: {allowed}")]
+#[error("`{found}` cannot be {kind}: {allowed}")]
 pub struct InvalidId {
-    /// What the id would have named, such as "service name".
+    /// What the id would have been, with its article, such as "a service name".
     pub kind: &'static str,
     /// The word as it was written.
     pub found: String,

@@ -89,31 +89,31 @@ macro_rules! text_id {
 
 text_id!(
     /// The name of a whole platform, such as `ytempire`; also the Compose project name.
-    PlatformName, "platform name", is_plain_name,
+    PlatformName, "a platform name", is_plain_name,
     "small letters, digits, `-` and `_`, first a letter or digit, at most 63 characters",
     "^[a-z0-9][a-z0-9_-]*$"
 );
 text_id!(
     /// The name of an environment, such as `production`.
-    EnvironmentName, "environment name", is_plain_name,
+    EnvironmentName, "an environment name", is_plain_name,
     "small letters, digits, `-` and `_`, first a letter or digit, at most 63 characters",
     "^[a-z0-9][a-z0-9_-]*$"
 );
 text_id!(
     /// The name of a service as the compose file writes it.
-    ServiceName, "service name", is_service_name,
+    ServiceName, "a service name", is_service_name,
     "letters, digits, `.`, `-` and `_`, first a letter or digit, at most 63 characters",
     "^[a-zA-Z0-9][a-zA-Z0-9._-]*$"
 );
 text_id!(
     /// One release of a platform in an environment: `r1`, `r2`, and so on.
-    ReleaseId, "release id", is_release_id,
+    ReleaseId, "a release id", is_release_id,
     "`r` and a number without leading zeros, such as `r12`",
     "^r(0|[1-9][0-9]*)$"
 );
 text_id!(
     /// One run of one long operation.
-    SagaId, "saga id", is_saga_id,
+    SagaId, "a saga id", is_saga_id,
     "letters, digits, `.`, `-`, `_` and `:`, at most 63 characters",
     "^[a-zA-Z0-9._:-]+$"
 );

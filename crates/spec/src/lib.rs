@@ -1,8 +1,34 @@
-//! The words of Mainstay.
+//! The words of Mainstay: what a platform is, before anything is done to it.
+//!
+//! A platform is described twice.
+//! `compose.yaml` says which containers there are, and Docker Compose owns that language: [`Project`] reads what
+//! `docker compose config` prints, keeps all of it, and looks up the parts that decisions depend on.
+//! `mainstay.yaml` says how they are operated: [`platform::parse`] reads it through a tree whose nodes know their
+//! places, and reports everything that is wrong with it at once, each problem with line and column, what was found,
+//! what is allowed, and the nearest known word.
+//!
+//! [`resolve()`] brings the two together for one environment on a host of a known size.
+//! What the platform file leaves open is derived: a database is kept, a worker drains first, a scheduler never runs
+//! twice, what serves HTTP is switched blue-green; ports come from what is published, exposed or probed; limits are
+//! scaled to the host.
+//! Beside each derived value stands its reason, so that nobody has to believe it: `mainstay config render` prints
+//! them ([`render`]), `mainstay init` writes them into a first platform file ([`init`]), and a plan shows what
+//! differs from the last release ([`diff`]).
+//! All defaults stand in [`defaults`].
+//!
+//! The rest are words that every other crate shares: checked names ([`ServiceName`], [`ReleaseId`] and the others),
+//! quantities that carry their unit ([`units`]), and the three answers of a check ([`Verdict`]): pass, fail and unknown.
+//!
+//! What this crate never does: it opens no file, asks no clock, reads no environment variable, starts no process and
+//! touches no network. Text and values come in as arguments and go out as results, so everything here can be tested
+//! in microseconds and nothing here can break a running platform.
+//! It also never panics on what it is given; a text of random bytes is a problem with a line number.
+
 mod error;
 mod evidence;
 mod ids;
 mod problem;
+mod yaml;
 
 pub mod compose;
 pub mod defaults;
@@ -12,7 +38,6 @@ pub mod platform;
 pub mod render;
 pub mod resolve;
 pub mod units;
-mod yaml;
 
 pub use compose::Project;
 pub use error::{InvalidId, InvalidUnit};
@@ -24,3 +49,6 @@ pub use resolve::{
     Check, Health, Hold, HostSize, Job, Limits, Platform, ResourceReport, Route, ServicePlan, resolve,
 };
 pub use units::{Bytes, Money, Percent, human_duration};
+
+/// The commented example of a `mainstay.yaml`.
+pub const EXAMPLE: &str = include_str!("../samples/example.yaml");

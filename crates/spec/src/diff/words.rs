@@ -1,8 +1,74 @@
 //! Changes of a service in words that an operator would use.
 
-use crate::resolve::ServicePlan;
+use crate::resolve::{Limits, ServicePlan};
+use crate::units::human_duration;
 
-/// What changes for a service, one sentence each; empty when nothing does.
-pub fn service_changes(_old: Option<&ServicePlan>, _new: Option<&ServicePlan>) -> Vec<String> {
-    Vec::new()
+/// What changes for a service, one line each; empty when nothing does.
+/// `None` stands for a service that is not there before or after.
+pub fn service_changes(old: Option<&ServicePlan>, new: Option<&ServicePlan>) -> Vec<String> {
+    match (old, new) {
+        (None, None) => Vec::new(),
+        (None, Some(new)) => vec![format!("new service, {} because {}", new.strategy, because(new))],
+        (Some(old), None) => vec![format!("the service goes away; it was {}", old.strategy)],
+        (Some(old), Some(new)) => changes(old, new),
+    }
+}
+
+fn because(plan: &ServicePlan) -> String {
+    if plan.reason.starts_with("written") { format!("it is {}", plan.reason) } else { format!("it {}", plan.reason) }
+}
+
+fn changes(old: &ServicePlan, new: &ServicePlan) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut note = |what: &str, before: String, after: String| {
+        if before != after {
+            lines.push(format!("{what}: {before} -> {after}"));
+        }
+    };
+    note("strategy", old.strategy.to_string(), new.strategy.to_string());
+    note("port", port(old), port(new));
+    note("health check", old.health.check.to_string(), new.health.check.to_string());
+    note("time to become healthy", human_duration(old.health.budget), human_duration(new.health.budget));
+    note("routes", routes(old), routes(new));
+    note("drain", human_duration(old.drain), human_duration(new.drain));
+    note("drain of WebSockets", human_duration(old.drain_websocket), human_duration(new.drain_websocket));
+    note("warm", human_duration(old.warm), human_duration(new.warm));
+    note("soak", human_duration(old.soak), human_duration(new.soak));
+    note("time to stop", human_duration(old.stop_grace), human_duration(new.stop_grace));
+    note("migration", migration(old), migration(new));
+    note("copies", old.replicas.to_string(), new.replicas.to_string());
+    note("CPU limit", cpus(&old.limits), cpus(&new.limits));
+    note("memory limit", memory(&old.limits), memory(&new.limits));
+    note("waits for", names(old), names(new));
+    lines
+}
+
+fn port(plan: &ServicePlan) -> String {
+    plan.port.map_or_else(|| "none".to_owned(), |port| port.to_string())
+}
+
+fn routes(plan: &ServicePlan) -> String {
+    let strip = |strip: bool| if strip { " (prefix taken away)" } else { "" };
+    let routes: Vec<String> = plan.routes.iter().map(|route| format!("{route}{}", strip(route.strip_prefix))).collect();
+    list(&routes)
+}
+
+fn migration(plan: &ServicePlan) -> String {
+    plan.migrate.as_ref().map_or_else(|| "none".to_owned(), |job| format!("`{}`", job.command.join(" ")))
+}
+
+fn cpus(limits: &Limits) -> String {
+    limits.cpus.map_or_else(|| "none".to_owned(), |cpus| cpus.to_string())
+}
+
+fn memory(limits: &Limits) -> String {
+    limits.memory.map_or_else(|| "none".to_owned(), |memory| memory.to_string())
+}
+
+fn names(plan: &ServicePlan) -> String {
+    list(&plan.depends_on.iter().map(ToString::to_string).collect::<Vec<_>>())
+}
+
+fn list(items: &[String]) -> String {
+    if items.is_empty() { "none".to_owned() } else { items.join(", ") }
 }

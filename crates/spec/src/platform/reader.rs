@@ -155,10 +155,12 @@ impl<'n> Fields<'n> {
             if known || open_ended.iter().any(|prefix| entry.key.starts_with(prefix)) {
                 continue;
             }
+            let named = self.asked.iter().map(|key| (*key).to_owned());
+            let open = open_ended.iter().map(|prefix| format!("{prefix}..."));
             let problem = Problem {
-                allowed: self.asked.join(", "),
+                allowed: named.chain(open).collect::<Vec<_>>().join(", "),
                 nearest: nearest(&entry.key, self.asked.iter().copied()),
-                message: format!("{} has no key `{}`", self.what, shorten(&entry.key)),
+                message: format!("`{}` is not a key of {}", shorten(&entry.key), self.what),
                 ..Problem::default()
             };
             reader.refuse_key(entry, join(&self.path, &entry.key), problem);
@@ -187,7 +189,7 @@ where
             Err(invalid) => {
                 let problem = Problem {
                     allowed: invalid.allowed.to_owned(),
-                    message: format!("this is not a {}", invalid.kind),
+                    message: format!("this cannot be {}", invalid.kind),
                     ..Problem::default()
                 };
                 reader.refuse_key(entry, path, problem);
@@ -251,7 +253,7 @@ pub(super) fn unit<T>(
 pub(super) fn id<T: FromStr<Err = InvalidId>>(at: &At<'_>, reader: &mut Reader, what: &str) -> Option<T> {
     let text = text(at, reader, what)?;
     text.parse::<T>()
-        .map_err(|invalid| reader.refuse(at, format!("this is not a {}", invalid.kind), invalid.allowed))
+        .map_err(|invalid| reader.refuse(at, format!("this cannot be {}", invalid.kind), invalid.allowed))
         .ok()
 }
 

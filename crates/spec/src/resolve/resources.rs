@@ -24,10 +24,11 @@ pub(super) fn fit(
     let room = room(host, share);
     let mut report = ResourceReport { mode, ..ResourceReport::default() };
     if mode == ResourceMode::Fit {
-        let cpus = sum(services, |limits| limits.cpus);
-        let memory = sum(services, |limits| limits.memory.map(|bytes| bytes.0 as f64));
-        report.factor_cpu = factor(cpus, room.cpus);
-        report.factor_memory = factor(memory, room.memory.0 as f64);
+        let all_cpus = running(services, |limits| limits.cpus);
+        let all_memory = running(services, |limits| limits.memory.map(|bytes| bytes.0 as f64));
+        report.factor_cpu = factor(&all_cpus, room.cpus, LEAST_CPUS);
+        report.factor_memory = factor(&all_memory, room.memory.0 as f64, LEAST_MEMORY.0 as f64);
+        let (cpus, memory) = (total(&all_cpus), total(&all_memory));
         explain(&mut report, &room, cpus, memory);
     }
     for plan in services.iter_mut() {
@@ -61,14 +62,31 @@ fn room(host: &HostSize, share: Option<LimitSettings>) -> Room {
     Room { cpus, memory, words_cpus, words_memory }
 }
 
-/// What all copies of all services that run at the same time may use; jobs are over before the others start.
-fn sum(services: &[ServicePlan], limit: impl Fn(&Limits) -> Option<f64>) -> f64 {
+/// The limits of all services that run at the same time, with their copies; jobs are over before the others start.
+fn running(services: &[ServicePlan], limit: impl Fn(&Limits) -> Option<f64>) -> Vec<(f64, f64)> {
     let running = services.iter().filter(|plan| plan.strategy != Strategy::Job);
-    running.filter_map(|plan| Some(limit(&plan.limits)? * f64::from(plan.replicas.max(1)))).sum()
+    running.filter_map(|plan| Some((limit(&plan.limits)?, f64::from(plan.replicas.max(1))))).collect()
 }
 
-fn factor(wanted: f64, room: f64) -> f64 {
-    if wanted > room && wanted > 0.0 { (room / wanted).max(0.0) } else { 1.0 }
+fn total(limits: &[(f64, f64)]) -> f64 {
+    limits.iter().map(|(limit, copies)| limit * copies).sum()
+}
+
+/// The factor with which the limits fit, counting those that stay at the floor at what they really take.
+fn factor(limits: &[(f64, f64)], room: f64, floor: f64) -> f64 {
+    let mut factor = 1.0;
+    // Each round can only push more limits to the floor, so there are at most as many rounds as limits.
+    for _ in 0..=limits.len() {
+        let (low, high): (Vec<_>, Vec<_>) = limits.iter().partition(|(limit, _)| limit * factor <= floor);
+        let floored: f64 = low.iter().map(|(limit, copies)| limit.min(floor) * copies).sum();
+        let rest = total(&high);
+        let next = if rest > 0.0 { ((room - floored) / rest).max(0.0) } else { factor };
+        if next >= factor {
+            break;
+        }
+        factor = next;
+    }
+    factor
 }
 
 fn explain(report: &mut ResourceReport, room: &Room, cpus: f64, memory: f64) {
@@ -127,7 +145,7 @@ fn change(plan: &mut ServicePlan, declared: Limits) -> Option<String> {
 }
 
 fn warn_if_still_too_much(services: &[ServicePlan], room: &Room, report: &mut ResourceReport) {
-    let memory = sum(services, |limits| limits.memory.map(|bytes| bytes.0 as f64));
+    let memory = total(&running(services, |limits| limits.memory.map(|bytes| bytes.0 as f64)));
     if report.factor_memory < 1.0 && memory > room.memory.0 as f64 {
         report.lines.push(format!(
             "memory limits still add up to {}, because none goes below {LEAST_MEMORY}: the host is too small for all services",

@@ -164,10 +164,10 @@ impl<'t> Builder<'t> {
         let written = self.text.lines().nth(line - 1).unwrap_or_default();
         let indent = &written[..written.len() - written.trim_start().len()];
         let tabbed = indent.contains('\t');
-        let message = if tabbed {
-            "a tab is used for indentation".to_owned()
-        } else {
-            format!("this is not YAML: {}", error.info())
+        let message = match error.info() {
+            _ if tabbed => "a tab is used for indentation".to_owned(),
+            info if info.contains("recursion") => format!("values are nested more than {DEEPEST} levels deep"),
+            info => format!("this is not YAML: {info}"),
         };
         self.problems.0.push(Problem {
             file: self.file.to_owned(),

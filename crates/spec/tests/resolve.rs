@@ -1,0 +1,352 @@
+//! From a compose project and a platform file to what is meant.
+
+mod support;
+
+use spec::compose::Project;
+use spec::platform::{self, ResourceMode};
+use spec::resolve::{Check, HostSize, Platform, resolve};
+use spec::{Bytes, EnvironmentName, PlatformFile, Problems, ServicePlan, Strategy};
+use std::time::Duration;
+use support::project;
+
+const HOST: HostSize = HostSize { cpus: 16.0, memory: Bytes::gib(64) };
+
+fn environment(name: &str) -> EnvironmentName {
+    EnvironmentName::parse(name).expect("a name")
+}
+
+fn derived(sample: &str) -> Platform {
+    let file = platform::parse(
+        "version: 1\nplatform: p\nenvironments: {production: {profiles: ['*']}}\n",
+        "mainstay.yaml",
+    )
+    .expect("a file");
+    resolve(&file, &project(sample), &environment("production"), &HOST).unwrap_or_else(|p| panic!("{sample}: {p}"))
+}
+
+fn with(text: &str, project: &Project, env: &str) -> Result<Platform, Problems> {
+    let file = platform::parse(text, "mainstay.yaml").unwrap_or_else(|problems| panic!("{problems}"));
+    resolve(&file, project, &environment(env), &HOST)
+}
+
+fn refused(text: &str, project: &Project) -> String {
+    with(text, project, "production").expect_err("this should be refused").to_string()
+}
+
+fn from_services(services: serde_json::Value) -> Project {
+    Project::from_json(serde_json::json!({ "name": "p", "services": services })).expect("a project")
+}
+
+fn service<'p>(platform: &'p Platform, name: &str) -> &'p ServicePlan {
+    platform.service(name).unwrap_or_else(|| panic!("no service {name}"))
+}
+
+fn strategies(platform: &Platform) -> Vec<(&str, Strategy)> {
+    let mut all: Vec<_> = platform.services.iter().map(|s| (s.name.as_str(), s.strategy)).collect();
+    all.sort();
+    all
+}
+
+fn routes(plan: &ServicePlan) -> Vec<String> {
+    plan.routes.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn every_compose_sample_deploys_without_a_platform_file() {
+    for (name, project) in support::projects() {
+        let platform = resolve(&PlatformFile::default(), &project, &environment("production"), &HOST);
+        let platform = platform.unwrap_or_else(|problems| panic!("{name}: {problems}"));
+        assert!(platform.services.iter().all(|plan| !plan.reason.is_empty()), "{name}: a strategy without a reason");
+        assert_eq!(platform.http, ["0.0.0.0:80"]);
+    }
+}
+
+#[test]
+fn what_is_derived_for_each_compose_sample_is_shown_with_its_reasons() {
+    for (name, project) in support::projects() {
+        let file = platform::parse("version: 1\nenvironments: {production: {profiles: ['*']}}", "mainstay.yaml");
+        let platform = resolve(&file.expect("a file"), &project, &environment("production"), &HOST).expect(&name);
+        support::bless(&format!("samples/compose/{name}.derived.yaml"), &spec::render::yaml(&platform));
+    }
+}
+
+#[test]
+fn a_whole_product_gets_the_strategy_that_each_part_needs() {
+    let platform = derived("whole_product");
+    let expected = [
+        ("api", Strategy::BlueGreen),
+        ("beat", Strategy::Exclusive),
+        ("frontend", Strategy::BlueGreen),
+        ("grafana", Strategy::Exclusive),
+        ("migrate", Strategy::Job),
+        ("n8n", Strategy::Exclusive),
+        ("postgres", Strategy::Keep),
+        ("redis", Strategy::Keep),
+        ("seed", Strategy::Job),
+        ("worker", Strategy::DrainFirst),
+    ];
+    assert_eq!(strategies(&platform), expected);
+    assert_eq!(service(&platform, "postgres").reason, "mounts volume `pgdata`, runs a database image");
+}
+
+#[test]
+fn the_face_of_the_product_gets_the_root_and_others_that_publish_a_port_get_a_host() {
+    let platform = derived("whole_product");
+    assert_eq!(routes(service(&platform, "frontend")), ["*/"]);
+    assert_eq!(routes(service(&platform, "api")), ["api.localhost/"]);
+    assert_eq!(routes(service(&platform, "n8n")), ["n8n.localhost/"]);
+    assert!(service(&platform, "postgres").routes.is_empty() && service(&platform, "worker").routes.is_empty());
+}
+
+#[test]
+fn a_web_front_that_publishes_nothing_still_gets_the_root() {
+    let project = from_services(serde_json::json!({
+        "api": { "image": "a", "expose": ["8000"] }, "web": { "image": "b", "expose": ["3000"] },
+    }));
+    let platform = with("version: 1", &project, "production").expect("a platform");
+    assert_eq!(routes(service(&platform, "web")), ["*/"]);
+    assert!(service(&platform, "api").routes.is_empty());
+}
+
+#[test]
+fn proxy_labels_give_port_host_and_path() {
+    let platform = derived("traefik_labels");
+    assert_eq!(routes(service(&platform, "shop")), ["shop.example.com/v2"]);
+    assert_eq!(service(&platform, "shop").port, Some(9000));
+    assert_eq!(routes(service(&platform, "blog")), ["blog.example.com/"]);
+}
+
+#[test]
+fn the_url_of_a_declared_health_check_becomes_the_health_check() {
+    let platform = derived("celery_with_beat");
+    let api = service(&platform, "api");
+    assert!(matches!(&api.health.check, Check::Http { path, port: 8000, .. } if path == "/health/ready"), "{:?}", api.health);
+    assert_eq!(api.health.interval, Duration::from_millis(250));
+    assert_eq!(api.stop_grace, Duration::from_secs(90));
+}
+
+#[test]
+fn without_a_health_check_the_port_is_asked_and_a_warning_says_so() {
+    let platform = derived("one_web_server");
+    let web = service(&platform, "web");
+    assert_eq!(web.health.check, Check::Tcp { port: 80 });
+    assert!(web.warnings[0].contains("no health check is declared"), "{:?}", web.warnings);
+}
+
+#[test]
+fn the_health_budget_is_never_shorter_than_dockers_own_patience() {
+    let platform = derived("n8n_and_queue");
+    // 60 s of start period, and three tries of 30 s interval and 30 s timeout.
+    assert_eq!(service(&platform, "n8n").health.budget, Duration::from_secs(240));
+}
+
+#[test]
+fn gunicorn_and_its_workers_are_a_web_server_and_not_a_worker() {
+    let project = from_services(serde_json::json!({
+        "api": { "image": "a", "expose": ["8000"], "command": ["gunicorn", "-k", "uvicorn.workers.UvicornWorker", "--workers", "4", "app:app"] },
+        "jobs": { "image": "a", "command": ["sh", "-c", "python -m app.worker"] },
+        "all": { "image": "a", "command": ["celery", "-A", "app", "worker", "--beat"] },
+    }));
+    let platform = with("version: 1", &project, "production").expect("a platform");
+    let expected = [("all", Strategy::Exclusive), ("api", Strategy::BlueGreen), ("jobs", Strategy::DrainFirst)];
+    assert_eq!(strategies(&platform), expected);
+}
+
+#[test]
+fn a_volume_of_its_own_makes_a_service_exclusive_and_a_shared_one_only_warns() {
+    let n8n = derived("n8n_and_queue");
+    assert_eq!(service(&n8n, "n8n").strategy, Strategy::Exclusive);
+    let shared = derived("shared_uploads");
+    let api = service(&shared, "api");
+    assert_eq!(api.strategy, Strategy::BlueGreen);
+    assert!(api.warnings.iter().any(|warning| warning.contains("`uploads` is shared with 2 more")), "{:?}", api.warnings);
+}
+
+#[test]
+fn several_copies_with_a_port_are_rolled() {
+    let platform = derived("replicas_and_scale");
+    assert_eq!(service(&platform, "frontend").strategy, Strategy::Rolling);
+    assert_eq!((service(&platform, "images").strategy, service(&platform, "images").replicas), (Strategy::Rolling, 2));
+}
+
+#[test]
+fn services_come_after_what_they_depend_on() {
+    let platform = derived("whole_product");
+    let place = |name: &str| platform.services.iter().position(|plan| plan.name.as_str() == name).expect("a place");
+    for plan in &platform.services {
+        for needed in &plan.depends_on {
+            assert!(place(needed.as_str()) < place(plan.name.as_str()), "{} before {}", plan.name, needed);
+        }
+    }
+}
+
+#[test]
+fn services_that_wait_for_each_other_are_a_problem_that_shows_the_circle() {
+    let depends = |on: &str| serde_json::json!({ "image": "a", "depends_on": { on: { "condition": "service_started" } } });
+    let project = from_services(serde_json::json!({ "a": depends("b"), "b": depends("c"), "c": depends("a"), "d": depends("a") }));
+    assert!(refused("version: 1", &project).contains("a -> b -> c -> a"));
+}
+
+#[test]
+fn a_dependency_outside_the_profiles_is_a_problem_that_names_the_profile() {
+    let project = from_services(serde_json::json!({
+        "a": { "image": "a", "depends_on": { "b": { "condition": "service_started", "required": true } } },
+        "b": { "image": "b", "profiles": ["full"] },
+    }));
+    let text = refused("version: 1", &project);
+    assert!(text.contains("does not run in environment `production`") && text.contains("full"), "{text}");
+}
+
+#[test]
+fn profiles_decide_which_services_run_and_an_absent_one_may_still_be_written_about() {
+    let text = "version: 1\nenvironments: {production: {}, dev: {profiles: [dev]}}\nservices: {adminer: {port: 8080}}";
+    let project = project("profiles");
+    let names = |env| -> Vec<String> {
+        with(text, &project, env).expect("a platform").services.iter().map(|plan| plan.name.to_string()).collect()
+    };
+    assert_eq!(names("production"), ["app"]);
+    assert_eq!(names("dev"), ["adminer", "mailhog", "app"]);
+}
+
+#[test]
+fn a_service_that_compose_does_not_have_is_a_problem_with_the_nearest_name() {
+    let text = refused("version: 1\nservices:\n  frontent: {port: 3000}\n", &project("whole_product"));
+    assert!(text.starts_with("mainstay.yaml:3:3: the compose project has no service of this name"), "{text}");
+    assert!(text.contains("nearest  frontend"), "{text}");
+}
+
+#[test]
+fn a_route_without_a_port_is_a_problem() {
+    let project = from_services(serde_json::json!({ "app": { "image": "a" } }));
+    assert!(refused("version: 1\nservices: {app: {route: /}}", &project).contains("a route needs a port to lead to"));
+}
+
+#[test]
+fn two_services_on_the_same_route_are_a_problem_even_when_spelled_differently() {
+    let text = "version: 1\nservices:\n  api: {route: /api/}\n  frontend: {routes: [/, /api]}\n";
+    let said = refused(text, &project("whole_product"));
+    assert!(said.contains("this route already leads to service `api`") && said.contains(":4:14"), "{said}");
+}
+
+#[test]
+fn blue_green_for_a_database_with_a_volume_is_a_problem() {
+    let text = refused("version: 1\nservices: {postgres: {strategy: blue-green}}", &project("whole_product"));
+    assert!(text.contains("two containers would write to volume `pgdata` of a database"), "{text}");
+}
+
+#[test]
+fn all_problems_of_resolving_are_reported_at_once() {
+    let text = "version: 1\nservices:\n  nope: {}\n  worker: {route: /w}\n  postgres: {strategy: rolling}\nhooks: {pre_deploy: {command: [a], service: apy}}";
+    let problems = with(text, &project("whole_product"), "production").expect_err("problems");
+    assert_eq!(problems.len(), 4, "{problems}");
+}
+
+#[test]
+fn an_unknown_environment_is_a_problem_with_the_nearest_one() {
+    let problems = with("version: 1\nenvironments: {production: {}}", &project("one_web_server"), "prodction");
+    assert!(problems.expect_err("a problem").to_string().contains("nearest  production"));
+}
+
+#[test]
+fn what_is_written_for_an_environment_counts_before_what_is_written_for_all() {
+    let text = "version: 1\nenvironments: {production: {}, staging: {services: {web: {warm: 0s}}}}\nservices: {web: {warm: 5m, soak: 1m}}";
+    let project = project("one_web_server");
+    let staging = with(text, &project, "staging").expect("a platform");
+    assert_eq!((staging.services[0].warm, staging.services[0].soak), (Duration::ZERO, Duration::from_secs(60)));
+    assert_eq!(staging.services[0].reasons["warm"], "written in mainstay.yaml for staging");
+    assert_eq!(with(text, &project, "production").expect("a platform").services[0].warm, Duration::from_secs(300));
+}
+
+#[test]
+fn the_reference_platform_resolves_as_it_is_written() {
+    let (_, text) = support::folder("samples/valid", "yaml").into_iter().find(|(name, _)| name == "the_reference_platform").expect("a sample");
+    let platform = with(&text, &project("whole_product"), "production").unwrap_or_else(|problems| panic!("{problems}"));
+    let api = service(&platform, "api");
+    assert_eq!((api.strategy, api.reason.as_str()), (Strategy::BlueGreen, "written in mainstay.yaml"));
+    assert_eq!(routes(api), ["*/api", "*/version"]);
+    assert_eq!(api.migrate.as_ref().expect("a migration").command, ["alembic", "upgrade", "head"]);
+    let staging = with(&text, &project("whole_product"), "staging").unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!((staging.http.as_slice(), staging.service("n8n")), (["0.0.0.0:8081".to_owned()].as_slice(), None));
+}
+
+#[test]
+fn limits_are_scaled_in_proportion_when_they_add_up_to_more_than_the_host_has() {
+    let text = "version: 1\nplatform: p\nresources: fit\nenvironments: {production: {profiles: [full]}}";
+    let file = platform::parse(text, "mainstay.yaml").expect("a file");
+    let host = HostSize { cpus: 2.0, memory: Bytes::gib(8) };
+    let platform = resolve(&file, &project("whole_product"), &environment("production"), &host).expect("a platform");
+    let sum: f64 = platform.services.iter().filter_map(|plan| plan.limits.cpus).sum();
+    assert!(sum <= 1.81, "{sum}");
+    let memory: u64 = platform.services.iter().filter_map(|plan| plan.limits.memory).map(|bytes| bytes.0).sum();
+    assert!(memory <= host.memory.0 * 9 / 10, "{}", Bytes(memory));
+    let lines = &platform.resources.lines;
+    assert!(lines[0].starts_with("CPU limits add up to 22.5; the host has 2, 0.2 of them kept for the system"), "{lines:?}");
+    assert!(lines.iter().any(|line| line.starts_with("worker: 8 -> 0.64 CPUs, 32 GB -> ")), "{lines:?}");
+}
+
+#[test]
+fn a_single_limit_above_the_hosts_processors_is_cut_even_where_limits_stay_as_declared() {
+    for mode in ["fit", "declared"] {
+        let file = platform::parse(&format!("version: 1\nresources: {mode}"), "mainstay.yaml").expect("a file");
+        let host = HostSize { cpus: 4.0, memory: Bytes::gib(128) };
+        let platform = resolve(&file, &project("graphics_card"), &environment("production"), &host).expect("a platform");
+        let render = service(&platform, "render");
+        assert!(render.limits.cpus.expect("a limit") <= 4.0, "{mode}: {:?}", render.limits);
+        assert!(platform.resources.lines.iter().any(|line| line.starts_with("render: 16 -> ")), "{mode}");
+    }
+}
+
+#[test]
+fn limits_that_fit_stay_exactly_as_declared() {
+    let text = "version: 1\nresources: fit";
+    let platform = with(text, &project("celery_with_beat"), "production").expect("a platform");
+    assert_eq!(platform.resources.mode, ResourceMode::Fit);
+    assert_eq!((platform.resources.factor_cpu, platform.resources.factor_memory), (1.0, 1.0));
+    assert_eq!(service(&platform, "api").limits.cpus, Some(1.5));
+    assert!(platform.resources.lines.is_empty());
+}
+
+#[test]
+fn the_environment_of_a_command_is_the_named_one_or_the_default_or_the_only_one() {
+    let choose = |text: &str, asked: Option<&str>| {
+        let file = platform::parse(text, "mainstay.yaml").expect("a file");
+        let asked = asked.map(environment);
+        spec::resolve::environment(&file, asked.as_ref()).map(|name| name.to_string()).map_err(|p| p.to_string())
+    };
+    assert_eq!(choose("version: 1", None).as_deref(), Ok("production"));
+    assert_eq!(choose("version: 1\nenvironments: {dev: {}}", None).as_deref(), Ok("dev"));
+    assert_eq!(choose("version: 1\nenvironments: {dev: {}, staging: {}}\ndefault_environment: staging", None).as_deref(), Ok("staging"));
+    assert!(choose("version: 1\nrequire_environment: true", None).expect_err("a refusal").contains("must name its environment"));
+    assert!(choose("version: 1\nenvironments: {dev: {}, staging: {}}", Some("stagin")).expect_err("a refusal").contains("nearest  staging"));
+}
+
+mod scaling {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn scaled_limits_never_exceed_the_declared_ones_or_the_host_and_never_fall_below_the_floors(
+            limits in prop::collection::vec((1_u32..6400, 1_u64..200_000, 1_u32..5), 1..12),
+            cpus in 1_u32..64,
+            gib in 1_u64..256,
+        ) {
+            let entry = |(index, (cpus, mib, replicas)): (usize, &(u32, u64, u32))| {
+                let limits = serde_json::json!({ "cpus": f64::from(*cpus) / 100.0, "memory": (mib << 20).to_string() });
+                (format!("s{index}"), serde_json::json!({ "image": "a", "deploy": { "replicas": replicas, "resources": { "limits": limits } } }))
+            };
+            let services: serde_json::Map<_, _> = limits.iter().enumerate().map(entry).collect();
+            let project = from_services(services.into());
+            let file = platform::parse("version: 1\nresources: fit", "f").expect("a file");
+            let host = HostSize { cpus: f64::from(cpus), memory: Bytes::gib(gib) };
+            let platform = resolve(&file, &project, &environment("production"), &host).expect("a platform");
+            for plan in &platform.services {
+                let declared = &project.services[&plan.name];
+                let (before, after) = (declared.cpus.expect("declared"), plan.limits.cpus.expect("scaled"));
+                prop_assert!(after <= before && after <= host.cpus && after >= before.min(0.05));
+                let (before, after) = (declared.memory.expect("declared"), plan.limits.memory.expect("scaled"));
+                prop_assert!(after <= before && after >= before.min(Bytes::mib(64)));
+            }
+        }
+    }
+}
