@@ -87,17 +87,32 @@ impl Tx<'_> {
     }
 
     pub fn events(&self, filter: &EventFilter, after_seq: i64, limit: usize) -> Result<Vec<Event>> {
-        self.select(&format!("SELECT {COLUMNS} FROM event WHERE {NARROW} AND seq > ?6 ORDER BY seq LIMIT ?7"), filter, after_seq, limit)
+        self.select(
+            &format!(
+                "SELECT {COLUMNS} FROM event WHERE {NARROW} AND seq > ?6 ORDER BY seq LIMIT ?7"
+            ),
+            filter,
+            after_seq,
+            limit,
+        )
     }
 
     pub fn last_events(&self, filter: &EventFilter, limit: usize) -> Result<Vec<Event>> {
-        let query = format!("SELECT {COLUMNS} FROM event WHERE {NARROW} AND seq > ?6 ORDER BY seq DESC LIMIT ?7");
+        let query = format!(
+            "SELECT {COLUMNS} FROM event WHERE {NARROW} AND seq > ?6 ORDER BY seq DESC LIMIT ?7"
+        );
         let mut events = self.select(&query, filter, 0, limit)?;
         events.reverse();
         Ok(events)
     }
 
-    fn select(&self, query: &str, filter: &EventFilter, after_seq: i64, limit: usize) -> Result<Vec<Event>> {
+    fn select(
+        &self,
+        query: &str,
+        filter: &EventFilter,
+        after_seq: i64,
+        limit: usize,
+    ) -> Result<Vec<Event>> {
         let rows: Vec<StoredEvent> = self.sql("look up events", |connection| {
             let mut statement = connection.prepare_cached(query)?;
             let values = rusqlite::params![
@@ -120,10 +135,20 @@ impl Tx<'_> {
             seq: row.seq,
             at_ms: row.at_ms,
             kind: row.kind,
-            platform: PlatformName::parse(&row.platform).map_err(|source| self.unreadable(what(), source))?,
-            environment: EnvironmentName::parse(&row.environment).map_err(|source| self.unreadable(what(), source))?,
-            service: row.service.map(|name| ServiceName::parse(&name)).transpose().map_err(|source| self.unreadable(what(), source))?,
-            saga: row.saga.map(|id| SagaId::parse(&id)).transpose().map_err(|source| self.unreadable(what(), source))?,
+            platform: PlatformName::parse(&row.platform)
+                .map_err(|source| self.unreadable(what(), source))?,
+            environment: EnvironmentName::parse(&row.environment)
+                .map_err(|source| self.unreadable(what(), source))?,
+            service: row
+                .service
+                .map(|name| ServiceName::parse(&name))
+                .transpose()
+                .map_err(|source| self.unreadable(what(), source))?,
+            saga: row
+                .saga
+                .map(|id| SagaId::parse(&id))
+                .transpose()
+                .map_err(|source| self.unreadable(what(), source))?,
             data: self.decode(&row.data, what)?,
         })
     }
@@ -152,3 +177,6 @@ fn stored(row: &rusqlite::Row<'_>) -> rusqlite::Result<StoredEvent> {
         data: row.get(7)?,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,12 @@ impl Ledger {
     }
 
     /// The newest evidence of a kind whose subject starts with `subject_prefix`: newest first, at most `limit`.
-    pub fn evidence(&self, kind: &str, subject_prefix: &str, limit: usize) -> Result<Vec<Evidence>> {
+    pub fn evidence(
+        &self,
+        kind: &str,
+        subject_prefix: &str,
+        limit: usize,
+    ) -> Result<Vec<Evidence>> {
         self.read(|tx| tx.evidence(kind, subject_prefix, limit))
     }
 }
@@ -23,8 +28,11 @@ impl Ledger {
 
 impl Tx<'_> {
     pub fn record_evidence(&self, evidence: &Evidence) -> Result<i64> {
-        let verdict = serde_json::to_string(&evidence.verdict)
-            .map_err(|source| LedgerError::Encode { what: format!("the verdict on `{}`", evidence.subject), source })?;
+        let verdict =
+            serde_json::to_string(&evidence.verdict).map_err(|source| LedgerError::Encode {
+                what: format!("the verdict on `{}`", evidence.subject),
+                source,
+            })?;
         self.sql("record evidence", |connection| {
             connection.execute(
                 "INSERT INTO evidence (at_ms, kind, subject, verdict, detail) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -34,7 +42,12 @@ impl Tx<'_> {
         })
     }
 
-    pub fn evidence(&self, kind: &str, subject_prefix: &str, limit: usize) -> Result<Vec<Evidence>> {
+    pub fn evidence(
+        &self,
+        kind: &str,
+        subject_prefix: &str,
+        limit: usize,
+    ) -> Result<Vec<Evidence>> {
         type Row = (i64, i64, String, String, String);
         let rows: Vec<Row> = self.sql("look up evidence", |connection| {
             let mut statement = connection.prepare_cached(
@@ -49,7 +62,13 @@ impl Tx<'_> {
                 let what = || format!("evidence {seq}");
                 let verdict = self.decode(&verdict, what)?;
                 let detail = self.decode(&detail, what)?;
-                Ok(Evidence { kind: kind.to_owned(), subject, verdict, at_ms, detail })
+                Ok(Evidence {
+                    kind: kind.to_owned(),
+                    subject,
+                    verdict,
+                    at_ms,
+                    detail,
+                })
             })
             .collect()
     }

@@ -8,28 +8,51 @@ use crate::error::{LedgerError, Result};
 const APPLICATION: i64 = 0x4D53_5459;
 
 /// Name and text of every migration. The schema version is how many of them were applied.
-const MIGRATIONS: &[(&str, &str)] = &[("0001_ledger.sql", include_str!("../migrations/0001_ledger.sql"))];
+const MIGRATIONS: &[(&str, &str)] = &[(
+    "0001_ledger.sql",
+    include_str!("../migrations/0001_ledger.sql"),
+)];
 
 /// Refuses a database of somebody else, and one that a newer program wrote. Changes nothing.
 pub(crate) fn refuse_strangers(connection: &Connection, file: &str) -> Result<()> {
     let fault = |source| LedgerError::sort("read the schema version", file, source);
     let found = version(connection).map_err(fault)?;
     let application = pragma(connection, "application_id").map_err(fault)?;
-    let tables: i64 =
-        connection.query_row("SELECT count(*) FROM sqlite_schema WHERE type = 'table'", [], |row| row.get(0)).map_err(fault)?;
+    let tables: i64 = connection
+        .query_row(
+            "SELECT count(*) FROM sqlite_schema WHERE type = 'table'",
+            [],
+            |row| row.get(0),
+        )
+        .map_err(fault)?;
     if tables > 0 && application != APPLICATION {
-        return Err(LedgerError::Foreign { file: file.to_owned() });
+        return Err(LedgerError::Foreign {
+            file: file.to_owned(),
+        });
     }
     if found > known() {
-        return Err(LedgerError::Newer { file: file.to_owned(), found, known: known() });
+        return Err(LedgerError::Newer {
+            file: file.to_owned(),
+            found,
+            known: known(),
+        });
     }
     Ok(())
 }
 
+/// Whether nothing was ever put into this file.
+pub(crate) fn is_new(connection: &Connection) -> rusqlite::Result<bool> {
+    Ok(version(connection)? == 0)
+}
+
 /// Applies what is missing, each migration in a transaction of its own.
 pub(crate) fn migrate(connection: &Connection, file: &str) -> Result<()> {
-    while version(connection).map_err(|source| LedgerError::sort("read the schema version", file, source))? < known() {
-        step(connection).map_err(|source| LedgerError::sort("bring the schema up to date", file, source))?;
+    while version(connection)
+        .map_err(|source| LedgerError::sort("read the schema version", file, source))?
+        < known()
+    {
+        step(connection)
+            .map_err(|source| LedgerError::sort("bring the schema up to date", file, source))?;
     }
     Ok(())
 }
@@ -38,7 +61,12 @@ fn step(connection: &Connection) -> rusqlite::Result<()> {
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
     // Read again inside: another process may have done this one while we waited for the lock.
     let applied = version(&transaction)?;
-    let Some((_, text)) = usize::try_from(applied).ok().and_then(|index| MIGRATIONS.get(index)) else { return Ok(()) };
+    let Some((_, text)) = usize::try_from(applied)
+        .ok()
+        .and_then(|index| MIGRATIONS.get(index))
+    else {
+        return Ok(());
+    };
     transaction.execute_batch(text)?;
     transaction.pragma_update(None, "application_id", APPLICATION)?;
     transaction.pragma_update(None, "user_version", applied + 1)?;
@@ -64,25 +92,47 @@ mod tests {
     use super::*;
 
     /// The hashes of released migrations. A line is added with a migration and is never changed.
-    const RELEASED: &[(&str, &str)] = &[("0001_ledger.sql", "")];
+    const RELEASED: &[(&str, &str)] = &[(
+        "0001_ledger.sql",
+        "eb9cfe20621c792e40f90d64c4fa8eac6d2df96daaf892490bc4d1e5e08b9103",
+    )];
 
     #[test]
     fn a_released_migration_is_never_edited() {
-        let found: Vec<(&str, String)> = MIGRATIONS.iter().map(|(name, text)| (*name, format!("{:x}", Sha256::digest(text)))).collect();
-        let released: Vec<(&str, String)> = RELEASED.iter().map(|(name, hash)| (*name, (*hash).to_owned())).collect();
-        assert_eq!(found, released, "add a migration instead of editing one; a new one needs its line in RELEASED");
+        let found: Vec<(&str, String)> = MIGRATIONS
+            .iter()
+            .map(|(name, text)| (*name, format!("{:x}", Sha256::digest(text))))
+            .collect();
+        let released: Vec<(&str, String)> = RELEASED
+            .iter()
+            .map(|(name, hash)| (*name, (*hash).to_owned()))
+            .collect();
+        assert_eq!(
+            found, released,
+            "add a migration instead of editing one; a new one needs its line in RELEASED"
+        );
     }
 
     #[test]
     fn every_file_in_the_folder_is_applied_in_the_order_of_its_number() {
-        let mut files: Vec<String> = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations"))
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
+        let mut files: Vec<String> =
+            std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations"))
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect();
         files.sort();
-        assert_eq!(files, MIGRATIONS.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>());
+        assert_eq!(
+            files,
+            MIGRATIONS
+                .iter()
+                .map(|(name, _)| (*name).to_owned())
+                .collect::<Vec<_>>()
+        );
         for (index, name) in files.iter().enumerate() {
-            assert!(name.starts_with(&format!("{:04}_", index + 1)), "{name} is out of order");
+            assert!(
+                name.starts_with(&format!("{:04}_", index + 1)),
+                "{name} is out of order"
+            );
         }
     }
 }

@@ -49,7 +49,18 @@ impl Default for Retention {
     /// 90 days; at least 1,000 and at most 200,000 events, at least 100 and at most 5,000 sagas.
     fn default() -> Self {
         let age = Duration::from_secs(90 * 24 * 60 * 60);
-        Self { events: Keep { age, at_least: 1_000, at_most: 200_000 }, sagas: Keep { age, at_least: 100, at_most: 5_000 } }
+        Self {
+            events: Keep {
+                age,
+                at_least: 1_000,
+                at_most: 200_000,
+            },
+            sagas: Keep {
+                age,
+                at_least: 100,
+                at_most: 5_000,
+            },
+        }
     }
 }
 
@@ -59,7 +70,7 @@ impl Ledger {
     /// Removes old events and finished sagas, and gives their room in the file back.
     pub fn prune(&self, retention: &Retention) -> Result<Pruned> {
         let pruned = self.write(|tx| tx.prune(retention))?;
-        self.read(|tx| tx.sql("give room back", |connection| connection.execute_batch("PRAGMA incremental_vacuum")))?;
+        self.read(|tx| tx.sql("give room back", give_room_back))?;
         Ok(pruned)
     }
 
@@ -81,15 +92,24 @@ const PRUNE_SAGAS: &str = "DELETE FROM saga WHERE id IN (
 
 impl Tx<'_> {
     fn prune(&self, retention: &Retention) -> Result<Pruned> {
-        Ok(Pruned { events: self.prune_rows(PRUNE_EVENTS, retention.events)?, sagas: self.prune_rows(PRUNE_SAGAS, retention.sagas)? })
+        Ok(Pruned {
+            events: self.prune_rows(PRUNE_EVENTS, retention.events)?,
+            sagas: self.prune_rows(PRUNE_SAGAS, retention.sagas)?,
+        })
     }
 
     fn prune_rows(&self, statement: &str, keep: Keep) -> Result<usize> {
         let age = i64::try_from(keep.age.as_millis()).unwrap_or(i64::MAX);
         let oldest = self.now_ms().saturating_sub(age);
         let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        let values = [oldest, count(keep.at_least.min(keep.at_most)), count(keep.at_most)];
-        self.sql("prune old rows", |connection| connection.execute(statement, values))
+        let values = [
+            oldest,
+            count(keep.at_least.min(keep.at_most)),
+            count(keep.at_most),
+        ];
+        self.sql("prune old rows", |connection| {
+            connection.execute(statement, values)
+        })
     }
 
     fn size(&self) -> Result<Size> {
@@ -111,3 +131,14 @@ impl Tx<'_> {
         })
     }
 }
+
+/// The pragma frees one page each time it is stepped, so it is stepped to its end.
+fn give_room_back(connection: &rusqlite::Connection) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare("PRAGMA incremental_vacuum")?;
+    let mut rows = statement.query([])?;
+    while rows.next()?.is_some() {}
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -10,14 +10,32 @@ use crate::step::{Failure, Saga, Step, Undo};
 #[serde(rename_all = "kebab-case", tag = "event", deny_unknown_fields)]
 pub enum LogEvent {
     /// Durable before the step runs.
-    Started { step: String },
-    Succeeded { step: String, state: Value },
+    Started {
+        step: String,
+    },
+    Succeeded {
+        step: String,
+        state: Value,
+    },
     /// The step failed. Without a `Started` before it, the saga was aborted in front of the step.
-    Failed { step: String, error: Failure, state: Value },
+    Failed {
+        step: String,
+        error: Failure,
+        state: Value,
+    },
     /// Durable before the undo runs.
-    UndoStarted { step: String },
-    UndoFinished { step: String, state: Value },
-    UndoFailed { step: String, error: Failure, state: Value },
+    UndoStarted {
+        step: String,
+    },
+    UndoFinished {
+        step: String,
+        state: Value,
+    },
+    UndoFailed {
+        step: String,
+        error: Failure,
+        state: Value,
+    },
 }
 
 /// The steps as far as the log is concerned. Stored with the saga.
@@ -39,15 +57,31 @@ pub struct StepShape {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Position {
     /// In front of a step, which has failed this often before (that is, after a commit).
-    Ready { step: usize, failures: u32 },
+    Ready {
+        step: usize,
+        failures: u32,
+    },
     /// Somewhere inside a step.
-    Running { step: usize, failures: u32 },
+    Running {
+        step: usize,
+        failures: u32,
+    },
     /// On the way back from `failed`, in front of the undo of a step, which has failed this often before.
-    Unwinding { failed: usize, step: usize, failures: u32 },
+    Unwinding {
+        failed: usize,
+        step: usize,
+        failures: u32,
+    },
     /// Somewhere inside an undo.
-    Undoing { failed: usize, step: usize, failures: u32 },
+    Undoing {
+        failed: usize,
+        step: usize,
+        failures: u32,
+    },
     Done,
-    Undone { failed: usize },
+    Undone {
+        failed: usize,
+    },
 }
 
 /// An entry that cannot stand where it stands.
@@ -62,29 +96,79 @@ pub struct Illegal {
 pub fn next(shape: &Shape, position: Position, event: &LogEvent) -> Result<Position, Illegal> {
     use LogEvent as E;
     use Position as P;
-    let at = |step: usize| shape.steps.get(step).is_some_and(|found| found.name == event.step());
+    let at = |step: usize| {
+        shape
+            .steps
+            .get(step)
+            .is_some_and(|found| found.name == event.step())
+    };
     match (position, event) {
-        (P::Ready { step, failures }, E::Started { .. }) if at(step) => Ok(P::Running { step, failures }),
+        (P::Ready { step, failures }, E::Started { .. }) if at(step) => {
+            Ok(P::Running { step, failures })
+        }
         // Aborted in front of a step: the step itself has nothing to undo.
-        (P::Ready { step, .. }, E::Failed { error, .. }) if at(step) && error.is_abort() && !shape.committed(step) => {
+        (P::Ready { step, .. }, E::Failed { error, .. })
+            if at(step) && error.is_abort() && !shape.committed(step) =>
+        {
             Ok(shape.back(step, step))
         }
         // A crash inside a step: it is started again.
-        (P::Running { step, failures }, E::Started { .. }) if at(step) => Ok(P::Running { step, failures }),
+        (P::Running { step, failures }, E::Started { .. }) if at(step) => {
+            Ok(P::Running { step, failures })
+        }
         (P::Running { step, .. }, E::Succeeded { .. }) if at(step) => Ok(shape.front(step + 1)),
         (P::Running { step, failures }, E::Failed { .. }) if at(step) && shape.committed(step) => {
-            Ok(P::Ready { step, failures: failures + 1 })
+            Ok(P::Ready {
+                step,
+                failures: failures + 1,
+            })
         }
         // The failed step is undone, too: it may have done some of its work.
         (P::Running { step, .. }, E::Failed { .. }) if at(step) => Ok(shape.back(step, step + 1)),
-        (P::Unwinding { failed, step, failures }, E::UndoStarted { .. }) if at(step) => Ok(P::Undoing { failed, step, failures }),
+        (
+            P::Unwinding {
+                failed,
+                step,
+                failures,
+            },
+            E::UndoStarted { .. },
+        ) if at(step) => Ok(P::Undoing {
+            failed,
+            step,
+            failures,
+        }),
         // A crash inside an undo: it is started again.
-        (P::Undoing { failed, step, failures }, E::UndoStarted { .. }) if at(step) => Ok(P::Undoing { failed, step, failures }),
-        (P::Undoing { failed, step, .. }, E::UndoFinished { .. }) if at(step) => Ok(shape.back(failed, step)),
-        (P::Undoing { failed, step, failures }, E::UndoFailed { .. }) if at(step) => {
-            Ok(P::Unwinding { failed, step, failures: failures + 1 })
+        (
+            P::Undoing {
+                failed,
+                step,
+                failures,
+            },
+            E::UndoStarted { .. },
+        ) if at(step) => Ok(P::Undoing {
+            failed,
+            step,
+            failures,
+        }),
+        (P::Undoing { failed, step, .. }, E::UndoFinished { .. }) if at(step) => {
+            Ok(shape.back(failed, step))
         }
-        (position, event) => Err(Illegal { position, event: event.to_string() }),
+        (
+            P::Undoing {
+                failed,
+                step,
+                failures,
+            },
+            E::UndoFailed { .. },
+        ) if at(step) => Ok(P::Unwinding {
+            failed,
+            step,
+            failures: failures + 1,
+        }),
+        (position, event) => Err(Illegal {
+            position,
+            event: event.to_string(),
+        }),
     }
 }
 
@@ -144,8 +228,14 @@ impl std::fmt::Display for LogEvent {
 
 impl Shape {
     pub fn of<S: Saga>(steps: &[Step<S>]) -> Self {
-        let shape = |step: &Step<S>| StepShape { name: step.name.clone(), undo: matches!(step.undo, Undo::Action(_)), commits: step.commits };
-        Self { steps: steps.iter().map(shape).collect() }
+        let shape = |step: &Step<S>| StepShape {
+            name: step.name.clone(),
+            undo: matches!(step.undo, Undo::Action(_)),
+            commits: step.commits,
+        };
+        Self {
+            steps: steps.iter().map(shape).collect(),
+        }
     }
 
     /// Where a saga stands whose log is empty.
@@ -163,13 +253,21 @@ impl Shape {
     }
 
     fn front(&self, step: usize) -> Position {
-        if step < self.steps.len() { Position::Ready { step, failures: 0 } } else { Position::Done }
+        if step < self.steps.len() {
+            Position::Ready { step, failures: 0 }
+        } else {
+            Position::Done
+        }
     }
 
     /// The next undo among the first `end` steps, counted from the last.
     fn back(&self, failed: usize, end: usize) -> Position {
         match self.steps.iter().take(end).rposition(|step| step.undo) {
-            Some(step) => Position::Unwinding { failed, step, failures: 0 },
+            Some(step) => Position::Unwinding {
+                failed,
+                step,
+                failures: 0,
+            },
             None => Position::Undone { failed },
         }
     }

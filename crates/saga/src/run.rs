@@ -50,15 +50,31 @@ impl<'r, S: Saga> Run<'r, S> {
     /// Reads a saga back. What has ended already, or cannot be read, comes back as its outcome.
     pub(crate) fn load(runner: &'r Runner, id: &SagaId, attempts: u32) -> Result<Self, Ended<S>> {
         let stopped = |error| Box::new(Outcome::Stopped { error });
-        let fault = |source| stopped(SagaError::Ledger { operation: "read", id: id.clone(), source });
-        let row = runner.ledger.saga(id).map_err(fault)?.ok_or_else(|| stopped(SagaError::NotFound { id: id.clone() }))?;
+        let fault = |source| {
+            stopped(SagaError::Ledger {
+                operation: "read",
+                id: id.clone(),
+                source,
+            })
+        };
+        let row = runner
+            .ledger
+            .saga(id)
+            .map_err(fault)?
+            .ok_or_else(|| stopped(SagaError::NotFound { id: id.clone() }))?;
         if row.kind != S::KIND {
-            return Err(stopped(SagaError::WrongKind { id: id.clone(), found: row.kind, expected: S::KIND }));
+            return Err(stopped(SagaError::WrongKind {
+                id: id.clone(),
+                found: row.kind,
+                expected: S::KIND,
+            }));
         }
         let history = match history::read(&runner.ledger, &row) {
             Ok((history, _)) => history,
             Err(Unread::Ledger(source)) => return Err(fault(source)),
-            Err(Unread::Damaged(error)) => return Err(Box::new(stuck(runner, &row, None, String::new(), error))),
+            Err(Unread::Damaged(error)) => {
+                return Err(Box::new(stuck(runner, &row, None, String::new(), error)));
+            }
         };
         let step = history.step().to_owned();
         match Self::assemble(runner, &row, history, attempts) {
@@ -68,32 +84,79 @@ impl<'r, S: Saga> Run<'r, S> {
     }
 
     /// Turns what is stored into types again. What does not fit is a reason to be stuck: guessing could do harm.
-    fn assemble(runner: &'r Runner, row: &SagaRow, history: History, attempts: u32) -> Result<Self, Failure> {
-        let params: S::Params = serde_json::from_value(row.params.clone())
-            .map_err(|error| unreadable(format!("the params of this `{}` do not fit this version of the program", S::KIND), &error.to_string()))?;
+    fn assemble(
+        runner: &'r Runner,
+        row: &SagaRow,
+        history: History,
+        attempts: u32,
+    ) -> Result<Self, Failure> {
+        let params: S::Params = serde_json::from_value(row.params.clone()).map_err(|error| {
+            unreadable(
+                format!(
+                    "the params of this `{}` do not fit this version of the program",
+                    S::KIND
+                ),
+                &error.to_string(),
+            )
+        })?;
         let state = match &history.state {
             None => S::State::default(),
-            Some(state) => serde_json::from_value(state.clone())
-                .map_err(|error| unreadable(format!("the state of this `{}` does not fit this version of the program", S::KIND), &error.to_string()))?,
+            Some(state) => serde_json::from_value(state.clone()).map_err(|error| {
+                unreadable(
+                    format!(
+                        "the state of this `{}` does not fit this version of the program",
+                        S::KIND
+                    ),
+                    &error.to_string(),
+                )
+            })?,
         };
         let steps = S::steps(&params);
         let shape = Shape::of(&steps);
         if shape != history.shape {
-            let differ = format!("it was created with {}, this version has {}", history.shape, shape);
-            return Err(unreadable(format!("the steps of this `{}` are those of another version of the program", S::KIND), &differ));
+            let differ = format!(
+                "it was created with {}, this version has {}",
+                history.shape, shape
+            );
+            return Err(unreadable(
+                format!(
+                    "the steps of this `{}` are those of another version of the program",
+                    S::KIND
+                ),
+                &differ,
+            ));
         }
         let (id, since) = (row.id.clone(), Duration::ZERO);
-        Ok(Self { runner, id, steps, params, state, history, attempts, since })
+        Ok(Self {
+            runner,
+            id,
+            steps,
+            params,
+            state,
+            history,
+            attempts,
+            since,
+        })
     }
 
     fn unless_ended(self, row: &SagaRow) -> Result<Self, Ended<S>> {
         match row.outcome {
             None => Ok(self),
             Some(SagaOutcome::Stuck) => {
-                let kept = row.reason.clone().and_then(|reason| serde_json::from_value::<StuckReason>(reason).ok());
+                let kept = row
+                    .reason
+                    .clone()
+                    .and_then(|reason| serde_json::from_value::<StuckReason>(reason).ok());
                 let step = self.history.step().to_owned();
-                let kept = kept.unwrap_or_else(|| StuckReason { step, error: StepError::because("the reason was not kept").into() });
-                Err(Box::new(Outcome::Stuck { state: Some(self.state), step: kept.step, error: kept.error }))
+                let kept = kept.unwrap_or_else(|| StuckReason {
+                    step,
+                    error: StepError::because("the reason was not kept").into(),
+                });
+                Err(Box::new(Outcome::Stuck {
+                    state: Some(self.state),
+                    step: kept.step,
+                    error: kept.error,
+                }))
             }
             Some(SagaOutcome::Done | SagaOutcome::Undone) => Err(Box::new(self.ending())),
         }
@@ -101,7 +164,9 @@ impl<'r, S: Saga> Run<'r, S> {
 
     /// Counts attempts from here.
     pub(crate) fn with_another_round(mut self) -> Self {
-        if let Position::Ready { failures, .. } | Position::Unwinding { failures, .. } = self.history.position {
+        if let Position::Ready { failures, .. } | Position::Unwinding { failures, .. } =
+            self.history.position
+        {
             self.attempts = self.attempts.saturating_add(failures);
         }
         self
@@ -124,7 +189,13 @@ impl<S: Saga> Run<'_, S> {
         if self.history.index == 0
             && let Err(source) = self.runner.ledger.finish_saga(&self.id, self.end(), None)
         {
-            return Outcome::Stopped { error: SagaError::Ledger { operation: "finish", id: self.id, source } };
+            return Outcome::Stopped {
+                error: SagaError::Ledger {
+                    operation: "finish",
+                    id: self.id,
+                    source,
+                },
+            };
         }
         self.ending()
     }
@@ -132,7 +203,11 @@ impl<S: Saga> Run<'_, S> {
     /// One step forward or back, as the position says.
     async fn advance(&mut self, world: &S::World, abort: &Abort) -> Result<(), Stop> {
         match self.history.position {
-            Position::Ready { step, .. } | Position::Running { step, .. } if self.heeds(abort, step) => self.turn_around(step),
+            Position::Ready { step, .. } | Position::Running { step, .. }
+                if self.heeds(abort, step) =>
+            {
+                self.turn_around(step)
+            }
             Position::Ready { step, failures } => {
                 self.wait_for_another_attempt(failures).await?;
                 self.attempt(world, Way::Forward, step).await
@@ -171,8 +246,16 @@ impl<S: Saga> Run<'_, S> {
     }
 
     /// Calls the action. A step that panics has failed; it must not take the other sagas of the process with it.
-    async fn act(&self, world: &S::World, way: Way, step: usize, state: &mut S::State) -> Result<(), StepError> {
-        let Some(step) = self.steps.get(step) else { return Err(StepError::because("there is no such step")) };
+    async fn act(
+        &self,
+        world: &S::World,
+        way: Way,
+        step: usize,
+        state: &mut S::State,
+    ) -> Result<(), StepError> {
+        let Some(step) = self.steps.get(step) else {
+            return Err(StepError::because("there is no such step"));
+        };
         let action = match (way, &step.undo) {
             (Way::Forward, _) => &step.run,
             (Way::Back, Undo::Action(undo)) => undo,
@@ -181,20 +264,39 @@ impl<S: Saga> Run<'_, S> {
         let running = async { action(world, &self.params, state).await };
         match AssertUnwindSafe(running).catch_unwind().await {
             Ok(result) => result,
-            Err(panic) => Err(StepError::because(format!("the step panicked: {}", words(panic.as_ref())))),
+            Err(panic) => Err(StepError::because(format!(
+                "the step panicked: {}",
+                words(panic.as_ref())
+            ))),
         }
     }
 
     /// The entry for what came of an action, and the state that goes with it.
-    fn result(&mut self, way: Way, step: String, result: Result<(), StepError>, state: S::State) -> LogEvent {
+    fn result(
+        &mut self,
+        way: Way,
+        step: String,
+        result: Result<(), StepError>,
+        state: S::State,
+    ) -> LogEvent {
         let (result, json) = match serde_json::to_value(&state) {
             Ok(json) => {
                 self.state = state;
                 (result, json)
             }
             Err(error) => {
-                let before = self.history.state.clone().unwrap_or_else(|| serde_json::to_value(&self.state).unwrap_or_default());
-                (Err(StepError::failed("could not write the state as JSON", error)), before)
+                let before = self
+                    .history
+                    .state
+                    .clone()
+                    .unwrap_or_else(|| serde_json::to_value(&self.state).unwrap_or_default());
+                (
+                    Err(StepError::failed(
+                        "could not write the state as JSON",
+                        error,
+                    )),
+                    before,
+                )
             }
         };
         way.result(step, result, json)
@@ -203,7 +305,12 @@ impl<S: Saga> Run<'_, S> {
     /// Somebody asked to stop and there is a way back: this step counts as failed.
     fn turn_around(&mut self, step: usize) -> Result<(), Stop> {
         let name = self.history.shape.name(step).to_owned();
-        let event = self.result(Way::Forward, name, Err(StepError::aborted("stopped on request")), self.state.clone());
+        let event = self.result(
+            Way::Forward,
+            name,
+            Err(StepError::aborted("stopped on request")),
+            self.state.clone(),
+        );
         self.crash_unless_none(event)
     }
 
@@ -214,7 +321,9 @@ impl<S: Saga> Run<'_, S> {
     async fn wait_for_another_attempt(&self, failures: u32) -> Result<(), Stop> {
         if failures >= self.attempts.max(1) {
             let unknown = || StepError::because("it failed too often").into();
-            return Err(Stop::Stuck(self.history.last_failure.clone().unwrap_or_else(unknown)));
+            return Err(Stop::Stuck(
+                self.history.last_failure.clone().unwrap_or_else(unknown),
+            ));
         }
         if failures > 0 {
             tokio::time::sleep(self.runner.retries.pause(failures)).await;
@@ -223,8 +332,14 @@ impl<S: Saga> Run<'_, S> {
     }
 
     fn pass_the_fence(&self) -> Result<(), Stop> {
-        let Some(fence) = &self.runner.fence else { return Ok(()) };
-        let lost = |source| SagaError::FenceLost { id: self.id.clone(), step: self.history.step().to_owned(), source };
+        let Some(fence) = &self.runner.fence else {
+            return Ok(());
+        };
+        let lost = |source| SagaError::FenceLost {
+            id: self.id.clone(),
+            step: self.history.step().to_owned(),
+            source,
+        };
         fence().map_err(|source| Stop::Error(lost(source)))
     }
 }
@@ -242,18 +357,31 @@ impl<S: Saga> Run<'_, S> {
     /// Makes an entry durable, then tells it. The last entry and the outcome are one commit: there is no moment between them.
     fn write(&mut self, event: LogEvent) -> Result<Inject, Stop> {
         let index = self.history.index;
-        self.history.take(&event).map_err(|illegal| Stop::Stuck(StepError::failed("could not go on", illegal).into()))?;
+        self.history
+            .take(&event)
+            .map_err(|illegal| Stop::Stuck(StepError::failed("could not go on", illegal).into()))?;
         self.keep(index, &event).map_err(|source| {
-            Stop::Error(SagaError::Ledger { operation: "write the log of", id: self.id.clone(), source })
+            Stop::Error(SagaError::Ledger {
+                operation: "write the log of",
+                id: self.id.clone(),
+                source,
+            })
         })?;
         Ok(self.tell(index, &event))
     }
 
     fn keep(&self, index: u64, event: &LogEvent) -> Result<(), LedgerError> {
-        let json = serde_json::to_value(event).map_err(|source| LedgerError::Encode { what: "a log entry".to_owned(), source })?;
+        let json = serde_json::to_value(event).map_err(|source| LedgerError::Encode {
+            what: "a log entry".to_owned(),
+            source,
+        })?;
         self.runner.ledger.transaction(|tx| {
             tx.append_saga_event(&self.id, index, &json)?;
-            if self.history.is_over() { tx.finish_saga(&self.id, self.end(), None) } else { Ok(()) }
+            if self.history.is_over() {
+                tx.finish_saga(&self.id, self.end(), None)
+            } else {
+                Ok(())
+            }
         })
     }
 
@@ -270,13 +398,27 @@ impl<S: Saga> Run<'_, S> {
     }
 
     fn end(&self) -> SagaOutcome {
-        if self.history.position == Position::Done { SagaOutcome::Done } else { SagaOutcome::Undone }
+        if self.history.position == Position::Done {
+            SagaOutcome::Done
+        } else {
+            SagaOutcome::Undone
+        }
     }
 
     fn stuck(self, error: Failure) -> Outcome<S::State> {
         let step = self.history.step().to_owned();
-        match self.runner.set_stuck(&self.id, &StuckReason { step: step.clone(), error: error.clone() }) {
-            Ok(()) => Outcome::Stuck { state: Some(self.state), step, error },
+        match self.runner.set_stuck(
+            &self.id,
+            &StuckReason {
+                step: step.clone(),
+                error: error.clone(),
+            },
+        ) {
+            Ok(()) => Outcome::Stuck {
+                state: Some(self.state),
+                step,
+                error,
+            },
             Err(error) => Outcome::Stopped { error },
         }
     }
@@ -284,7 +426,11 @@ impl<S: Saga> Run<'_, S> {
     fn ending(self) -> Outcome<S::State> {
         let failed_step = self.history.step().to_owned();
         match (self.end(), self.history.failure) {
-            (SagaOutcome::Undone, Some(error)) => Outcome::Undone { state: self.state, failed_step, error },
+            (SagaOutcome::Undone, Some(error)) => Outcome::Undone {
+                state: self.state,
+                failed_step,
+                error,
+            },
             _ => Outcome::Done(self.state),
         }
     }
@@ -303,25 +449,44 @@ impl Way {
     fn result(self, step: String, result: Result<(), StepError>, state: Value) -> LogEvent {
         match (self, result) {
             (Self::Forward, Ok(())) => LogEvent::Succeeded { step, state },
-            (Self::Forward, Err(error)) => LogEvent::Failed { step, error: error.into(), state },
+            (Self::Forward, Err(error)) => LogEvent::Failed {
+                step,
+                error: error.into(),
+                state,
+            },
             (Self::Back, Ok(())) => LogEvent::UndoFinished { step, state },
-            (Self::Back, Err(error)) => LogEvent::UndoFailed { step, error: error.into(), state },
+            (Self::Back, Err(error)) => LogEvent::UndoFailed {
+                step,
+                error: error.into(),
+                state,
+            },
         }
     }
 }
 
 /// Marks a saga that cannot even be loaded. One that ended before stays as it ended.
-fn stuck<T>(runner: &Runner, row: &SagaRow, state: Option<T>, step: String, error: Failure) -> Outcome<T> {
+fn stuck<T>(
+    runner: &Runner,
+    row: &SagaRow,
+    state: Option<T>,
+    step: String,
+    error: Failure,
+) -> Outcome<T> {
     let reason = StuckReason { step, error };
     if row.outcome.is_none()
         && let Err(error) = runner.set_stuck(&row.id, &reason)
     {
         return Outcome::Stopped { error };
     }
-    Outcome::Stuck { state, step: reason.step, error: reason.error }
+    Outcome::Stuck {
+        state,
+        step: reason.step,
+        error: reason.error,
+    }
 }
 
 fn words(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without a message")
 }
