@@ -131,3 +131,6 @@ impl FakeDocker {
         Ok(world)
     }
 }
+
+#[cfg(test)]
+mod tests;

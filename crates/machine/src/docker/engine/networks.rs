@@ -41,15 +41,18 @@ pub(super) async fn create(engine: &Engine, spec: &NetworkSpec) -> DockerResult<
     inspect(engine, &made.id).await
 }
 
+/// The network is looked up first: for a container that does not run, the engine takes any name and says yes.
 pub(super) async fn connect(engine: &Engine, network: &str, container: &str, aliases: &[String]) -> DockerResult<()> {
-    let thing = format!("container `{container}` to {}", plain("network", network)?);
+    inspect(engine, network).await?;
+    let thing = format!("container `{container}` to network `{network}`");
     let endpoint = EndpointSettings { aliases: Some(aliases.to_vec()), ..EndpointSettings::default() };
     let request = NetworkConnectRequest { container: container.to_owned(), endpoint_config: Some(endpoint) };
     engine.ask("connect", thing, PATIENCE, engine.client.connect_network(network, request)).await
 }
 
 pub(super) async fn disconnect(engine: &Engine, network: &str, container: &str) -> DockerResult<()> {
-    let thing = format!("container `{container}` from {}", plain("network", network)?);
+    inspect(engine, network).await?;
+    let thing = format!("container `{container}` from network `{network}`");
     let request = NetworkDisconnectRequest { container: container.to_owned(), force: Some(false) };
     engine.ask("disconnect", thing, PATIENCE, engine.client.disconnect_network(network, request)).await
 }

@@ -1,7 +1,7 @@
 //! From the wire's many optional fields to our types.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use bollard::models;
 
@@ -77,12 +77,14 @@ pub(super) fn network(from: models::Network) -> Network {
     let first = config.into_iter().next().unwrap_or_default();
     let subnet = first.subnet.filter(|subnet| !subnet.is_empty());
     let told = first.gateway.as_deref().and_then(|text| text.split('/').next()?.parse().ok());
+    let bridge = from.driver.as_deref() == Some("bridge");
     Network {
         id: from.id.unwrap_or_default(),
         name: from.name.unwrap_or_default(),
         driver: from.driver.unwrap_or_default(),
         internal: from.internal.unwrap_or_default(),
-        gateway: told,
+        // A bridge with a subnet of somebody's choice does not tell its gateway: it is the first address then.
+        gateway: told.or_else(|| subnet.as_deref().filter(|_| bridge).and_then(first_address)),
         subnet,
         labels: labels(from.labels),
     }
@@ -162,6 +164,11 @@ pub(super) fn time_ms(text: &str) -> Option<i64> {
 fn address(endpoint: &models::EndpointSettings) -> Option<IpAddr> {
     let text = |field: &Option<String>| field.as_deref().and_then(|text| text.parse().ok());
     text(&endpoint.ip_address).or_else(|| text(&endpoint.global_ipv6_address))
+}
+
+fn first_address(subnet: &str) -> Option<IpAddr> {
+    let base: Ipv4Addr = subnet.split('/').next()?.parse().ok()?;
+    Some(IpAddr::V4(Ipv4Addr::from(u32::from(base).checked_add(1)?)))
 }
 
 fn bare(name: &str) -> String {
