@@ -17,11 +17,13 @@ mainstay_binary() { printf '%s/release/mainstay' "$(target_dir)"; }
 
 build_mainstay() { cargo build --release --package mainstay; }
 
+# Without optimisation and without updating itself: a third of the time to build, and a runner only waits for tests.
 # A runner that cannot be built is no reason to test nothing.
 ensure_nextest() {
   cargo nextest --version >/dev/null 2>&1 && return 0
   note "cargo-nextest is missing: building it once, which takes minutes"
-  CARGO_TARGET_DIR="$X_CACHE/nextest-target" cargo install cargo-nextest --locked --quiet ||
+  CARGO_PROFILE_DEV_DEBUG=0 CARGO_TARGET_DIR="$X_CACHE/nextest-target" \
+    cargo install cargo-nextest --locked --quiet --debug --no-default-features --features default-no-update ||
     warn "cargo-nextest could not be built; \`cargo test\` runs the tests instead"
   rm -rf "$X_CACHE/nextest-target"
 }
