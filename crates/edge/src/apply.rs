@@ -148,6 +148,13 @@ fn problems(snapshot: &Snapshot) -> Vec<String> {
         let host = route.host.as_deref().unwrap_or("*");
         found.push(format!("route {host}{} goes to pool `{}`, which is not there", route.path, route.pool));
     }
+    let listeners: BTreeSet<_> = snapshot.listeners.iter().map(|listener| listener.name.as_str()).collect();
+    for route in &snapshot.routes {
+        for name in route.listeners.iter().filter(|name| !listeners.contains(name.as_str())) {
+            let host = route.host.as_deref().unwrap_or("*");
+            found.push(format!("route {host}{} names listener `{name}`, which is not there", route.path));
+        }
+    }
     found
 }
 
@@ -201,6 +208,7 @@ mod tests {
             path: "/".into(),
             strip_prefix: false,
             pool: "b".into(),
+            listeners: vec![],
         });
         let found = problems(&s);
         assert_eq!(found.len(), 2, "{found:?}");

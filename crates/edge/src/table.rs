@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use paths::Paths;
 
-use crate::snapshot::{Scope, Snapshot};
+use crate::downstream::visitor::View;
+use crate::snapshot::{Route, Scope, Snapshot};
 use crate::upstream::generation::Generation;
 
 /// Where a matching request goes.
@@ -25,6 +26,8 @@ pub(crate) struct Table {
     pub(crate) epoch: u64,
     public: Hosts,
     internal: Hosts,
+    /// Listeners that some route names have a set of their own.
+    by_listener: HashMap<Box<str>, Hosts>,
     pub(crate) generations: Vec<Arc<Generation>>,
 }
 
@@ -40,36 +43,60 @@ impl Table {
     pub(crate) fn compile(snapshot: &Snapshot, generations: Vec<Arc<Generation>>) -> Table {
         let by_name: HashMap<&str, &Arc<Generation>> =
             generations.iter().map(|g| (g.pool.name.as_str(), g)).collect();
-        let mut public = Hosts::default();
-        let mut internal = Hosts::default();
-        for route in &snapshot.routes {
-            let hosts = match route.scope {
-                Scope::Public => &mut public,
-                Scope::Internal => &mut internal,
-            };
-            let prefix = route.path.trim_end_matches('/');
-            let way = Way {
-                generation: by_name.get(route.pool.as_str()).map(|g| Arc::clone(g)),
-                pool: route.pool.clone(),
-                strip: if route.strip_prefix { prefix.len() } else { 0 },
-            };
-            let paths = match &route.host {
-                Some(host) => hosts.named.entry(plain_host(host).into_owned().into()).or_default(),
-                None => &mut hosts.any,
-            };
-            paths.insert(prefix, way);
+        let compile = |is_shown: &dyn Fn(&Route) -> bool| {
+            let mut hosts = Hosts::default();
+            for route in snapshot.routes.iter().filter(|route| is_shown(route)) {
+                hosts.insert(route, by_name.get(route.pool.as_str()).copied());
+            }
+            hosts
+        };
+        let general = |scope| compile(&|route| route.scope == scope && route.listeners.is_empty());
+        let mut by_listener = HashMap::new();
+        for listener in &snapshot.listeners {
+            let names = |route: &Route| route.scope == listener.scope && route.listeners.contains(&listener.name);
+            if snapshot.routes.iter().any(names) {
+                // Its own routes come first, so that they win over general ones of the same host and path.
+                let mut hosts = compile(&names);
+                hosts.extend(snapshot, listener.scope, &by_name);
+                by_listener.insert(listener.name.as_str().into(), hosts);
+            }
         }
-        Table { epoch: snapshot.epoch, public, internal, generations }
+        let (public, internal) = (general(Scope::Public), general(Scope::Internal));
+        Table { epoch: snapshot.epoch, public, internal, by_listener, generations }
     }
 
     /// The way for a host (as the client wrote it) and a path: the longest prefix under the exact host, else under none.
-    pub(crate) fn find(&self, scope: Scope, host: &str, path: &str) -> Option<&Way> {
-        let hosts = match scope {
+    pub(crate) fn find(&self, view: &View, host: &str, path: &str) -> Option<&Way> {
+        let own = if self.by_listener.is_empty() { None } else { self.by_listener.get(view.name().as_str()) };
+        let hosts = own.unwrap_or(match view.scope() {
             Scope::Public => &self.public,
             Scope::Internal => &self.internal,
-        };
+        });
         let named = if hosts.named.is_empty() { None } else { hosts.named.get(&*plain_host(host)) };
         named.and_then(|paths| paths.find(path)).or_else(|| hosts.any.find(path))
+    }
+}
+
+impl Hosts {
+    fn insert(&mut self, route: &Route, generation: Option<&Arc<Generation>>) {
+        let prefix = route.path.trim_end_matches('/');
+        let way = Way {
+            generation: generation.cloned(),
+            pool: route.pool.clone(),
+            strip: if route.strip_prefix { prefix.len() } else { 0 },
+        };
+        let paths = match &route.host {
+            Some(host) => self.named.entry(plain_host(host).into_owned().into()).or_default(),
+            None => &mut self.any,
+        };
+        paths.insert(prefix, way);
+    }
+
+    /// Adds the routes that every listener of the scope shows.
+    fn extend(&mut self, snapshot: &Snapshot, scope: Scope, by_name: &HashMap<&str, &Arc<Generation>>) {
+        for route in snapshot.routes.iter().filter(|route| route.scope == scope && route.listeners.is_empty()) {
+            self.insert(route, by_name.get(route.pool.as_str()).copied());
+        }
     }
 }
 
@@ -87,11 +114,10 @@ fn plain_host(host: &str) -> std::borrow::Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::Route;
 
     fn route(host: Option<&str>, path: &str, pool: &str) -> Route {
         let host = host.map(str::to_owned);
-        Route { scope: Scope::Public, host, path: path.into(), strip_prefix: false, pool: pool.into() }
+        Route { scope: Scope::Public, host, path: path.into(), strip_prefix: false, pool: pool.into(), listeners: vec![] }
     }
 
     fn table(routes: Vec<Route>) -> Table {
@@ -101,7 +127,7 @@ mod tests {
     }
 
     fn found<'a>(table: &'a Table, host: &str, path: &str) -> Option<&'a str> {
-        table.find(Scope::Public, host, path).map(|way| way.pool.as_str())
+        table.find(&View::new("web", Scope::Public), host, path).map(|way| way.pool.as_str())
     }
 
     #[test]
@@ -137,7 +163,27 @@ mod tests {
     #[test]
     fn scopes_do_not_see_each_other() {
         let t = table(vec![route(Some("api"), "/", "api")]);
-        assert!(t.find(Scope::Internal, "api", "/").is_none());
+        assert!(t.find(&View::new("web", Scope::Internal), "api", "/").is_none());
+    }
+
+    #[test]
+    fn a_route_that_names_its_listeners_is_seen_there_only_and_wins_there() {
+        let mut snapshot = Snapshot::new(1);
+        for name in ["one", "two", "three"] {
+            snapshot.listeners.push(crate::snapshot::Listener {
+                name: name.into(),
+                bind: ([127, 0, 0, 1], 0).into(),
+                scope: Scope::Public,
+            });
+        }
+        snapshot.routes.push(route(None, "/", "all"));
+        snapshot.routes.push(route(None, "/shared", "all"));
+        snapshot.routes.push(Route { listeners: vec!["one".into()], ..route(None, "/", "first") });
+        snapshot.routes.push(Route { listeners: vec!["two".into()], ..route(None, "/", "second") });
+        let t = Table::compile(&snapshot, vec![]);
+        let pool = |name: &str, path: &str| t.find(&View::new(name, Scope::Public), "x", path).unwrap().pool.clone();
+        assert_eq!([pool("one", "/"), pool("two", "/"), pool("three", "/")], ["first", "second", "all"]);
+        assert_eq!(pool("one", "/shared"), "all");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::visitor::View;
 use crate::control::ListenerState;
 use crate::edge::Edge;
 use crate::error::EdgeError;
-use crate::snapshot::{Listener, Scope};
+use crate::snapshot::Listener;
 
 /// All listeners of the served snapshot.
 #[derive(Default)]
@@ -50,7 +50,7 @@ impl Listeners {
                     let mut place = old.swap_remove(index);
                     place.wanted = listener.clone();
                     if let Ok(open) = &place.open {
-                        open.view.set(listener.scope);
+                        open.view.set(&listener.name, listener.scope);
                     }
                     self.places.push(place);
                 }
@@ -72,7 +72,7 @@ impl Listeners {
         for place in self.places.iter_mut().filter(|place| place.open.is_err()) {
             let number = self.next_number;
             self.next_number += 1;
-            place.open = open(edge, number, place.wanted.bind, place.wanted.scope).map_err(|error| reason(&error));
+            place.open = open(edge, number, &place.wanted).map_err(|error| reason(&error));
         }
         self.places.iter().all(|place| place.open.is_ok())
     }
@@ -96,11 +96,12 @@ impl Listeners {
     }
 }
 
-fn open(edge: &Arc<Edge>, number: u64, address: SocketAddr, scope: Scope) -> Result<Open, EdgeError> {
+fn open(edge: &Arc<Edge>, number: u64, wanted: &Listener) -> Result<Open, EdgeError> {
+    let address = wanted.bind;
     let failed = |source| EdgeError::Listen { bind: address, source };
     let listener = bind(address).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    let view = Arc::new(View::new(scope));
+    let view = Arc::new(View::new(&wanted.name, wanted.scope));
     let closed = CancellationToken::new();
     let door = Door { edge: edge.clone(), view: view.clone(), number, closed: closed.clone() };
     edge.tasks.spawn(door.accept(listener));

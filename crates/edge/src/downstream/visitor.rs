@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use arc_swap::ArcSwap;
 use http::HeaderValue;
 
 use super::presence::Presence;
@@ -14,15 +15,24 @@ use crate::snapshot::Scope;
 #[derive(Debug)]
 pub(crate) struct View {
     is_internal: AtomicBool,
+    name: ArcSwap<String>,
 }
 
 impl View {
-    pub(crate) fn new(scope: Scope) -> View {
-        View { is_internal: AtomicBool::new(scope == Scope::Internal) }
+    pub(crate) fn new(name: &str, scope: Scope) -> View {
+        let is_internal = AtomicBool::new(scope == Scope::Internal);
+        View { is_internal, name: ArcSwap::from_pointee(name.to_owned()) }
     }
 
-    pub(crate) fn set(&self, scope: Scope) {
+    pub(crate) fn set(&self, name: &str, scope: Scope) {
         self.is_internal.store(scope == Scope::Internal, Ordering::Relaxed);
+        if self.name().as_str() != name {
+            self.name.store(Arc::new(name.to_owned()));
+        }
+    }
+
+    pub(crate) fn name(&self) -> arc_swap::Guard<Arc<String>> {
+        self.name.load()
     }
 
     pub(crate) fn scope(&self) -> Scope {
@@ -46,7 +56,7 @@ impl Visitor {
         Visitor { edge, presence, view, address }
     }
 
-    pub(crate) fn scope(&self) -> Scope {
-        self.view.scope()
+    pub(crate) fn view(&self) -> &View {
+        &self.view
     }
 }

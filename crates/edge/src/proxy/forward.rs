@@ -16,9 +16,8 @@ use super::headers::{self, Client, REQUEST_ID};
 use super::upload::RequestBody;
 use super::{tunnel, whom};
 use crate::downstream::presence::{Busy, Presence};
-use crate::downstream::visitor::Visitor;
+use crate::downstream::visitor::{View, Visitor};
 use crate::edge::Edge;
-use crate::snapshot::Scope;
 use crate::table::Table;
 use crate::upstream::generation::InFlight;
 
@@ -60,7 +59,7 @@ struct Way {
 /// Checks the request, finds its way and makes its head the target's.
 fn admit(visitor: &Visitor, request: &mut Request<Incoming>) -> Result<Way, Reason> {
     check(visitor, request)?;
-    let found = find(&visitor.edge.table, visitor.scope(), request)?;
+    let found = find(&visitor.edge.table, visitor.view(), request)?;
     if found.strip > 0
         && let Some(uri) = whom::stripped(request.uri(), found.strip)
     {
@@ -109,12 +108,12 @@ struct Found {
 ///
 /// Count in, then look again: a request that had read the old table just before a switch would otherwise not be
 /// seen by the drain, and its container could be stopped under it.
-fn find(tables: &ArcSwap<Table>, scope: Scope, request: &Request<Incoming>) -> Result<Found, Reason> {
+fn find(tables: &ArcSwap<Table>, view: &View, request: &Request<Incoming>) -> Result<Found, Reason> {
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("");
     let path = request.uri().path();
     loop {
         let table = tables.load();
-        let Some(way) = table.find(scope, host, path) else {
+        let Some(way) = table.find(view, host, path) else {
             return Err(no_route(&table, host, path));
         };
         let Some(generation) = &way.generation else {
