@@ -15,26 +15,19 @@ const MIGRATIONS: &[(&str, &str)] = &[(
 
 /// Refuses a database of somebody else, and one that a newer program wrote. Changes nothing.
 pub(crate) fn refuse_strangers(connection: &Connection, file: &str) -> Result<()> {
-    let fault = |source| LedgerError::sort("read the schema version", file, source);
-    let found = version(connection).map_err(fault)?;
-    let application = pragma(connection, "application_id").map_err(fault)?;
-    let tables: i64 = connection
-        .query_row(
-            "SELECT count(*) FROM sqlite_schema WHERE type = 'table'",
-            [],
-            |row| row.get(0),
-        )
-        .map_err(fault)?;
-    if tables > 0 && application != APPLICATION {
+    let found = look(connection)
+        .map_err(|source| LedgerError::sort("read the schema version", file, source))?;
+    if found.tables > 0 && found.application != APPLICATION {
         return Err(LedgerError::Foreign {
             file: file.to_owned(),
         });
     }
-    if found > known() {
+    if found.version > known() {
+        let (found, known) = (found.version, known());
         return Err(LedgerError::Newer {
             file: file.to_owned(),
             found,
-            known: known(),
+            known,
         });
     }
     Ok(())
@@ -71,6 +64,24 @@ fn step(connection: &Connection) -> rusqlite::Result<()> {
     transaction.pragma_update(None, "application_id", APPLICATION)?;
     transaction.pragma_update(None, "user_version", applied + 1)?;
     transaction.commit()
+}
+
+/// What says whose database this is.
+struct Look {
+    version: i64,
+    application: i64,
+    tables: i64,
+}
+
+/// One transaction, so that a migration by another process is seen as a whole or not at all.
+fn look(connection: &Connection) -> rusqlite::Result<Look> {
+    let snapshot = Transaction::new_unchecked(connection, TransactionBehavior::Deferred)?;
+    let count = "SELECT count(*) FROM sqlite_schema WHERE type = 'table'";
+    Ok(Look {
+        tables: snapshot.query_row(count, [], |row| row.get(0))?,
+        version: version(&snapshot)?,
+        application: pragma(&snapshot, "application_id")?,
+    })
 }
 
 fn known() -> i64 {

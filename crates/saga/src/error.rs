@@ -14,12 +14,12 @@ pub enum SagaError {
         operation: &'static str,
         id: SagaId,
         #[source]
-        source: LedgerError,
+        source: Box<LedgerError>,
     },
     #[error("could not list unfinished sagas")]
     List {
         #[source]
-        source: LedgerError,
+        source: Box<LedgerError>,
     },
     #[error("there is no saga `{id}`")]
     NotFound { id: SagaId },

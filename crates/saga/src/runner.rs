@@ -144,7 +144,7 @@ impl Runner {
             .map_err(|source| SagaError::Ledger {
                 operation: "create",
                 id: id.clone(),
-                source,
+                source: Box::new(source),
             })
     }
 
@@ -158,7 +158,7 @@ impl Runner {
         abort: &Abort,
     ) -> Outcome<S::State> {
         match Run::<S>::load(self, id, self.retries.attempts) {
-            Ok(run) => run.to_the_end(world, abort).await,
+            Ok(run) => run.drive(world, abort).await,
             Err(ended) => *ended,
         }
     }
@@ -175,7 +175,7 @@ impl Runner {
         match reopened.map_err(|source| SagaError::Ledger {
             operation: "reopen",
             id: id.clone(),
-            source,
+            source: Box::new(source),
         }) {
             Ok(true) => {}
             Ok(false) => {
@@ -186,7 +186,7 @@ impl Runner {
             Err(error) => return Outcome::Stopped { error },
         }
         match Run::<S>::load(self, id, self.retries.attempts) {
-            Ok(run) => run.with_another_round().to_the_end(world, abort).await,
+            Ok(run) => run.with_another_round().drive(world, abort).await,
             Err(ended) => *ended,
         }
     }
@@ -195,7 +195,9 @@ impl Runner {
     pub fn unfinished(&self) -> Result<Vec<SagaRow>> {
         self.ledger
             .unfinished_sagas()
-            .map_err(|source| SagaError::List { source })
+            .map_err(|source| SagaError::List {
+                source: Box::new(source),
+            })
     }
 
     /// Marks an unfinished saga as stuck without running it, such as one of a kind that this program does not know.
@@ -218,7 +220,7 @@ impl Runner {
         written.map_err(|source| SagaError::Ledger {
             operation: "mark as stuck",
             id: id.clone(),
-            source,
+            source: Box::new(source),
         })
     }
 }

@@ -69,7 +69,7 @@ impl Runner {
         let fault = |source| SagaError::Ledger {
             operation: "read",
             id: id.clone(),
-            source,
+            source: Box::new(source),
         };
         let row = self
             .ledger
