@@ -187,3 +187,13 @@ async fn the_pauses_and_counts_of_attempts_survive_a_crash() {
         3
     );
 }
+
+#[tokio::test]
+async fn a_repeated_step_starts_from_the_durable_state_as_it_would_after_a_crash() {
+    let (office, town) = (Office::new(), Town::new());
+    let twice = office.tripped(|_, _| Inject::Repeat);
+    let Outcome::Done(progress) = twice.run::<Move>(&town, &office.id, &Abort::new()).await else {
+        panic!("not done")
+    };
+    assert_eq!(progress.built, ["hall", "attic"]);
+}
