@@ -14,6 +14,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(60);
 /// What a container of a test does, whatever it is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Program {
+    /// Writes "up" and sleeps.
     Sleeps,
     SleepsThroughSignals,
     Exits(i64),
@@ -84,8 +85,16 @@ impl Ground {
         id
     }
 
+    /// A running container whose program is really there: the engine calls it running a moment before that,
+    /// and a signal in that moment meets the engine's own helper.
     pub(crate) async fn sleeper(&self, of: &str) -> String {
-        self.run(&self.container(of, Program::Sleeps)).await
+        let id = self.run(&self.container(of, Program::Sleeps)).await;
+        wait_for("the program to speak", SOON, || async {
+            let log = self.docker().logs(&id, 10).await.unwrap();
+            if log == ["up"] { Ok(()) } else { Err(format!("{log:?}")) }
+        })
+        .await;
+        id
     }
 
     pub(crate) async fn detail(&self, id: &str) -> ContainerDetail {
@@ -150,7 +159,8 @@ impl Drop for OwnImage {
 fn behaviour(program: Program) -> Behaviour {
     let soon = Duration::from_millis(20);
     match program {
-        Program::Sleeps | Program::Healthy => Behaviour::runs(),
+        Program::Sleeps => Behaviour::runs().saying(&["up"]),
+        Program::Healthy => Behaviour::runs(),
         Program::SleepsThroughSignals => Behaviour { ignores_stop: true, ..Behaviour::runs() },
         Program::Exits(code) => Behaviour::exits(code, soon),
         Program::Speaks => Behaviour::exits(0, soon).saying(&["one", "two", "three"]),
@@ -161,7 +171,8 @@ fn behaviour(program: Program) -> Behaviour {
 
 fn words(program: Program) -> Vec<&'static str> {
     match program {
-        Program::Sleeps | Program::Healthy | Program::Unhealthy => vec!["sleep", "600"],
+        Program::Sleeps => vec!["sh", "-c", "echo up; exec sleep 600"],
+        Program::Healthy | Program::Unhealthy => vec!["sleep", "600"],
         // Process 1 of a container gets no signal that it does not handle.
         Program::SleepsThroughSignals => vec!["sleep", "600"],
         Program::Exits(0) => vec!["sh", "-c", "exit 0"],

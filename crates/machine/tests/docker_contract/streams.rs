@@ -36,7 +36,7 @@ pub(crate) async fn a_followed_log_ends_with_its_container(ground: &Ground) {
 
 pub(crate) async fn a_silent_container_can_be_followed(ground: &Ground) {
     let id = ground.sleeper("web").await;
-    let mut stream = ground.docker().follow_logs(&id, 10).await.unwrap();
+    let mut stream = ground.docker().follow_logs(&id, 0).await.unwrap();
     assert!(tokio::time::timeout(Duration::from_millis(300), stream.next()).await.is_err(), "a line out of silence");
     ground.docker().kill(&id, "SIGKILL").await.unwrap();
     assert!(tokio::time::timeout(SOON, stream.next()).await.unwrap().is_none());

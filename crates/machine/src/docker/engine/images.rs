@@ -1,9 +1,14 @@
 //! Images of the real engine.
 
+use std::time::Duration;
+
 use bollard::query_parameters::{ListImagesOptionsBuilder, RemoveImageOptionsBuilder, TagImageOptionsBuilder};
 
-use super::{Engine, LONG_PATIENCE, PATIENCE, plain, translate};
+use super::{Engine, plain, translate};
 use crate::docker::{DockerResult, Image};
+
+/// While the engine stores a large layer, questions about images wait: more than half a minute was seen for 2 GB.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 pub(super) async fn inspect(engine: &Engine, name: &str) -> DockerResult<Image> {
     let thing = plain("image", name)?;
@@ -29,5 +34,5 @@ pub(super) async fn untag(engine: &Engine, reference: &str) -> DockerResult<()> 
     let thing = plain("image", reference)?;
     let options = RemoveImageOptionsBuilder::new().force(false).noprune(false).build();
     let question = engine.client.remove_image(reference, Some(options), None);
-    engine.ask("untag", thing, LONG_PATIENCE, question).await.map(drop)
+    engine.ask("untag", thing, PATIENCE, question).await.map(drop)
 }
