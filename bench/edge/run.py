@@ -7,6 +7,7 @@ ratios are medians of the per-round ratios, because on a shared machine two neig
 two rounds are not.  CPU per request (utime + stime of all the proxy's processes) is the steadier measure.
 
     bench/edge/run.py [--rounds 3] [--seconds 10] [--json out.json] [--only h1-1k,h1-100k,h2-1k] [--edge BINARY]
+                      [--nice -10]
 
 Needs nginx, wrk and h2load.  All load goes to 127.0.0.1 and ends by itself.
 """
@@ -230,6 +231,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--warm", type=int, default=2)
+    parser.add_argument("--nice", type=int, default=0, help="priority of everything measured; below 0 needs root")
     parser.add_argument("--json")
     parser.add_argument("--only", default=",".join(CASES))
     parser.add_argument("--edge", help="the edge-bench example; built in release mode when not given")
@@ -238,6 +240,8 @@ def main():
         if not shutil.which(tool):
             raise SystemExit(f"{tool} is not installed")
     edge = args.edge or build()
+    if args.nice:
+        os.setpriority(os.PRIO_PROCESS, 0, args.nice)
     rows = []
     with tempfile.TemporaryDirectory(prefix="edge-bench-") as folder:
         lab = Lab(folder, edge)

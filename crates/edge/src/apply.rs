@@ -35,7 +35,7 @@ pub(crate) async fn apply(edge: &Arc<Edge>, snapshot: Snapshot) -> Result<Applie
             // Saved before it is served: after a crash nothing older than what was acknowledged comes back.
             let saved = tokio::task::spawn_blocking(move || store.save(&copy)).await;
             let epoch = snapshot.epoch;
-            saved.map_err(|error| EdgeError::Save { epoch, source: std::io::Error::other(error) })??;
+            saved.map_err(|error| EdgeError::Save { epoch, source: error.into() })??;
             install(edge, snapshot, Source::Pushed);
             Ok(acknowledgement(edge, true))
         }

@@ -12,7 +12,7 @@ pub enum EdgeError {
     StateFolder {
         path: PathBuf,
         #[source]
-        source: std::io::Error,
+        source: machine::files::FilesError,
     },
     /// The control socket cannot be opened.
     #[error("could not open the control socket `{}`", path.display())]
@@ -36,7 +36,7 @@ pub enum EdgeError {
     Save {
         epoch: u64,
         #[source]
-        source: std::io::Error,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The snapshot is refused; the current one stays.
     #[error("refused the snapshot: {0}")]

@@ -1,22 +1,23 @@
-//! The snapshot on disk: written beside, synced, renamed; the one before is kept.
+//! The snapshot on disk: replaced atomically, with the one before kept.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use machine::files::{self, FilesError, Root};
+use serde::{Deserialize, Serialize};
 
 use crate::control::Source;
 use crate::error::EdgeError;
 use crate::snapshot::{SCHEMA, Snapshot};
 
 const NAME: &str = "snapshot.json";
-const PREVIOUS: &str = "snapshot.json.prev";
-const NEXT: &str = "snapshot.json.next";
+
+/// For the owner only: routes tell where services live.
+const MODE: u32 = 0o600;
 
 /// The folder of the persisted snapshot.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
-    folder: PathBuf,
+    root: Root,
 }
 
 /// What was found at start.
@@ -28,77 +29,80 @@ pub(crate) struct Loaded {
     pub(crate) note: Option<String>,
 }
 
+/// A snapshot that is whole: its schema is known and its hash is its own.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(try_from = "Snapshot", into = "Snapshot")]
+struct Whole(Snapshot);
+
+impl From<Whole> for Snapshot {
+    fn from(whole: Whole) -> Snapshot {
+        whole.0
+    }
+}
+
+impl Clone for Whole {
+    fn clone(&self) -> Whole {
+        Whole(self.0.clone())
+    }
+}
+
+impl TryFrom<Snapshot> for Whole {
+    type Error = String;
+
+    fn try_from(snapshot: Snapshot) -> Result<Whole, String> {
+        if snapshot.schema > SCHEMA {
+            return Err(format!("its schema is {}, this edge knows {SCHEMA}", snapshot.schema));
+        }
+        if snapshot.hash != snapshot.content_hash() {
+            return Err("its hash does not match its contents".to_owned());
+        }
+        Ok(Whole(snapshot))
+    }
+}
+
 impl Store {
     /// Opens the folder, making it when it is missing.
     pub(crate) fn open(folder: &Path) -> Result<Store, EdgeError> {
-        let made = fs::create_dir_all(folder);
-        made.map_err(|source| EdgeError::StateFolder { path: folder.to_owned(), source })?;
-        Ok(Store { folder: folder.to_owned() })
+        let root = Root::open(folder);
+        let root = root.map_err(|source| EdgeError::StateFolder { path: folder.to_owned(), source })?;
+        Ok(Store { root })
     }
 
     /// Saves a snapshot so that a crash at any moment leaves this one or the one before.
     pub(crate) fn save(&self, snapshot: &Snapshot) -> Result<(), EdgeError> {
-        let epoch = snapshot.epoch;
-        self.write(snapshot).map_err(|source| EdgeError::Save { epoch, source })
-    }
-
-    fn write(&self, snapshot: &Snapshot) -> io::Result<()> {
-        let text = serde_json::to_vec_pretty(snapshot)?;
-        let next = self.folder.join(NEXT);
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&next)?;
-        file.write_all(&text)?;
-        file.sync_all()?;
-        let current = self.folder.join(NAME);
-        // A torn current file must not replace a good previous one.
-        if matches!(read(&current), Ok(Some(_))) {
-            fs::rename(&current, self.folder.join(PREVIOUS))?;
-        }
-        fs::rename(&next, &current)?;
-        File::open(&self.folder)?.sync_all()
+        let saved = self.root.save_json(NAME, snapshot, MODE);
+        saved.map_err(|source| EdgeError::Save { epoch: snapshot.epoch, source: source.into() })
     }
 
     /// The newest snapshot that can be read.
     pub(crate) fn load(&self) -> Loaded {
-        let current = read(&self.folder.join(NAME));
-        let fault = match current {
-            Ok(Some(snapshot)) => return Loaded { snapshot: Some(snapshot), source: Source::File, note: None },
-            // The current file is renamed away for an instant while saving; a crash there leaves the previous one.
-            Ok(None) => None,
-            Err(fault) => Some(format!("`{NAME}` cannot be read: {fault}")),
-        };
-        match (read(&self.folder.join(PREVIOUS)), fault) {
-            (Ok(Some(snapshot)), fault) => {
-                let note = fault.unwrap_or_else(|| format!("`{NAME}` is missing"));
-                Loaded { snapshot: Some(snapshot), source: Source::PreviousFile, note: Some(note) }
+        match self.root.load_json::<Whole>(NAME) {
+            Ok(files::Loaded::Current(whole)) => Loaded { snapshot: Some(whole.0), source: Source::File, note: None },
+            Ok(files::Loaded::Previous(whole, reason)) => {
+                let note = format!("`{NAME}` cannot be used: {reason}");
+                Loaded { snapshot: Some(whole.0), source: Source::PreviousFile, note: Some(note) }
             }
-            (Ok(None), fault) => Loaded { snapshot: None, source: Source::Empty, note: fault },
-            (Err(older), fault) => {
-                let fault = fault.unwrap_or_else(|| format!("`{NAME}` is missing"));
-                let note = format!("{fault}; `{PREVIOUS}` cannot be read: {older}");
-                Loaded { snapshot: None, source: Source::Empty, note: Some(note) }
-            }
+            Ok(files::Loaded::Missing) => Loaded { snapshot: None, source: Source::Empty, note: None },
+            Err(error) => Loaded { snapshot: None, source: Source::Empty, note: Some(told(&error)) },
         }
     }
 }
 
-fn read(path: &Path) -> Result<Option<Snapshot>, String> {
-    let text = match fs::read(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.to_string()),
-    };
-    let snapshot: Snapshot = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
-    if snapshot.schema > SCHEMA {
-        return Err(format!("its schema is {}, this edge knows {SCHEMA}", snapshot.schema));
+/// Both files' faults on one line: the status has no other place for them.
+fn told(error: &FilesError) -> String {
+    match error {
+        FilesError::Undecodable { current, previous, .. } => {
+            format!("`{NAME}` cannot be used: {current}; nor can the one before: {previous}")
+        }
+        other => other.to_string(),
     }
-    if snapshot.hash != snapshot.content_hash() {
-        return Err("its hash does not match its contents".to_owned());
-    }
-    Ok(Some(snapshot))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, File};
+    use std::io::Write;
+
     use super::*;
 
     fn store() -> (tempfile::TempDir, Store) {
@@ -151,10 +155,22 @@ mod tests {
         store.save(&Snapshot::new(1).seal()).unwrap();
         store.save(&Snapshot::new(2).seal()).unwrap();
         tear(&folder, NAME);
-        tear(&folder, PREVIOUS);
+        tear(&folder, "snapshot.json.prev");
         let loaded = store.load();
         assert_eq!(loaded.source, Source::Empty);
-        assert!(loaded.note.unwrap().contains("snapshot.json.prev"));
+        assert!(loaded.note.unwrap().contains("nor can the one before"));
+    }
+
+    #[test]
+    fn a_file_with_a_changed_byte_falls_back_too() {
+        let (folder, store) = store();
+        store.save(&Snapshot::new(1).seal()).unwrap();
+        store.save(&Snapshot::new(2).seal()).unwrap();
+        let path = folder.path().join(NAME);
+        let mut forged = Snapshot::new(2).seal();
+        forged.pools.push(crate::snapshot::Pool::new("p", "r1", vec![]));
+        serde_json::to_writer(File::create(path).unwrap(), &forged).unwrap();
+        assert_eq!(store.load().source, Source::PreviousFile);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use machine::clock::{Clock, SystemClock};
 use tokio_util::sync::CancellationToken;
 
 use crate::apply::install;
@@ -33,7 +34,7 @@ pub async fn serve_with(config: EdgeConfig, limits: Limits, shutdown: Cancellati
     let store = Store::open(&config.state_dir)?;
     let socket = server::open(&config.control_socket).await?;
     let loaded = store.load();
-    let edge = Edge::new(limits, store, &loaded, started_ms());
+    let edge = Edge::new(limits, store, &loaded, SystemClock::new().now_ms());
     if let Some(note) = &loaded.note {
         tracing::error!(%note, source = ?loaded.source, "the routing snapshot is not the newest one");
     }
@@ -73,11 +74,4 @@ fn cut_tunnels(edge: &Edge) {
     for generation in table.generations.iter().chain(&state.draining) {
         generation.cut().cancel();
     }
-}
-
-/// Unix milliseconds of now.
-#[expect(clippy::disallowed_methods, reason = "the start time is shown to people, nothing is decided by it")]
-fn started_ms() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -66,10 +66,12 @@ pub struct Pool {
     /// Where the containers listen.
     #[serde(default)]
     pub targets: Vec<SocketAddr>,
-    /// How long a request may go on after its release was switched away (milliseconds).
+    /// How long the agent waits for requests after their release was switched away (milliseconds).
+    ///
+    /// The edge itself cuts no request: as long as the old container lives, a long download may end.
     #[serde(default = "drain_ms")]
     pub drain_ms: u64,
-    /// How long a WebSocket may go on after its release was switched away (milliseconds).
+    /// How long a WebSocket may go on after its release was switched away (milliseconds); the edge then closes it.
     #[serde(default = "drain_websocket_ms")]
     pub drain_websocket_ms: u64,
     /// How long one connection attempt may take (milliseconds).

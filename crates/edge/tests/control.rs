@@ -1,5 +1,7 @@
 //! The control socket, the persisted snapshot, and listeners that come, go and fail alone.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::os::unix::fs::PermissionsExt;

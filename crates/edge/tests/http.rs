@@ -1,5 +1,7 @@
 //! What a request may look like, and what becomes of it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::time::{Duration, Instant};

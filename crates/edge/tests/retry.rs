@@ -1,5 +1,7 @@
 //! Dead connections, dead targets, and what may be tried twice.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! Changing the release under traffic, draining, and coming back.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::sync::Arc;

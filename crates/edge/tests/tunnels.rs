@@ -1,5 +1,7 @@
 //! WebSockets: through, drained, and cut in their own time.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::time::{Duration, Instant};
