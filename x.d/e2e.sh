@@ -1,14 +1,45 @@
 # shellcheck shell=bash
-# The reference platform end to end, as a user runs it: up, exercised, down.
+# The reference platform end to end, as a person uses it: up without n8n on a port of its own, a browser, down.
+
+E2E_PORT=8480
 
 verb_e2e() {
   [ $# -eq 0 ] || usage_error "e2e takes no options"
+  UP_LITE=--lite UP_HTTP=$E2E_PORT
+  check_e2e_script
+  check_before_up
+  step "packages" install_missing engine
+  step "Docker" start_docker
+  step "Compose" install_compose
   step "test: e2e" stage_e2e
 }
 
-stage_e2e() {
-  local script=$PLATFORM/e2e/run.sh
-  [ -x "$script" ] || die "$script is missing: the end-to-end test cannot run" \
+check_e2e_script() {
+  [ -x "$PLATFORM/e2e/run.sh" ] || die "$PLATFORM/e2e/run.sh is missing: the end-to-end test cannot run" \
     "it belongs to the checkout; run: git status $PLATFORM/e2e"
-  logged e2e "$script"
+}
+
+# A platform that ran before is left running, though it may have changed its port; its data is never touched.
+stage_e2e() {
+  local ran_before=
+  check_e2e_script
+  [ -z "$(with_docker docker ps -q --filter label=com.docker.compose.project=ytempire)" ] || ran_before=yes
+  UP_LITE=--lite UP_HTTP=$E2E_PORT
+  install_browser_tools
+  build_mainstay
+  build_images
+  bring_platform_up
+  logged e2e env BASE_URL="http://localhost:$E2E_PORT" N8N_URL= "$PLATFORM/e2e/run.sh"
+  if [ -z "$ran_before" ]; then take_platform_down ''; fi
+}
+
+# The browser itself is installed by the test; it is driven with Node.
+install_browser_tools() {
+  local missing=()
+  command -v node >/dev/null || missing+=(nodejs)
+  command -v npm >/dev/null || missing+=(npm)
+  if [ ${#missing[@]} -gt 0 ]; then
+    refresh_package_lists
+    install_packages "${missing[@]}"
+  fi
 }
