@@ -34,6 +34,7 @@ pub const VERSION: u32 = 1;
 #[schemars(extend("patternProperties" = { "^x-": true }, "additionalProperties" = false))]
 pub struct PlatformFile {
     /// The version of this format; always 1.
+    #[schemars(extend("const" = 1))]
     pub version: u32,
     /// The name of the platform; without it the name of the Compose project is used.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,4 +1,5 @@
 //! Reading what Docker Compose prints: everything that decisions need is found, and nothing else is refused.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop with the cause")]
 
 mod support;
 

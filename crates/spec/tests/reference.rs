@@ -1,4 +1,5 @@
 //! What is generated from the code is the same as what is committed, and the crate keeps its own rules.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop with the cause")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! What the tests of this crate share: sample files, expected texts, and the keys of the schema.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop with the cause")]
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(clippy::disallowed_methods, reason = "tests read samples; the crate itself never touches a file")]
 

@@ -1,4 +1,5 @@
 //! Ids, quantities, verdicts, problems and differences.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop with the cause")]
 
 use std::time::Duration;
 

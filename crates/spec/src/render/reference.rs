@@ -77,7 +77,7 @@ fn kind(value: &Value) -> String {
     match value.get("type").and_then(Value::as_str) {
         Some("array") => format!("list of {}", value.get("items").map(kind).unwrap_or_default()),
         Some("object") => {
-            let named = value.get("additionalProperties").or_else(|| first_pattern(value));
+            let named = first_pattern(value).or_else(|| value.get("additionalProperties"));
             format!("mapping of names to {}", named.map(kind).unwrap_or_default())
         }
         Some("integer") => "number".to_owned(),

@@ -9,7 +9,19 @@ pub fn schema() -> Value {
     let mut schema = schemars::schema_for!(PlatformFile).to_value();
     without_null(&mut schema);
     allow_single_route(&mut schema);
-    schema
+    titled(schema)
+}
+
+/// The title first, as a person expects it, and in the words of the file instead of the type's.
+fn titled(mut schema: Value) -> Value {
+    let mut first = Map::new();
+    if let Some(fields) = schema.as_object_mut() {
+        first.extend(fields.shift_remove_entry("$schema"));
+        first.insert("title".to_owned(), json!("mainstay.yaml"));
+        fields.shift_remove("title");
+        first.append(fields);
+    }
+    Value::Object(first)
 }
 
 /// "Not written" is an absent key in the file, so nothing needs to be allowed to be null.
