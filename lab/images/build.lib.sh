@@ -24,7 +24,7 @@ context_files() {
 # One hash over the context: names, modes and contents.
 context_hash() {
     (
-        cd "$1"
+        cd "$1" || exit
         context_files | xargs -0 stat -c '%a %n' 2>/dev/null || true
         context_files | xargs -0 sha256sum 2>/dev/null || true
     ) | sha256sum | cut -c1-24
