@@ -5,7 +5,7 @@ E2E_PORT=8480
 
 verb_e2e() {
   [ $# -eq 0 ] || usage_error "e2e takes no options"
-  UP_LITE=--lite UP_HTTP=$E2E_PORT
+  read_up_options --lite --http "$E2E_PORT"
   check_e2e_script
   check_before_up
   step "packages" install_missing engine
@@ -24,7 +24,7 @@ stage_e2e() {
   local ran_before=
   check_e2e_script
   [ -z "$(with_docker docker ps -q --filter label=com.docker.compose.project=ytempire)" ] || ran_before=yes
-  UP_LITE=--lite UP_HTTP=$E2E_PORT
+  read_up_options --lite --http "$E2E_PORT"
   install_browser_tools
   build_mainstay
   build_images
