@@ -55,7 +55,10 @@ pub trait Docker: Send + Sync {
     /// The last `tail` lines and then every new one, until the container ends or the stream is dropped.
     async fn follow_logs(&self, id: &str, tail: usize) -> DockerResult<BoxStream<'static, DockerResult<LogLine>>>;
     /// What happens to containers with these labels, from this call on: nothing between call and first poll is lost.
-    async fn events(&self, labels: &[(String, String)]) -> DockerResult<BoxStream<'static, DockerResult<ContainerEvent>>>;
+    async fn events(
+        &self,
+        labels: &[(String, String)],
+    ) -> DockerResult<BoxStream<'static, DockerResult<ContainerEvent>>>;
     /// What the container uses now; zeros when it does not run.
     async fn stats(&self, id: &str) -> DockerResult<Stats>;
 

@@ -93,8 +93,8 @@ impl Root {
     /// Encodes and writes. A file that cannot be decoded any more does not push out a good previous generation.
     pub fn save_json<T: Serialize>(&self, rel: impl AsRef<Path>, value: &T, mode: u32) -> Result<(), FilesError> {
         let path = self.join(rel)?;
-        let mut bytes = serde_json::to_vec_pretty(value)
-            .map_err(|source| FilesError::Encode { path: path.clone(), source })?;
+        let mut bytes =
+            serde_json::to_vec_pretty(value).map_err(|source| FilesError::Encode { path: path.clone(), source })?;
         bytes.push(b'\n');
         let current = read_bounded(&path)?;
         let sound = current.is_some_and(|old| serde_json::from_slice::<serde_json::Value>(&old).is_ok());

@@ -19,12 +19,7 @@ pub use ports::listening_ports;
 const LARGEST_BODY: usize = 64 * 1024;
 
 /// One GET on a connection of its own; redirects are answers, not invitations. The body is cut at 64 KB.
-pub async fn http_get(
-    addr: SocketAddr,
-    host: &str,
-    path: &str,
-    timeout: Duration,
-) -> Result<(u16, Vec<u8>), NetError> {
+pub async fn http_get(addr: SocketAddr, host: &str, path: &str, timeout: Duration) -> Result<(u16, Vec<u8>), NetError> {
     let mut stage = "accept the connection";
     let work = async {
         let stream = connect(addr).await?;

@@ -52,7 +52,8 @@ impl Unit {
         let words: Vec<String> = self.exec.iter().map(|word| quoted(&word.replace('$', "$$"))).collect();
         lines.push(format!("ExecStart={}", words.join(" ")));
         lines.extend(["Restart=always".to_owned(), "RestartSec=1".to_owned()]);
-        lines.extend(self.env.iter().map(|(name, value)| format!("Environment={}", quoted(&format!("{name}={value}")))));
+        lines
+            .extend(self.env.iter().map(|(name, value)| format!("Environment={}", quoted(&format!("{name}={value}")))));
         lines.extend(self.user.iter().map(|user| format!("User={user}")));
         if !self.capabilities.is_empty() {
             lines.push(format!("AmbientCapabilities={}", self.capabilities.join(" ")));

@@ -1,5 +1,7 @@
 //! The words of `machine::compose`, said to the real Compose.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use std::time::Duration;
 
 use machine::compose::{Compose, RunOptions, UpOptions, decode_config, docker_exec};
@@ -56,7 +58,9 @@ async fn a_broken_file_is_refused_with_composes_own_words() {
 /// A file with one service that sleeps and one that nobody asked for.
 fn sleeping(docker: &RealDocker) -> String {
     let (key, value) = docker.label();
-    let service = format!("image: {BASE_IMAGE}\n    command: [sleep, \"600\"]\n    init: true\n    labels: {{{key}: \"{value}\"}}\n");
+    let service = format!(
+        "image: {BASE_IMAGE}\n    command: [sleep, \"600\"]\n    init: true\n    labels: {{{key}: \"{value}\"}}\n"
+    );
     format!("services:\n  web:\n    {service}    depends_on: [db]\n  db:\n    {service}")
 }
 

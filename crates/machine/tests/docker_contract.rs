@@ -3,6 +3,8 @@
 //! A rule that the fake keeps and the engine does not is a lie in every test above; one the other way round is a
 //! surprise in production. So no case knows which of the two it meets.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a panic is how a test fails")]
+
 #[path = "docker_contract/containers.rs"]
 mod containers;
 #[path = "docker_contract/ground.rs"]

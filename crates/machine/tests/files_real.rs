@@ -1,5 +1,7 @@
 //! Files where the operating system has a say: other processes, and a disk that is full.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -92,4 +94,20 @@ async fn free_space_shrinks_with_what_is_written() {
     root.write_atomic("x", &[0; 65_536], 0o600).unwrap();
     let after = root.free_space().unwrap();
     assert!(before <= 256 << 10 && after + 65_536 <= before, "{before} then {after}");
+}
+
+#[tokio::test]
+async fn where_second_names_are_forbidden_the_previous_generation_is_a_copy() {
+    let (_dir, root) = temp_root();
+    root.write_atomic("state", b"one", 0o640).unwrap();
+    let path = root.join("state").unwrap().display().to_string();
+    // An immutable file can neither be linked nor replaced: the error must be about the last of the two.
+    if run(Command::new("chattr").args(["+i", &path])).await != 0 {
+        panic!("this test needs a temporary folder with file attributes (ext4, xfs, btrfs) and CAP_LINUX_IMMUTABLE");
+    }
+    let error = root.write_atomic("state", b"two", 0o640).unwrap_err().to_string();
+    assert_eq!(run(Command::new("chattr").args(["-i", &path])).await, 0);
+    assert!(error.starts_with("could not put in place"), "{error}");
+    assert_eq!(root.read("state").unwrap().unwrap(), b"one");
+    assert_eq!(root.read("state.prev").unwrap().unwrap(), b"one");
 }

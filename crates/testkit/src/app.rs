@@ -33,7 +33,7 @@ pub async fn app_image(build: &str, env: &[(&str, &str)]) -> String {
     if SystemProcesses.run(&known).await.is_ok_and(|output| output.status == 0) {
         return tag;
     }
-    let context = root.sub(&format!("context-{}", std::process::id())).expect("could not make the build folder");
+    let context = root.sub(format!("context-{}", std::process::id())).expect("could not make the build folder");
     context.write_atomic("testapp", &program, 0o755).expect("could not write the build folder");
     context.write_atomic("Dockerfile", file.as_bytes(), 0o644).expect("could not write the build folder");
     // The classic builder: it is in every engine, while BuildKit needs a plugin.

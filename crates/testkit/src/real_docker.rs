@@ -29,7 +29,10 @@ impl RealDocker {
             panic!("{error}. {ADVICE}");
         }
         let image = engine.image(BASE_IMAGE).await.expect("the engine does not tell its images");
-        assert!(image.is_some(), "image {BASE_IMAGE} is missing: `docker pull` it, or make it with debootstrap and `docker import`");
+        assert!(
+            image.is_some(),
+            "image {BASE_IMAGE} is missing: `docker pull` it, or make it with debootstrap and `docker import`"
+        );
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let id = format!("mst-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         Self { engine, id }
@@ -86,7 +89,8 @@ impl Drop for RealDocker {
         let cleaner = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             if let Ok(runtime) = runtime {
-                runtime.block_on(clean(&format!("label={key}={id}"), &format!("label=com.docker.compose.project={id}")));
+                runtime
+                    .block_on(clean(&format!("label={key}={id}"), &format!("label=com.docker.compose.project={id}")));
             }
         });
         // A failed clean-up must not hide the test's own verdict.

@@ -1,5 +1,7 @@
 //! The test application, as tests will meet it.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -55,11 +57,12 @@ async fn a_build_can_speak_crash_and_become_healthy_late() {
         }
     })
     .await;
-    wait_for("the crash", SOON, || async {
+    let code = wait_for("the crash", SOON, || async {
         let detail = docker.engine().inspect(&id).await.unwrap().unwrap();
-        if detail.state == State::Exited { Ok(assert_eq!(detail.exit_code, Some(3))) } else { Err(format!("{detail:?}")) }
+        if detail.state == State::Exited { Ok(detail.exit_code) } else { Err(format!("{detail:?}")) }
     })
     .await;
+    assert_eq!(code, Some(3));
     let log = docker.engine().logs(&id, 100).await.unwrap();
     assert_eq!(log[..3], ["log line 1", "log line 2", "log line 3"]);
     assert_eq!(log.last().map(String::as_str), Some("crashing as told"));
@@ -69,7 +72,13 @@ async fn a_build_can_speak_crash_and_become_healthy_late() {
 async fn a_build_can_run_out_of_memory() {
     let docker = RealDocker::connect().await;
     let image = app_image("hungry", &[("OOM", "1")]).await;
-    let spec = ContainerSpec { image, memory: Some(32 << 20), init: false, command: Vec::new(), ..docker.container("app", &[]) };
+    let spec = ContainerSpec {
+        image,
+        memory: Some(32 << 20),
+        init: false,
+        command: Vec::new(),
+        ..docker.container("app", &[])
+    };
     let id = docker.engine().create(&spec).await.unwrap();
     docker.engine().start(&id).await.unwrap();
     wait_for("the end of the hungry", SOON, || async {

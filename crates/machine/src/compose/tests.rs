@@ -49,7 +49,11 @@ fn down_keeps_the_volumes_unless_told_otherwise() {
 
 #[test]
 fn a_one_off_run_has_a_name_and_no_terminal() {
-    let options = RunOptions { name: Some("p-migrate-r7".into()), env: vec![("STEP".into(), "1 of 2".into())], ..RunOptions::default() };
+    let options = RunOptions {
+        name: Some("p-migrate-r7".into()),
+        env: vec![("STEP".into(), "1 of 2".into())],
+        ..RunOptions::default()
+    };
     let run = Compose::new("p", "c.yaml").run("api", &strings(&["migrate", "--now"]), &options);
     insta::assert_snapshot!(run, @"docker compose --project-name p --file c.yaml run --rm --no-deps --no-TTY --name p-migrate-r7 --env 'STEP=1 of 2' api migrate --now");
 }

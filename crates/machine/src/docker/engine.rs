@@ -132,7 +132,10 @@ impl Docker for Engine {
     async fn follow_logs(&self, id: &str, tail: usize) -> DockerResult<BoxStream<'static, DockerResult<LogLine>>> {
         streams::follow(self, id, tail).await
     }
-    async fn events(&self, labels: &[(String, String)]) -> DockerResult<BoxStream<'static, DockerResult<ContainerEvent>>> {
+    async fn events(
+        &self,
+        labels: &[(String, String)],
+    ) -> DockerResult<BoxStream<'static, DockerResult<ContainerEvent>>> {
         streams::events(self, labels).await
     }
     async fn stats(&self, id: &str) -> DockerResult<Stats> {

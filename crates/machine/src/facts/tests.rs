@@ -29,9 +29,12 @@ async fn without_docker_the_other_facts_are_there() {
 
 #[tokio::test]
 async fn an_engine_that_does_not_answer_is_no_engine() {
-    let fake = FakeProcesses::new()
-        .on("docker version", 1, "null\n", "Cannot connect to the Docker daemon")
-        .on("docker compose version", 0, "v2.40.3\n", "");
+    let fake = FakeProcesses::new().on("docker version", 1, "null\n", "Cannot connect to the Docker daemon").on(
+        "docker compose version",
+        0,
+        "v2.40.3\n",
+        "",
+    );
     let host = collect(&fake, Path::new("/")).await.unwrap();
     assert_eq!((host.docker, host.compose.as_deref()), (None, Some("2.40.3")));
 }

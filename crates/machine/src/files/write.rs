@@ -45,7 +45,8 @@ fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FilesError> {
         .open(path)
         .map_err(|source| io("create", path, source))?;
     // The umask may have taken bits away at creation; the caller's mode is meant as it is written.
-    file.set_permissions(std::fs::Permissions::from_mode(mode)).map_err(|source| io("set the mode of", path, source))?;
+    file.set_permissions(std::fs::Permissions::from_mode(mode))
+        .map_err(|source| io("set the mode of", path, source))?;
     file.write_all(bytes).map_err(|source| io("write", path, source))?;
     file.sync_all().map_err(|source| io("sync", path, source))
 }
@@ -56,12 +57,23 @@ fn keep_previous(path: &Path) -> Result<(), FilesError> {
     match std::fs::hard_link(path, &second) {
         Ok(()) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(source) => return Err(io("keep the previous generation of", path, source)),
+        // Some file systems have no second names, and the kernel may forbid one for a file of another owner.
+        Err(_) => copy(path, &second)?,
     }
     let renamed = std::fs::rename(&second, previous_of(path));
     // After a crash `.prev` may already be the same file: then rename does nothing and the second name stays.
     remove_if_there(&second)?;
     renamed.map_err(|source| io("keep the previous generation of", path, source))
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), FilesError> {
+    let mode = std::fs::metadata(from).map_err(|source| io("look at", from, source))?.permissions().mode();
+    let bytes = super::read_bounded(from)?.unwrap_or_default();
+    let copied = write_new(to, &bytes, mode & 0o7777);
+    if copied.is_err() {
+        let _ = std::fs::remove_file(to);
+    }
+    copied
 }
 
 pub(super) fn previous_of(path: &Path) -> PathBuf {

@@ -26,7 +26,8 @@ async fn a_probe_returns_status_and_body() {
 
 #[tokio::test]
 async fn a_redirect_is_an_answer_and_is_not_followed() {
-    let addr = says(b"HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n", Duration::ZERO).await;
+    let addr =
+        says(b"HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n", Duration::ZERO).await;
     assert_eq!(http_get(addr, "h", "/", SOON).await.unwrap().0, 302);
 }
 

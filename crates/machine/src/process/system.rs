@@ -73,7 +73,10 @@ fn timed_out(command: &Command, last_lines: Vec<String>) -> ProcessError {
 }
 
 /// Starts the program in a group of its own.
-pub(super) fn spawn(command: &Command, prepare: impl FnOnce(&mut tokio::process::Command)) -> Result<Child, ProcessError> {
+pub(super) fn spawn(
+    command: &Command,
+    prepare: impl FnOnce(&mut tokio::process::Command),
+) -> Result<Child, ProcessError> {
     #[expect(clippy::disallowed_methods, reason = "this is the one place that starts programs")]
     let mut real = tokio::process::Command::new(&command.program);
     real.args(&command.args).envs(command.env.iter().map(|(name, value)| (name, value)));

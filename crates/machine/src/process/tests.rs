@@ -50,7 +50,10 @@ async fn a_program_that_does_not_read_its_input_is_no_failure() {
 #[tokio::test]
 async fn a_missing_program_is_named() {
     let error = SystemProcesses.run(&Command::new("mainstay-no-such-program")).await.unwrap_err();
-    assert_eq!(error.to_string(), "could not start `mainstay-no-such-program`: there is no such program on this machine");
+    assert_eq!(
+        error.to_string(),
+        "could not start `mainstay-no-such-program`: there is no such program on this machine"
+    );
 }
 
 #[tokio::test]
@@ -139,7 +142,8 @@ async fn output_without_end_is_stopped() {
 
 #[test]
 fn secrets_appear_in_no_text() {
-    let command = Command::new("pg_dump").arg("my db").secret_env("PGPASSWORD", "hunter2").env("PGUSER", "me").stdin("hunter2");
+    let command =
+        Command::new("pg_dump").arg("my db").secret_env("PGPASSWORD", "hunter2").env("PGUSER", "me").stdin("hunter2");
     assert_eq!(command.to_string(), "PGPASSWORD=*** PGUSER=me pg_dump 'my db'");
     assert!(!format!("{command:?}").contains("hunter2"), "{command:?}");
     assert!(format!("{command:?}").contains("7 bytes"), "{command:?}");
@@ -168,7 +172,10 @@ async fn a_detached_program_lives_in_a_session_of_its_own_and_writes_to_its_log(
 async fn a_detached_program_that_ends_at_once_is_an_error_with_its_last_words() {
     let dir = tempfile::tempdir().unwrap();
     let error = spawn_detached(&sh("echo no config >&2; exit 4"), &dir.path().join("l")).await.unwrap_err();
-    assert!(matches!(&error, ProcessError::Failed { status: 4, last_lines, .. } if last_lines == &["no config"]), "{error:?}");
+    assert!(
+        matches!(&error, ProcessError::Failed { status: 4, last_lines, .. } if last_lines == &["no config"]),
+        "{error:?}"
+    );
     let error = spawn_detached(&Command::new("/no/such"), &dir.path().join("l")).await.unwrap_err();
     assert!(matches!(error, ProcessError::NoProgram { .. }), "{error:?}");
 }
@@ -182,7 +189,8 @@ async fn a_child_is_waited_for_terminated_and_killed() {
     assert_eq!(child.terminate(SOON).await.unwrap(), 143);
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("log");
-    let mut child = Child::start(&sh("trap '' TERM; echo up; while :; do sleep 1; done"), ChildOutput::Log(log.clone())).unwrap();
+    let mut child =
+        Child::start(&sh("trap '' TERM; echo up; while :; do sleep 1; done"), ChildOutput::Log(log.clone())).unwrap();
     let begin = Instant::now();
     while !std::fs::read_to_string(&log).unwrap().contains("up") {
         assert!(begin.elapsed() < SOON);
@@ -211,4 +219,9 @@ async fn scripted_answers_are_given_and_calls_remembered() {
     assert_eq!(fake.run(&Command::new("echo").args(["a", "b"])).await.unwrap().text(), "a+b");
     assert!(matches!(fake.run(&Command::new("ls")).await, Err(ProcessError::NoProgram { .. })));
     assert_eq!(fake.lines(), ["docker compose up", "docker compose up", "echo a b", "ls"]);
+}
+
+#[tokio::test]
+async fn an_interactive_program_hands_back_its_status() {
+    assert_eq!(interactive(&sh("exit 5")).await.unwrap(), 5);
 }

@@ -102,7 +102,12 @@ impl Ground {
     }
 
     /// Looks until the container is as wanted.
-    pub(crate) async fn until(&self, what: &str, id: &str, wanted: impl Fn(&ContainerDetail) -> bool) -> ContainerDetail {
+    pub(crate) async fn until(
+        &self,
+        what: &str,
+        id: &str,
+        wanted: impl Fn(&ContainerDetail) -> bool,
+    ) -> ContainerDetail {
         wait_for(what, SOON, || async {
             let detail = self.detail(id).await;
             if wanted(&detail) { Ok(detail) } else { Err(format!("{detail:?}")) }

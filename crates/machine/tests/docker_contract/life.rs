@@ -69,7 +69,9 @@ pub(crate) async fn a_container_out_of_memory_says_so(ground: &Ground) {
 pub(crate) async fn a_failing_container_is_restarted_as_often_as_its_policy_says(ground: &Ground) {
     let spec = ContainerSpec { restart: Restart::OnFailure(2), ..ground.container("job", Program::Exits(3)) };
     let id = ground.run(&spec).await;
-    let detail = ground.until("the last restart", &id, |detail| detail.restart_count == 2 && detail.state == State::Exited).await;
+    let detail = ground
+        .until("the last restart", &id, |detail| detail.restart_count == 2 && detail.state == State::Exited)
+        .await;
     assert_eq!(detail.exit_code, Some(3));
 }
 

@@ -8,7 +8,10 @@ use crate::ground::{Ground, Program};
 
 pub(crate) async fn a_new_network_has_a_subnet_and_a_gateway_inside_it(ground: &Ground) {
     let made = ground.docker().create_network(&ground.network("front")).await.unwrap();
-    assert_eq!((made.name.as_str(), made.driver.as_str(), made.internal), (ground.name("front").as_str(), "bridge", false));
+    assert_eq!(
+        (made.name.as_str(), made.driver.as_str(), made.internal),
+        (ground.name("front").as_str(), "bridge", false)
+    );
     let (subnet, gateway) = (made.subnet.clone().unwrap(), made.gateway.unwrap());
     let IpAddr::V4(gateway) = gateway else { panic!("a gateway of version 6") };
     let base = subnet.split('/').next().unwrap();
@@ -43,7 +46,10 @@ pub(crate) async fn a_network_that_does_not_exist_is_not_found(ground: &Ground) 
         docker.connect("mainstay-nowhere", &id, &[]).await,
         docker.disconnect("mainstay-nowhere", &id).await,
     ] {
-        assert!(matches!(&answer, Err(DockerError::NotFound(thing)) if thing == "network `mainstay-nowhere`"), "{answer:?}");
+        assert!(
+            matches!(&answer, Err(DockerError::NotFound(thing)) if thing == "network `mainstay-nowhere`"),
+            "{answer:?}"
+        );
     }
 }
 

@@ -29,5 +29,8 @@ pub(crate) async fn a_volume_in_use_cannot_be_removed_even_by_a_stopped_containe
 pub(crate) async fn a_volume_that_does_not_exist_is_not_found(ground: &Ground) {
     assert_eq!(ground.docker().volume("mainstay-nothing").await.unwrap(), None);
     let removed = ground.docker().remove_volume("mainstay-nothing").await;
-    assert!(matches!(&removed, Err(DockerError::NotFound(thing)) if thing == "volume `mainstay-nothing`"), "{removed:?}");
+    assert!(
+        matches!(&removed, Err(DockerError::NotFound(thing)) if thing == "volume `mainstay-nothing`"),
+        "{removed:?}"
+    );
 }

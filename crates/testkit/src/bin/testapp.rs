@@ -6,7 +6,12 @@
 //! Paths: `/`, `/health`, `/slow?ms=n`, `/echo` (the request as it arrived), `/crash`, anything else is 404.
 //! It does not handle SIGTERM: run it under an init, or let it be killed.
 
-#![expect(clippy::print_stdout, clippy::exit, clippy::disallowed_methods, reason = "a stand-in for somebody's application")]
+#![expect(
+    clippy::print_stdout,
+    clippy::exit,
+    clippy::disallowed_methods,
+    reason = "a stand-in for somebody's application"
+)]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};

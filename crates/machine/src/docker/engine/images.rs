@@ -16,7 +16,11 @@ pub(super) async fn inspect(engine: &Engine, name: &str) -> DockerResult<Image> 
     Ok(translate::image(found))
 }
 
-pub(super) async fn list(engine: &Engine, labels: &[(String, String)], prefix: Option<&str>) -> DockerResult<Vec<Image>> {
+pub(super) async fn list(
+    engine: &Engine,
+    labels: &[(String, String)],
+    prefix: Option<&str>,
+) -> DockerResult<Vec<Image>> {
     let options = ListImagesOptionsBuilder::new().digests(true).filters(&translate::label_filter(labels)).build();
     let found = engine.ask("list", "images", PATIENCE, engine.client.list_images(Some(options))).await?;
     // The engine's own reference filter is a glob over parts of names: a prefix with a `/` would not do.

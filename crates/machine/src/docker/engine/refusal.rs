@@ -44,7 +44,13 @@ fn missing(message: &str) -> Option<String> {
 }
 
 fn is_understanding(error: &Error) -> bool {
-    matches!(error, Error::JsonDataError { .. } | Error::JsonSerdeError { .. } | Error::StrParseError { .. } | Error::APIVersionParseError {})
+    matches!(
+        error,
+        Error::JsonDataError { .. }
+            | Error::JsonSerdeError { .. }
+            | Error::StrParseError { .. }
+            | Error::APIVersionParseError {}
+    )
 }
 
 #[cfg(test)]

@@ -5,7 +5,9 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use bollard::models;
 
-use crate::docker::{Attachment, Container, ContainerDetail, ContainerEvent, Health, Image, Labels, Network, State, Volume};
+use crate::docker::{
+    Attachment, Container, ContainerDetail, ContainerEvent, Health, Image, Labels, Network, State, Volume,
+};
 
 pub(super) fn labels(labels: Option<HashMap<String, String>>) -> Labels {
     labels.unwrap_or_default().into_iter().collect()

@@ -62,7 +62,8 @@ impl FakeContainer {
     }
 
     fn backoff(&self) -> Duration {
-        let doubled = FIRST_BACKOFF.saturating_mul(2_u32.saturating_pow(u32::try_from(self.restart_count).unwrap_or(31)));
+        let doubled =
+            FIRST_BACKOFF.saturating_mul(2_u32.saturating_pow(u32::try_from(self.restart_count).unwrap_or(31)));
         doubled.min(LONGEST_BACKOFF)
     }
 
