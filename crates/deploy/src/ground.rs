@@ -73,13 +73,11 @@ pub fn internals(loaded: &Loaded) -> Vec<Internal> {
 }
 
 fn used_networks(loaded: &Loaded) -> impl Iterator<Item = &Resource> {
-    used(loaded, &loaded.project.networks, |loaded, key| loaded.project.services.values().any(|s| s.networks.iter().any(|n| n == key)))
+    used(loaded, &loaded.project.networks, |service, key| service.networks.iter().any(|network| network == key))
 }
 
 fn used_volumes(loaded: &Loaded) -> impl Iterator<Item = &Resource> {
-    used(loaded, &loaded.project.volumes, |loaded, key| {
-        loaded.project.services.values().any(|s| named_volumes(s).iter().any(|n| n == key))
-    })
+    used(loaded, &loaded.project.volumes, |service, key| named_volumes(service).iter().any(|volume| volume == key))
 }
 
 /// The named volumes a service mounts, by their key in the file.
@@ -91,9 +89,13 @@ pub fn named_volumes(service: &Service) -> Vec<String> {
 fn used<'a>(
     loaded: &'a Loaded,
     all: &'a BTreeMap<String, Resource>,
-    is_used: impl Fn(&Loaded, &str) -> bool + 'a,
+    uses: impl Fn(&Service, &str) -> bool + 'a,
 ) -> impl Iterator<Item = &'a Resource> {
-    all.iter().filter(move |(key, _)| is_used(loaded, key)).map(|(_, resource)| resource)
+    let active = move |key: &str| {
+        let services = loaded.platform.services.iter().filter_map(|plan| loaded.project.services.get(&plan.name));
+        services.into_iter().any(|service| uses(service, key))
+    };
+    all.iter().filter(move |(key, _)| active(key)).map(|(_, resource)| resource)
 }
 
 async fn network_of(world: &World, loaded: &Loaded, network: &Resource) -> Result<Option<IpAddr>, DeployError> {

