@@ -41,9 +41,7 @@ mod table;
 mod upstream;
 mod uptime;
 
-pub use control::{
-    Applied, Control, DrainRequest, Drained, DrainingPool, ListenerState, PoolState, Source, Status,
-};
+pub use control::{Applied, Control, DrainRequest, Drained, DrainingPool, ListenerState, PoolState, Source, Status};
 pub use error::{ControlError, EdgeError, Refusal};
 pub use limits::Limits;
 pub use serve::{EdgeConfig, serve, serve_with};

@@ -144,12 +144,8 @@ impl Snapshot {
             pools: &'a [Pool],
             routes: &'a [Route],
         }
-        let contents = Contents {
-            schema: self.schema,
-            listeners: &self.listeners,
-            pools: &self.pools,
-            routes: &self.routes,
-        };
+        let contents =
+            Contents { schema: self.schema, listeners: &self.listeners, pools: &self.pools, routes: &self.routes };
         // These types have no map with non-string keys and no failing serializer: the default is never taken.
         let text = serde_json::to_vec(&contents).unwrap_or_default();
         let digest = Sha256::digest(&text);

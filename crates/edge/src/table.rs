@@ -41,8 +41,7 @@ struct Hosts {
 impl Table {
     /// Compiles a snapshot over the given generations.
     pub(crate) fn compile(snapshot: &Snapshot, generations: Vec<Arc<Generation>>) -> Table {
-        let by_name: HashMap<&str, &Arc<Generation>> =
-            generations.iter().map(|g| (g.pool.name.as_str(), g)).collect();
+        let by_name: HashMap<&str, &Arc<Generation>> = generations.iter().map(|g| (g.pool.name.as_str(), g)).collect();
         let compile = |is_shown: &dyn Fn(&Route) -> bool| {
             let mut hosts = Hosts::default();
             for route in snapshot.routes.iter().filter(|route| is_shown(route)) {
@@ -117,7 +116,14 @@ mod tests {
 
     fn route(host: Option<&str>, path: &str, pool: &str) -> Route {
         let host = host.map(str::to_owned);
-        Route { scope: Scope::Public, host, path: path.into(), strip_prefix: false, pool: pool.into(), listeners: vec![] }
+        Route {
+            scope: Scope::Public,
+            host,
+            path: path.into(),
+            strip_prefix: false,
+            pool: pool.into(),
+            listeners: vec![],
+        }
     }
 
     fn table(routes: Vec<Route>) -> Table {
@@ -189,10 +195,15 @@ mod tests {
     #[test]
     fn finding_one_of_a_thousand_routes_costs_what_one_of_ten_costs() {
         let many = |n: usize| {
-            table((0..n).flat_map(|i| {
-                let host = format!("h{i}.example");
-                [route(Some(&host), "/", "w"), route(Some(&host), "/api", "a")]
-            }).chain((0..n).map(|i| route(None, &format!("/p{i}/x"), "p"))).collect())
+            table(
+                (0..n)
+                    .flat_map(|i| {
+                        let host = format!("h{i}.example");
+                        [route(Some(&host), "/", "w"), route(Some(&host), "/api", "a")]
+                    })
+                    .chain((0..n).map(|i| route(None, &format!("/p{i}/x"), "p")))
+                    .collect(),
+            )
         };
         let time = |t: &Table, n: usize| {
             let began = std::time::Instant::now();

@@ -16,7 +16,13 @@ async fn a_request_reaches_the_target_with_the_edges_headers() {
     let answer = lab.get("/x?y=1").await;
     assert_eq!(status(&answer), 200, "{answer}");
     assert!(answer.contains("GET /x?y=1 HTTP/1.1"), "{answer}");
-    for header in ["host: lab", "x-forwarded-for: 127.0.0.1", "x-forwarded-proto: http", "x-forwarded-host: lab", "x-request-id: "] {
+    for header in [
+        "host: lab",
+        "x-forwarded-for: 127.0.0.1",
+        "x-forwarded-proto: http",
+        "x-forwarded-host: lab",
+        "x-request-id: ",
+    ] {
         assert!(answer.contains(header), "{header} in {answer}");
     }
     assert!(answer.contains("via: 1.1 mainstay"), "{answer}");
@@ -26,11 +32,12 @@ async fn a_request_reaches_the_target_with_the_edges_headers() {
 #[tokio::test]
 async fn both_lengths_are_refused_in_either_order() {
     let lab = lab(&[echo("a").await]).await;
-    for lengths in [
-        "Content-Length: 4\r\nTransfer-Encoding: chunked",
-        "Transfer-Encoding: chunked\r\nContent-Length: 4",
-    ] {
-        let text = format!("POST / HTTP/1.1\r\nHost: lab\r\n{lengths}\r\n\r\n0\r\n\r\nGET /second HTTP/1.1\r\nHost: lab\r\n\r\n");
+    for lengths in
+        ["Content-Length: 4\r\nTransfer-Encoding: chunked", "Transfer-Encoding: chunked\r\nContent-Length: 4"]
+    {
+        let text = format!(
+            "POST / HTTP/1.1\r\nHost: lab\r\n{lengths}\r\n\r\n0\r\n\r\nGET /second HTTP/1.1\r\nHost: lab\r\n\r\n"
+        );
         let answer = raw(lab.address, text.as_bytes()).await;
         assert_eq!(status(&answer), 400, "{answer}");
         assert!(!answer.contains("/second"), "{answer}");
@@ -172,7 +179,8 @@ async fn trailers_pass_when_they_are_wanted() {
     let target = upstream(|mut stream| async move {
         let head = read_head(&mut stream).await.unwrap_or_default();
         assert!(head.contains("te: trailers"), "{head}");
-        let text = "HTTP/1.1 200 OK\r\nTrailer: x-sum\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nx-sum: 42\r\n\r\n";
+        let text =
+            "HTTP/1.1 200 OK\r\nTrailer: x-sum\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nx-sum: 42\r\n\r\n";
         let _ = stream.write_all(text.as_bytes()).await;
     })
     .await;
@@ -186,7 +194,8 @@ async fn trailers_pass_when_they_are_wanted() {
 async fn a_large_body_passes_both_ways() {
     let lab = lab(&[body_echo().await]).await;
     let body = "0123456789".repeat(300_000);
-    let text = format!("PUT / HTTP/1.1\r\nHost: lab\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    let text =
+        format!("PUT / HTTP/1.1\r\nHost: lab\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len());
     let mut stream = TcpStream::connect(lab.address).await.unwrap();
     let (mut reading, mut writing) = stream.split();
     let mut answer = Vec::new();

@@ -27,9 +27,8 @@ async fn slow(name: &'static str, time: Duration) -> std::net::SocketAddr {
 async fn a_running_request_ends_on_the_old_release_and_the_next_begins_on_the_new() {
     let lab = lab(&[slow("old", Duration::from_millis(1500)).await]).await;
     let address = lab.address;
-    let running = tokio::spawn(async move {
-        raw(address, b"GET / HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n").await
-    });
+    let running =
+        tokio::spawn(async move { raw(address, b"GET / HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n").await });
     wait_for("the request to run", || async { lab.control.status().await.unwrap().pools[0].in_flight == 1 }).await;
     let applied = lab.switch(2, "r2", &[echo("new").await]).await;
     assert!(applied.changed);
@@ -48,9 +47,8 @@ async fn a_release_that_comes_back_while_it_drains_is_taken_back() {
     let old = slow("old", Duration::from_millis(400)).await;
     let lab = lab(&[old]).await;
     let address = lab.address;
-    let running = tokio::spawn(async move {
-        raw(address, b"GET / HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n").await
-    });
+    let running =
+        tokio::spawn(async move { raw(address, b"GET / HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n").await });
     wait_for("the request to run", || async { lab.control.status().await.unwrap().pools[0].in_flight == 1 }).await;
     lab.switch(2, "r2", &[echo("new").await]).await;
     lab.switch(3, "r1", &[old]).await;
@@ -84,7 +82,11 @@ async fn no_idle_connection_to_an_old_release_survives_the_switch() {
 }
 
 /// Keep-alive clients that ask until told to stop; counts answers and failures.
-fn load(address: std::net::SocketAddr, clients: usize, stop: Arc<AtomicBool>) -> Vec<tokio::task::JoinHandle<(usize, usize)>> {
+fn load(
+    address: std::net::SocketAddr,
+    clients: usize,
+    stop: Arc<AtomicBool>,
+) -> Vec<tokio::task::JoinHandle<(usize, usize)>> {
     (0..clients)
         .map(|_| {
             let stop = stop.clone();

@@ -10,7 +10,8 @@ use support::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-const ASK: &str = "GET /ws HTTP/1.1\r\nHost: lab\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n";
+const ASK: &str =
+    "GET /ws HTTP/1.1\r\nHost: lab\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n";
 
 /// Agrees to the upgrade and echoes bytes.
 async fn sockets() -> std::net::SocketAddr {
@@ -29,7 +30,10 @@ async fn open(lab: &Lab) -> TcpStream {
     let mut stream = TcpStream::connect(lab.address).await.unwrap();
     stream.write_all(ASK.as_bytes()).await.unwrap();
     let answer = read_until(&mut stream, "\r\n\r\n").await.to_lowercase();
-    assert!(answer.contains("101") && answer.contains("upgrade: websocket") && answer.contains("sec-websocket-accept: y"), "{answer}");
+    assert!(
+        answer.contains("101") && answer.contains("upgrade: websocket") && answer.contains("sec-websocket-accept: y"),
+        "{answer}"
+    );
     stream
 }
 

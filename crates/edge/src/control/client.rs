@@ -106,7 +106,8 @@ impl Control {
         path: &'static str,
         body: Bytes,
     ) -> Result<Bytes, ControlError> {
-        let broken = |source: Box<dyn std::error::Error + Send + Sync>| ControlError::Broken { call: call.to_owned(), source };
+        let broken =
+            |source: Box<dyn std::error::Error + Send + Sync>| ControlError::Broken { call: call.to_owned(), source };
         let stream = UnixStream::connect(&self.socket)
             .await
             .map_err(|source| ControlError::NotReachable { path: self.socket.clone(), source })?;

@@ -32,7 +32,13 @@ const PING_EVERY: Duration = Duration::from_secs(30);
 const PING_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Serves a connection until it ends or is asked to.
-pub(crate) async fn serve(edge: Arc<Edge>, view: Arc<View>, stream: TcpStream, peer: SocketAddr, presence: Arc<Presence>) {
+pub(crate) async fn serve(
+    edge: Arc<Edge>,
+    view: Arc<View>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    presence: Arc<Presence>,
+) {
     let opening = tokio::time::timeout(edge.limits.header_read, is_h2(&stream, &presence));
     let Ok(Ok(is_h2)) = opening.await else { return };
     let _ = stream.set_nodelay(true);

@@ -34,7 +34,11 @@ impl Reason {
 /// Writes the answer as JSON, or as a small page when the client prefers one.
 pub(crate) fn answer(reason: &Reason, wants_page: bool, id: Option<HeaderValue>, busy: Busy) -> Response<ResponseBody> {
     let id_text = id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or("-");
-    let (kind, text) = if wants_page { ("text/html; charset=utf-8", page(reason, id_text)) } else { ("application/json", json(reason, id_text)) };
+    let (kind, text) = if wants_page {
+        ("text/html; charset=utf-8", page(reason, id_text))
+    } else {
+        ("application/json", json(reason, id_text))
+    };
     let mut response = Response::new(ResponseBody::own(Bytes::from(text), busy));
     *response.status_mut() = reason.status;
     let headers = response.headers_mut();

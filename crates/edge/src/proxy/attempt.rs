@@ -12,10 +12,10 @@ use super::answer::Reason;
 use super::memo::Memo;
 use super::upload::RequestBody;
 use crate::edge::Edge;
-use crate::uptime::ms;
 use crate::upstream::generation::Generation;
 use crate::upstream::link::{Failure, FailureKind, Link};
 use crate::upstream::tally::count;
+use crate::uptime::ms;
 
 /// A response head, and the connection its body comes over.
 pub(crate) struct Answered {
@@ -99,7 +99,9 @@ fn request_fault(error: &hyper::Error) -> Option<Reason> {
     while let Some(inner) = source {
         if let Some(fault) = inner.downcast_ref::<UploadError>() {
             return Some(match fault {
-                UploadError::TooLarge => Reason::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", fault.to_string()),
+                UploadError::TooLarge => {
+                    Reason::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", fault.to_string())
+                }
                 UploadError::Silent => Reason::new(StatusCode::REQUEST_TIMEOUT, "body-silent", fault.to_string()),
                 UploadError::Broken(_) => Reason::new(StatusCode::BAD_REQUEST, "body-broken", fault.to_string()),
             });

@@ -66,7 +66,13 @@ impl ResponseBody {
     }
 
     /// The target's body. What came together with the head is taken at once, and then often nothing is left to stream.
-    pub(crate) fn from_target(mut incoming: Incoming, link: Link, home: Home, in_flight: InFlight, busy: Busy) -> ResponseBody {
+    pub(crate) fn from_target(
+        mut incoming: Incoming,
+        link: Link,
+        home: Home,
+        in_flight: InFlight,
+        busy: Busy,
+    ) -> ResponseBody {
         let kind = if incoming.is_end_stream() {
             home.take_back(link, &in_flight);
             Kind::Empty
@@ -115,10 +121,7 @@ impl Body for ResponseBody {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         match &mut this.kind {
             Kind::Empty => Poll::Ready(None),

@@ -22,7 +22,10 @@ use crate::table::Table;
 use crate::upstream::generation::InFlight;
 
 /// Answers one request; never fails, because every failure is an answer too.
-pub(crate) async fn handle(visitor: Arc<Visitor>, mut request: Request<Incoming>) -> Result<Response<ResponseBody>, Infallible> {
+pub(crate) async fn handle(
+    visitor: Arc<Visitor>,
+    mut request: Request<Incoming>,
+) -> Result<Response<ResponseBody>, Infallible> {
     let began = Instant::now();
     let busy = Presence::begin(&visitor.presence);
     let page = wants_page(request.headers());
@@ -173,7 +176,11 @@ async fn pass(
 }
 
 /// The head of a 101 as the client should see it.
-pub(crate) fn switching(upgrade: Option<HeaderValue>, mut headers: http::HeaderMap, body: ResponseBody) -> Response<ResponseBody> {
+pub(crate) fn switching(
+    upgrade: Option<HeaderValue>,
+    mut headers: http::HeaderMap,
+    body: ResponseBody,
+) -> Response<ResponseBody> {
     headers::towards_client(&mut headers);
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;

@@ -169,7 +169,10 @@ impl Link {
     }
 
     /// The piece of the body that came together with the head, without waiting.
-    pub(crate) fn frame_at_hand(&self, body: &mut Incoming) -> Option<Result<hyper::body::Frame<bytes::Bytes>, hyper::Error>> {
+    pub(crate) fn frame_at_hand(
+        &self,
+        body: &mut Incoming,
+    ) -> Option<Result<hyper::body::Frame<bytes::Bytes>, hyper::Error>> {
         match Pin::new(body).poll_frame(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(frame) => frame,
             Poll::Pending => None,

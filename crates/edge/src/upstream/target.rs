@@ -22,12 +22,7 @@ pub(crate) struct Target {
 
 impl Target {
     pub(crate) fn new(addr: SocketAddr) -> Target {
-        Target {
-            addr,
-            idle: Mutex::new(Vec::new()),
-            down_until: AtomicU64::new(0),
-            swallows: AtomicBool::new(false),
-        }
+        Target { addr, idle: Mutex::new(Vec::new()), down_until: AtomicU64::new(0), swallows: AtomicBool::new(false) }
     }
 
     /// The most recently used idle connection: the others may go cold.
