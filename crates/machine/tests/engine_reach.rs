@@ -1,7 +1,5 @@
 //! Finding the engine, and not finding it.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
 use machine::docker::{Docker, DockerError, Engine};
 use testkit::temp_root;
 
