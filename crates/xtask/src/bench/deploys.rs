@@ -48,7 +48,7 @@ pub(crate) fn that_fail_under_load(lab: &mut Lab) -> Outcome<Vec<Row>> {
     let mut rows = Vec::new();
     let broken = BROKEN.iter().map(|(release, words)| (release.tag, *words));
     for (tag, words) in broken.chain([MISSING]) {
-        let load = Load::start(lab, Duration::from_secs(if lab.quick { 15 } else { 25 }))?;
+        let load = Load::start(lab, Duration::from_secs(if lab.quick { 25 } else { 40 }))?;
         let began = Instant::now();
         expect_failure(lab, tag)?;
         let took = began.elapsed().as_secs_f64() * 1000.0;

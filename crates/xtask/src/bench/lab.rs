@@ -168,7 +168,10 @@ impl Lab {
         if !std::mem::take(&mut self.up) {
             return Ok(());
         }
-        run::output(&mut self.mainstay(&["down", "--yes"])).map(drop)
+        // The processes go even where the platform cannot be taken away.
+        let down = run::output(&mut self.mainstay(&["down", "--yes"]));
+        run::output(&mut self.mainstay(&["stop"]))?;
+        down.map(drop)
     }
 }
 

@@ -16,7 +16,8 @@ pub(crate) fn rollback(lab: &mut Lab) -> Outcome<Vec<Row>> {
     lab.bring_up()?;
     let mut times = Vec::new();
     for _ in 0..runs(lab, 7) {
-        lab.deploy_well("one")?;
+        // A release of its own each round, so that its predecessor is what the round says.
+        run::output(lab.deploy("one").arg("--force"))?;
         lab.deploy_well("two")?;
         let mut command = lab.mainstay(&["rollback", lab::SERVICE, "--yes"]);
         times.push(milliseconds(lab.time_to_traffic(&mut command, "one")?));
