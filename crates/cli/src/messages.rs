@@ -2,7 +2,7 @@
 
 use deploy::{Removed, Report, Said, Scope};
 use serde::{Deserialize, Serialize};
-use spec::{EnvironmentName, ServiceName};
+use spec::ServiceName;
 
 use crate::errors::Failure;
 
@@ -72,12 +72,6 @@ pub struct Started {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Locate {
     pub source: deploy::load::Source,
-}
-
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Which {
-    pub platform: Option<String>,
-    pub environment: Option<EnvironmentName>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
