@@ -65,7 +65,7 @@ pub fn scope(source: &Source) -> Result<Scope, DeployError> {
 }
 
 fn scope_of(file: &PlatformFile, source: &Source) -> Result<Scope, DeployError> {
-    Ok(Scope { platform: platform_name(file, &source.dir)?, environment: environment(file, source)? })
+    Ok(Scope { platform: platform_name(file, &source.dir)?, environment: spec::resolve::environment(file, source.environment.as_ref()).map_err(DeployError::Invalid)? })
 }
 
 fn platform_file(dir: &Path) -> Result<PlatformFile, DeployError> {
@@ -75,33 +75,6 @@ fn platform_file(dir: &Path) -> Result<PlatformFile, DeployError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(PlatformFile::default()),
         Err(source) => Err(DeployError::Read { path, source }),
     }
-}
-
-fn environment(file: &PlatformFile, source: &Source) -> Result<EnvironmentName, DeployError> {
-    let known = || file.environments.keys().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    if let Some(wanted) = &source.environment {
-        if !file.environments.is_empty() && !file.environments.contains_key(wanted) {
-            return Err(DeployError::Unknown { what: format!("environment `{wanted}`"), known: known() });
-        }
-        return Ok(wanted.clone());
-    }
-    if file.require_environment == Some(true) {
-        return Err(DeployError::Refused(format!("this platform asks for -e/--env, one of: {}", known())));
-    }
-    if let Some(default) = &file.default_environment {
-        return Ok(default.clone());
-    }
-    let mut names = file.environments.keys();
-    match (names.next(), names.next()) {
-        (Some(only), None) => Ok(only.clone()),
-        (None, _) => production(),
-        (Some(_), Some(_)) if file.environments.contains_key("production") => production(),
-        _ => Err(DeployError::Refused(format!("say which environment with -e/--env: {}", known()))),
-    }
-}
-
-fn production() -> Result<EnvironmentName, DeployError> {
-    EnvironmentName::parse("production").map_err(|error| DeployError::Refused(error.to_string()))
 }
 
 /// The platform file's name, or the folder's.

@@ -88,7 +88,10 @@ impl State {
             (State::Failed { .. } | State::Parked, Event::Started) => Some(State::Starting),
             (State::Starting | State::Parked | State::Serving | State::Retired, Event::Switched) => Some(State::Serving),
             (State::Serving | State::Parked, Event::Superseded { warm: true }) => Some(State::Parked),
-            (State::Serving | State::Parked | State::Retired, Event::Superseded { warm: false }) => Some(State::Retired),
+            // `Starting`: a switch that is taken back before it was made.
+            (State::Starting | State::Serving | State::Parked | State::Retired, Event::Superseded { warm: false }) => {
+                Some(State::Retired)
+            }
             (State::Parked | State::Retired, Event::Expired) => Some(State::Retired),
             (State::Prepared | State::Starting | State::Retired | State::Failed { .. }, Event::Failed { reason }) => {
                 Some(State::Failed { reason: reason.clone() })
