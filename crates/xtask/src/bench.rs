@@ -89,11 +89,7 @@ pub(crate) const BENCHES: &[Bench] = &[
         shows: "commands that change nothing: a deploy of what already runs, status, a plan of 50 services",
         measure: verbs::that_change_nothing,
     },
-    Bench {
-        name: "memory",
-        shows: "what agent and edge hold in memory at rest",
-        measure: machine::at_rest,
-    },
+    Bench { name: "memory", shows: "what agent and edge hold in memory at rest", measure: machine::at_rest },
 ];
 
 pub(crate) fn run(options: &Options) -> Outcome {
@@ -112,11 +108,7 @@ pub(crate) fn run(options: &Options) -> Outcome {
         print!("{}", page::table(&rows));
     }
     if options.write {
-        docs::keep(
-            &house::root().join("docs/benchmarks.md"),
-            &page::markdown(&machine, &rows),
-            false,
-        )?;
+        docs::keep(&house::root().join("docs/benchmarks.md"), &page::markdown(&machine, &rows), false)?;
     }
     match rows.iter().filter(|row| row.met() == Some(false)).count() {
         0 => Ok(()),
@@ -136,15 +128,10 @@ fn measure(options: &Options, chosen: &[&Bench]) -> Outcome<Vec<Row>> {
 }
 
 fn chosen(names: &[String]) -> Outcome<Vec<&'static Bench>> {
-    let unknown = names
-        .iter()
-        .find(|name| !BENCHES.iter().any(|bench| bench.name == **name));
+    let unknown = names.iter().find(|name| !BENCHES.iter().any(|bench| bench.name == **name));
     if let Some(name) = unknown {
         let known: Vec<&str> = BENCHES.iter().map(|bench| bench.name).collect();
-        return Err(TaskError::Refused(format!(
-            "there is no benchmark `{name}`; there are: {}",
-            known.join(", ")
-        )));
+        return Err(TaskError::Refused(format!("there is no benchmark `{name}`; there are: {}", known.join(", "))));
     }
     let wanted = |bench: &&Bench| names.is_empty() || names.iter().any(|name| name == bench.name);
     Ok(BENCHES.iter().filter(wanted).collect())

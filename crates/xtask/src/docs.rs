@@ -19,9 +19,8 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> Outcome {
-    let mut page = String::from(
-        "# The command line\n\nGenerated from the binary's own help by `cargo run -p xtask -- docs`.\n",
-    );
+    let mut page =
+        String::from("# The command line\n\nGenerated from the binary's own help by `cargo run -p xtask -- docs`.\n");
     describe(&options.mainstay, &[], &mut page)?;
     keep(&house::root().join(CLI_PAGE), &page, options.check)
 }
@@ -29,11 +28,7 @@ pub(crate) fn run(options: &Options) -> Outcome {
 /// One section for a command, then one for each below it.
 fn describe(mainstay: &Path, words: &[String], page: &mut String) -> Outcome {
     let mut command = run::program(mainstay);
-    command
-        .args(words)
-        .arg("--help")
-        .env("COLUMNS", "100")
-        .env("NO_COLOR", "1");
+    command.args(words).arg("--help").env("COLUMNS", "100").env("NO_COLOR", "1");
     let help = run::output(&mut command)?;
     let title = std::iter::once("mainstay").chain(words.iter().map(String::as_str));
     let title = title.collect::<Vec<_>>().join(" ");
@@ -64,22 +59,13 @@ pub(crate) fn keep(path: &Path, text: &str, check: bool) -> Outcome {
         if present == text {
             return Ok(());
         }
-        return Err(TaskError::Refused(format!(
-            "{} is not what the binary says",
-            path.display()
-        )));
+        return Err(TaskError::Refused(format!("{} is not what the binary says", path.display())));
     }
-    let written = |source| TaskError::Write {
-        path: path.to_path_buf(),
-        source,
-    };
+    let written = |source| TaskError::Write { path: path.to_path_buf(), source };
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(written)?;
     }
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a page under version control, not state"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "a page under version control, not state")]
     fs::write(path, text).map_err(written)
 }
 

@@ -6,33 +6,17 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TaskError {
     #[error("could not read {}", path.display())]
-    Read {
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    Read { path: PathBuf, source: std::io::Error },
     #[error("could not write {}", path.display())]
-    Write {
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    Write { path: PathBuf, source: std::io::Error },
     #[error("could not load the workspace's metadata")]
     Metadata(#[from] cargo_metadata::Error),
     #[error("could not decode {what}")]
-    Decode {
-        what: String,
-        source: serde_json::Error,
-    },
+    Decode { what: String, source: serde_json::Error },
     #[error("could not start `{command}`")]
-    Start {
-        command: String,
-        source: std::io::Error,
-    },
+    Start { command: String, source: std::io::Error },
     #[error("`{command}` ended with {status}:\n{tail}")]
-    Command {
-        command: String,
-        status: String,
-        tail: String,
-    },
+    Command { command: String, status: String, tail: String },
     #[error("{waited} s went by and still: {state}")]
     Waited { waited: u64, state: String },
     #[error("{0} findings")]

@@ -53,11 +53,7 @@ impl House {
             .no_deps()
             .other_options(vec!["--offline".to_owned()])
             .exec()?;
-        let crates = metadata
-            .packages
-            .iter()
-            .map(|package| Crate::of(root, package))
-            .collect();
+        let crates = metadata.packages.iter().map(|package| Crate::of(root, package)).collect();
         let mut files = BTreeMap::new();
         collect(root, root, &mut files)?;
         Ok(House { crates, files })
@@ -78,30 +74,20 @@ impl House {
 
 impl Crate {
     fn of(root: &Path, package: &Package) -> Crate {
-        let folder = package
-            .manifest_path
-            .parent()
-            .map(|path| relative(root, path.as_std_path()));
+        let folder = package.manifest_path.parent().map(|path| relative(root, path.as_std_path()));
         Crate {
             name: package.name.to_string(),
             folder: folder.unwrap_or_default(),
             place: place(&package.metadata),
             imports: package.dependencies.iter().map(Import::of).collect(),
-            roots: package
-                .targets
-                .iter()
-                .map(|target| relative(root, target.src_path.as_std_path()))
-                .collect(),
+            roots: package.targets.iter().map(|target| relative(root, target.src_path.as_std_path())).collect(),
         }
     }
 }
 
 impl Import {
     fn of(dependency: &cargo_metadata::Dependency) -> Import {
-        Import {
-            name: dependency.name.clone(),
-            for_tests_only: dependency.kind == DependencyKind::Development,
-        }
+        Import { name: dependency.name.clone(), for_tests_only: dependency.kind == DependencyKind::Development }
     }
 }
 
@@ -115,17 +101,11 @@ fn place(metadata: &serde_json::Value) -> Place {
 }
 
 fn relative(root: &Path, path: &Path) -> String {
-    path.strip_prefix(root)
-        .unwrap_or(path)
-        .to_string_lossy()
-        .into_owned()
+    path.strip_prefix(root).unwrap_or(path).to_string_lossy().into_owned()
 }
 
 fn collect(root: &Path, folder: &Path, files: &mut BTreeMap<String, String>) -> Outcome {
-    let read = |source| TaskError::Read {
-        path: folder.to_path_buf(),
-        source,
-    };
+    let read = |source| TaskError::Read { path: folder.to_path_buf(), source };
     for entry in fs::read_dir(folder).map_err(read)? {
         let entry = entry.map_err(read)?;
         let path = entry.path();

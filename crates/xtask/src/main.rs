@@ -6,11 +6,7 @@
 //!
 //! This crate stands beside the stairs: no other crate may import it, and it imports none of them,
 //! so that it still runs while a domain does not compile.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a development tool: its output is its purpose"
-)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a development tool: its output is its purpose")]
 
 mod bench;
 mod docs;

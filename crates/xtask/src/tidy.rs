@@ -39,31 +39,19 @@ pub(crate) const RULES: &[Rule] = &[
         why: "a crate's clippy.toml replaces the workspace's and must say again what that bans",
         check: lints::repeated,
     },
-    Rule {
-        name: "file length",
-        why: "a file past 500 lines usually holds a second idea",
-        check: limits::file_length,
-    },
+    Rule { name: "file length", why: "a file past 500 lines usually holds a second idea", check: limits::file_length },
     Rule {
         name: "lock file",
         why: "every package is code somebody has to trust and wait for",
         check: limits::lock_file,
     },
-    Rule {
-        name: "words",
-        why: "unfinished work and praise do not belong in a finished text",
-        check: words::check,
-    },
+    Rule { name: "words", why: "unfinished work and praise do not belong in a finished text", check: words::check },
     Rule {
         name: "reached",
         why: "a source or test file that no target includes is never compiled, and looks as if it were",
         check: reached::files,
     },
-    Rule {
-        name: "no hidden skips",
-        why: "an ignored test reads as a passing one",
-        check: reached::ignored,
-    },
+    Rule { name: "no hidden skips", why: "an ignored test reads as a passing one", check: reached::ignored },
 ];
 
 pub(crate) fn run() -> Outcome {
@@ -75,11 +63,7 @@ pub(crate) fn run() -> Outcome {
         print_findings(rule, &findings);
     }
     if count == 0 {
-        println!(
-            "{} rules hold over {} files",
-            RULES.len(),
-            house.files.len()
-        );
+        println!("{} rules hold over {} files", RULES.len(), house.files.len());
         return Ok(());
     }
     Err(TaskError::Findings(count))
@@ -104,13 +88,7 @@ mod tests {
         let house = House::open(&house::root()).map_err(|error| error::chain(&error));
         let rule = RULES.iter().find(|rule| rule.name == name).unwrap();
         let findings = (rule.check)(&house.unwrap());
-        assert!(
-            findings.is_empty(),
-            "{}: {}\n{}",
-            rule.name,
-            rule.why,
-            findings.join("\n")
-        );
+        assert!(findings.is_empty(), "{}: {}\n{}", rule.name, rule.why, findings.join("\n"));
     }
 
     #[test]

@@ -26,18 +26,12 @@ pub(crate) fn under_load(lab: &mut Lab) -> Outcome<Vec<Row>> {
         times.push(took.as_secs_f64() * 1000.0);
     }
     if load.left().is_zero() {
-        return Err(TaskError::Refused(
-            "the load ended before the deploy did".to_owned(),
-        ));
+        return Err(TaskError::Refused("the load ended before the deploy did".to_owned()));
     }
     let counts = load.finish()?;
     let mut rows = vec![Row::of("deploy under load: whole command", "ms", &times)];
     rows.extend(judged("deploy under load", &counts, times.len()));
-    rows.push(Row::of(
-        "deploy under load: p99 of answers",
-        "ms",
-        &[counts.p99_ms],
-    ));
+    rows.push(Row::of("deploy under load: p99 of answers", "ms", &[counts.p99_ms]));
     Ok(rows)
 }
 
@@ -53,17 +47,11 @@ pub(crate) fn that_fail_under_load(lab: &mut Lab) -> Outcome<Vec<Row>> {
         expect_failure(lab, tag)?;
         let took = began.elapsed().as_secs_f64() * 1000.0;
         if load.left().is_zero() {
-            return Err(TaskError::Refused(format!(
-                "the load ended before the deploy of `{tag}` did"
-            )));
+            return Err(TaskError::Refused(format!("the load ended before the deploy of `{tag}` did")));
         }
         let counts = load.finish()?;
         lab.wait_for_release("one")?;
-        rows.push(Row::of(
-            format!("failed deploy ({words}): whole command"),
-            "ms",
-            &[took],
-        ));
+        rows.push(Row::of(format!("failed deploy ({words}): whole command"), "ms", &[took]));
         rows.extend(judged(&format!("failed deploy ({words})"), &counts, 1));
     }
     Ok(rows)
@@ -86,11 +74,7 @@ fn judged(name: &str, counts: &Counts, runs: usize) -> [Row; 4] {
         Row::count(format!("{name}: requests"), counts.requests, runs),
         Row::count(format!("{name}: failed requests"), counts.failed, runs).at_most(0.0),
         Row::count(format!("{name}: wrong bodies"), counts.wrong, runs).at_most(0.0),
-        Row::count(
-            format!("{name}: requests the load tool could not send"),
-            counts.unsent,
-            runs,
-        ),
+        Row::count(format!("{name}: requests the load tool could not send"), counts.unsent, runs),
     ]
 }
 
@@ -101,24 +85,14 @@ mod tests {
 
     #[test]
     fn one_failed_request_misses_the_target() {
-        let counts = Counts {
-            requests: 900,
-            failed: 1,
-            wrong: 0,
-            unsent: 0,
-            p99_ms: 1.0,
-            examples: Vec::new(),
-        };
+        let counts = Counts { requests: 900, failed: 1, wrong: 0, unsent: 0, p99_ms: 1.0, examples: Vec::new() };
         let met: Vec<Option<bool>> = judged("x", &counts, 1).iter().map(Row::met).collect();
         assert_eq!(met, [None, Some(false), Some(true), None]);
     }
 
     #[test]
     fn every_broken_release_has_a_name_of_its_own() {
-        let mut names: Vec<String> = BROKEN
-            .iter()
-            .map(|(release, _)| images::name(release.tag))
-            .collect();
+        let mut names: Vec<String> = BROKEN.iter().map(|(release, _)| images::name(release.tag)).collect();
         names.dedup();
         assert_eq!(names.len(), BROKEN.len());
     }

@@ -8,21 +8,13 @@ const LIMIT: Duration = Duration::from_secs(2);
 
 /// The status and the body, or in words what happened instead.
 pub(crate) fn get(address: SocketAddr, path: &str) -> Result<(u16, String), String> {
-    let mut stream =
-        TcpStream::connect_timeout(&address, LIMIT).map_err(|error| error.to_string())?;
-    let bounded = stream
-        .set_read_timeout(Some(LIMIT))
-        .and_then(|()| stream.set_write_timeout(Some(LIMIT)));
+    let mut stream = TcpStream::connect_timeout(&address, LIMIT).map_err(|error| error.to_string())?;
+    let bounded = stream.set_read_timeout(Some(LIMIT)).and_then(|()| stream.set_write_timeout(Some(LIMIT)));
     bounded.map_err(|error| error.to_string())?;
     let request = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-    stream
-        .write_all(request.as_bytes())
-        .map_err(|error| error.to_string())?;
+    stream.write_all(request.as_bytes()).map_err(|error| error.to_string())?;
     let mut answer = Vec::new();
-    stream
-        .take(1 << 20)
-        .read_to_end(&mut answer)
-        .map_err(|error| error.to_string())?;
+    stream.take(1 << 20).read_to_end(&mut answer).map_err(|error| error.to_string())?;
     parse(&String::from_utf8_lossy(&answer)).ok_or_else(|| "an answer that is not HTTP".to_owned())
 }
 

@@ -27,20 +27,12 @@ pub(crate) struct Lab {
 
 impl Lab {
     pub(crate) fn open(options: &Options) -> Outcome<Lab> {
-        let missing = |what: &str| {
-            TaskError::Refused(format!("no {what} given: call this through ./x bench"))
-        };
+        let missing = |what: &str| TaskError::Refused(format!("no {what} given: call this through ./x bench"));
         let mut lab = Lab {
             quick: options.quick,
             k6: options.k6.clone(),
-            testapp: options
-                .testapp
-                .clone()
-                .ok_or_else(|| missing("--testapp"))?,
-            mainstay: options
-                .mainstay
-                .clone()
-                .ok_or_else(|| missing("--mainstay"))?,
+            testapp: options.testapp.clone().ok_or_else(|| missing("--testapp"))?,
+            mainstay: options.mainstay.clone().ok_or_else(|| missing("--mainstay"))?,
             port: options.port,
             folder: std::env::temp_dir().join(PROJECT),
             up: false,
@@ -57,10 +49,7 @@ impl Lab {
         }
         self.up = self.path("platform").exists();
         self.take_down()?;
-        fs::remove_dir_all(&self.folder).map_err(|source| TaskError::Write {
-            path: self.folder.clone(),
-            source,
-        })
+        fs::remove_dir_all(&self.folder).map_err(|source| TaskError::Write { path: self.folder.clone(), source })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -79,23 +68,12 @@ impl Lab {
 
     pub(crate) fn mainstay_in(&self, platform: &Path, words: &[&str]) -> Command {
         let mut command = run::program(&self.mainstay);
-        command
-            .arg("--root")
-            .arg(self.path("state"))
-            .arg("-C")
-            .arg(platform)
-            .args(words);
+        command.arg("--root").arg(self.path("state")).arg("-C").arg(platform).args(words);
         command
     }
 
     pub(crate) fn deploy(&self, release: &str) -> Command {
-        self.mainstay(&[
-            "deploy",
-            SERVICE,
-            "--image",
-            &images::name(release),
-            "--yes",
-        ])
+        self.mainstay(&["deploy", SERVICE, "--image", &images::name(release), "--yes"])
     }
 
     /// Brings the platform up on its first release, once.
@@ -124,11 +102,7 @@ impl Lab {
     }
 
     /// Starts a command and returns how long it took until traffic was on the release.
-    pub(crate) fn time_to_traffic(
-        &self,
-        command: &mut Command,
-        release: &str,
-    ) -> Outcome<Duration> {
+    pub(crate) fn time_to_traffic(&self, command: &mut Command, release: &str) -> Outcome<Duration> {
         time_to_traffic(command, self.address(), release, &self.path("command.log"))
     }
 
@@ -136,19 +110,14 @@ impl Lab {
     pub(crate) fn process(&self, verb: &str) -> Outcome<Option<u32>> {
         let state = self.path("state").to_string_lossy().into_owned();
         let proc = Path::new("/proc");
-        let entries = fs::read_dir(proc).map_err(|source| TaskError::Read {
-            path: proc.into(),
-            source,
-        })?;
+        let entries = fs::read_dir(proc).map_err(|source| TaskError::Read { path: proc.into(), source })?;
         for entry in entries.flatten() {
             let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else {
                 continue;
             };
             let words = fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
             let words: Vec<&str> = words.split('\0').collect();
-            let ours = words
-                .first()
-                .is_some_and(|first| first.ends_with("mainstay"));
+            let ours = words.first().is_some_and(|first| first.ends_with("mainstay"));
             if ours && words.contains(&verb) && words.iter().any(|word| word.contains(&state)) {
                 return Ok(Some(pid));
             }
@@ -158,10 +127,7 @@ impl Lab {
 
     pub(crate) fn close(mut self) -> Outcome {
         self.take_down()?;
-        fs::remove_dir_all(&self.folder).map_err(|source| TaskError::Write {
-            path: self.folder.clone(),
-            source,
-        })
+        fs::remove_dir_all(&self.folder).map_err(|source| TaskError::Write { path: self.folder.clone(), source })
     }
 
     fn take_down(&mut self) -> Outcome {
@@ -178,10 +144,7 @@ impl Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         if let Err(error) = self.take_down() {
-            eprintln!(
-                "xtask: the bench platform was left behind: {}",
-                crate::error::chain(&error)
-            );
+            eprintln!("xtask: the bench platform was left behind: {}", crate::error::chain(&error));
         }
     }
 }
@@ -191,8 +154,7 @@ pub(crate) fn copy_platform(to: &Path, words: &[(&str, &str)]) -> Outcome {
     let from = house::root().join("bench/platform");
     for name in ["compose.yaml", "mainstay.yaml"] {
         let path = from.join(name);
-        let mut text =
-            fs::read_to_string(&path).map_err(|source| TaskError::Read { path, source })?;
+        let mut text = fs::read_to_string(&path).map_err(|source| TaskError::Read { path, source })?;
         for (word, value) in words {
             text = text.replace(word, value);
         }
@@ -207,15 +169,11 @@ pub(crate) fn write(path: &Path, text: &str) -> Outcome {
 
 pub(crate) fn wait_for_release(address: SocketAddr, release: &str) -> Outcome {
     let wanted = images::body(release);
-    wait_for(
-        Duration::from_secs(30),
-        Duration::from_millis(2),
-        || match http::get(address, "/") {
-            Ok((200, body)) if body == wanted => Ok(()),
-            Ok((status, body)) => Err(format!("{address} answers {status}: {body}")),
-            Err(error) => Err(format!("{address}: {error}")),
-        },
-    )
+    wait_for(Duration::from_secs(30), Duration::from_millis(2), || match http::get(address, "/") {
+        Ok((200, body)) if body == wanted => Ok(()),
+        Ok((status, body)) => Err(format!("{address} answers {status}: {body}")),
+        Err(error) => Err(format!("{address}: {error}")),
+    })
 }
 
 /// Looks every two milliseconds, on a new connection each time, while the command runs.
@@ -228,17 +186,10 @@ pub(crate) fn time_to_traffic(
     let began = Instant::now();
     let mut child = run::start(command, log)?;
     let seen = wait_for_release(address, release).map(|()| began.elapsed());
-    let ended = child.wait().map_err(|source| TaskError::Read {
-        path: log.into(),
-        source,
-    })?;
+    let ended = child.wait().map_err(|source| TaskError::Read { path: log.into(), source })?;
     if !ended.success() {
         let tail = fs::read_to_string(log).unwrap_or_default();
-        return Err(TaskError::Command {
-            command: format!("{command:?}"),
-            status: ended.to_string(),
-            tail,
-        });
+        return Err(TaskError::Command { command: format!("{command:?}"), status: ended.to_string(), tail });
     }
     seen
 }

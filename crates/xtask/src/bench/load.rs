@@ -56,26 +56,16 @@ impl Load {
             .env("SUMMARY", &summary);
         let child = run::start(&mut command, &log)?;
         super::wait::rest(Duration::from_secs(2));
-        Ok(Load {
-            child,
-            began: Instant::now(),
-            lasts,
-            summary,
-            log,
-        })
+        Ok(Load { child, began: Instant::now(), lasts, summary, log })
     }
 
     /// How much of the load is still to come.
     pub(crate) fn left(&self) -> Duration {
-        self.lasts
-            .saturating_sub(self.began.elapsed() + Duration::from_secs(2))
+        self.lasts.saturating_sub(self.began.elapsed() + Duration::from_secs(2))
     }
 
     pub(crate) fn finish(mut self) -> Outcome<Counts> {
-        let ended = self.child.wait().map_err(|source| TaskError::Read {
-            path: self.log.clone(),
-            source,
-        })?;
+        let ended = self.child.wait().map_err(|source| TaskError::Read { path: self.log.clone(), source })?;
         self.decode(ended)
     }
 
@@ -85,11 +75,8 @@ impl Load {
             status: ended.to_string(),
             tail: fs::read_to_string(&self.log).unwrap_or_default(),
         })?;
-        let mut counts: Counts =
-            serde_json::from_str(&text).map_err(|source| TaskError::Decode {
-                what: "k6's summary".to_owned(),
-                source,
-            })?;
+        let mut counts: Counts = serde_json::from_str(&text)
+            .map_err(|source| TaskError::Decode { what: "k6's summary".to_owned(), source })?;
         counts.examples = examples(&fs::read_to_string(&self.log).unwrap_or_default());
         Ok(counts)
     }
@@ -100,17 +87,12 @@ fn examples(log: &str) -> Vec<String> {
     let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
     for line in log.lines().filter(|line| line.ends_with("source=console")) {
         let message = line.split_once("msg=\"").map_or(line, |(_, rest)| rest);
-        let message = message
-            .trim_end_matches(" source=console")
-            .trim_end_matches('"');
+        let message = message.trim_end_matches(" source=console").trim_end_matches('"');
         *seen.entry(message).or_default() += 1;
     }
     let mut seen: Vec<(&str, usize)> = seen.into_iter().collect();
     seen.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    seen.iter()
-        .take(5)
-        .map(|(message, count)| format!("{count} times {message}"))
-        .collect()
+    seen.iter().take(5).map(|(message, count)| format!("{count} times {message}")).collect()
 }
 
 impl Drop for Load {
@@ -129,15 +111,8 @@ mod tests {
 
     #[test]
     fn what_went_wrong_is_counted_by_its_message() {
-        let line =
-            |message: &str| format!("time=\"x\" level=error msg=\"{message}\" source=console\n");
-        let log = [
-            line("status 502"),
-            line("status 0"),
-            line("status 502"),
-            "other\n".to_owned(),
-        ]
-        .concat();
+        let line = |message: &str| format!("time=\"x\" level=error msg=\"{message}\" source=console\n");
+        let log = [line("status 502"), line("status 0"), line("status 502"), "other\n".to_owned()].concat();
         assert_eq!(examples(&log), ["2 times status 502", "1 times status 0"]);
     }
 }

@@ -46,19 +46,12 @@ pub(crate) fn at_rest(lab: &mut Lab) -> Outcome<Vec<Row>> {
         let Some(pid) = lab.process(verb)? else {
             continue;
         };
-        let megabytes =
-            kilobytes(&read(&format!("/proc/{pid}/smaps_rollup"))?, "Pss:") as f64 / 1000.0;
+        let megabytes = kilobytes(&read(&format!("/proc/{pid}/smaps_rollup"))?, "Pss:") as f64 / 1000.0;
         sum += megabytes;
-        rows.push(Row::of(
-            format!("memory at rest: {verb}"),
-            "MB",
-            &[megabytes],
-        ));
+        rows.push(Row::of(format!("memory at rest: {verb}"), "MB", &[megabytes]));
     }
     if rows.is_empty() {
-        return Err(TaskError::Refused(
-            "no process of the bench platform was found".to_owned(),
-        ));
+        return Err(TaskError::Refused("no process of the bench platform was found".to_owned()));
     }
     rows.push(Row::of("memory at rest: all of Mainstay", "MB", &[sum]).at_most(MEMORY_MB));
     Ok(rows)
@@ -68,18 +61,13 @@ pub(crate) fn at_rest(lab: &mut Lab) -> Outcome<Vec<Row>> {
 const MEMORY_MB: f64 = 64.0;
 
 fn read(path: &str) -> Outcome<String> {
-    fs::read_to_string(path).map_err(|source| TaskError::Read {
-        path: PathBuf::from(path),
-        source,
-    })
+    fs::read_to_string(path).map_err(|source| TaskError::Read { path: PathBuf::from(path), source })
 }
 
 /// The figure of a `Name:  123 kB` line; zero when there is none.
 fn kilobytes(text: &str, name: &str) -> u64 {
     let line = text.lines().find_map(|line| line.strip_prefix(name));
-    line.and_then(|rest| rest.split_whitespace().next())
-        .and_then(|word| word.parse().ok())
-        .unwrap_or(0)
+    line.and_then(|rest| rest.split_whitespace().next()).and_then(|word| word.parse().ok()).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -88,9 +76,6 @@ mod tests {
 
     #[test]
     fn a_line_of_proc_is_read_by_its_name() {
-        assert_eq!(
-            kilobytes("Rss:  10 kB\nPss:   123 kB\nPss_Dirty: 4 kB\n", "Pss:"),
-            123
-        );
+        assert_eq!(kilobytes("Rss:  10 kB\nPss:   123 kB\nPss_Dirty: 4 kB\n", "Pss:"), 123);
     }
 }

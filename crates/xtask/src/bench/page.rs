@@ -15,22 +15,15 @@ struct Report<'a> {
 }
 
 pub(crate) fn json(machine: &Machine, rows: &[Row]) -> Outcome<String> {
-    serde_json::to_string_pretty(&Report { machine, rows }).map_err(|source| TaskError::Decode {
-        what: "the report".to_owned(),
-        source,
-    })
+    serde_json::to_string_pretty(&Report { machine, rows })
+        .map_err(|source| TaskError::Decode { what: "the report".to_owned(), source })
 }
 
 pub(crate) fn table(rows: &[Row]) -> String {
     let cells: Vec<[String; 6]> = rows.iter().map(cells).collect();
     let width = |column: usize| {
         let head = HEAD[column].len();
-        cells
-            .iter()
-            .map(|row| row[column].chars().count())
-            .max()
-            .unwrap_or(0)
-            .max(head)
+        cells.iter().map(|row| row[column].chars().count()).max().unwrap_or(0).max(head)
     };
     let widths: Vec<usize> = (0..HEAD.len()).map(width).collect();
     let mut text = line(&HEAD.map(str::to_owned), &widths);
@@ -56,31 +49,19 @@ fn cells(row: &Row) -> [String; 6] {
     [
         row.name.clone(),
         format!("{}{}", figure(row.value), unit(row)),
-        row.target.map_or("-".to_owned(), |target| {
-            format!("<= {}{}", figure(target), unit(row))
-        }),
-        row.met()
-            .map_or("-", |met| if met { "yes" } else { "NO" })
-            .to_owned(),
+        row.target.map_or("-".to_owned(), |target| format!("<= {}{}", figure(target), unit(row))),
+        row.met().map_or("-", |met| if met { "yes" } else { "NO" }).to_owned(),
         row.runs.to_string(),
         format!("{} to {}", figure(row.spread.min), figure(row.spread.max)),
     ]
 }
 
 fn unit(row: &Row) -> String {
-    if row.unit == "count" {
-        String::new()
-    } else {
-        format!(" {}", row.unit)
-    }
+    if row.unit == "count" { String::new() } else { format!(" {}", row.unit) }
 }
 
 fn figure(value: f64) -> String {
-    if value.fract() == 0.0 || value.abs() >= 100.0 {
-        format!("{value:.0}")
-    } else {
-        format!("{value:.1}")
-    }
+    if value.fract() == 0.0 || value.abs() >= 100.0 { format!("{value:.0}") } else { format!("{value:.1}") }
 }
 
 pub(crate) fn markdown(machine: &Machine, rows: &[Row]) -> String {
@@ -93,10 +74,7 @@ pub(crate) fn markdown(machine: &Machine, rows: &[Row]) -> String {
         "Measured on {} with {} cores, {} GB of memory, kernel {}, Docker {}.\n\n",
         machine.date, machine.cores, machine.memory_gb, machine.kernel, machine.docker
     ));
-    text.push_str(&format!(
-        "| {} |\n| --- | --- | --- | --- | --- | --- |\n",
-        HEAD.join(" | ")
-    ));
+    text.push_str(&format!("| {} |\n| --- | --- | --- | --- | --- | --- |\n", HEAD.join(" | ")));
     for row in rows {
         text.push_str(&format!("| {} |\n", cells(row).join(" | ")));
     }
@@ -123,19 +101,11 @@ mod tests {
 
     #[test]
     fn a_table_shows_what_was_missed() {
-        let rows = [
-            Row::of("rollback", "ms", &[10.0, 12.5]).at_most(12.0),
-            Row::count("failed requests", 0, 3).at_most(0.0),
-        ];
+        let rows =
+            [Row::of("rollback", "ms", &[10.0, 12.5]).at_most(12.0), Row::count("failed requests", 0, 3).at_most(0.0)];
         let shown = table(&rows);
         let lines: Vec<&str> = shown.lines().collect();
-        assert_eq!(
-            lines[1],
-            "rollback         11.2 ms  <= 12 ms   NO     2  10 to 12.5"
-        );
-        assert_eq!(
-            lines[2],
-            "failed requests        0      <= 0  yes     3      0 to 0"
-        );
+        assert_eq!(lines[1], "rollback         11.2 ms  <= 12 ms   NO     2  10 to 12.5");
+        assert_eq!(lines[2], "failed requests        0      <= 0  yes     3      0 to 0");
     }
 }

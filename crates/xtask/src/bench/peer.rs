@@ -29,12 +29,7 @@ pub(crate) fn switch(lab: &mut Lab) -> Outcome<Vec<Row>> {
     }
     Ok(vec![
         Row::of("the application's own start", "ms", &own),
-        Row::of(
-            "deploy: command to traffic, less the own start",
-            "ms",
-            &ours,
-        )
-        .at_most(SWITCH_MS),
+        Row::of("deploy: command to traffic, less the own start", "ms", &ours).at_most(SWITCH_MS),
         Row::of("docker compose up -d --wait: the same", "ms", &theirs),
     ])
 }
@@ -51,16 +46,9 @@ struct Peer {
 impl Peer {
     fn start(lab: &Lab) -> Outcome<Peer> {
         let port = lab.address().port() + 2;
-        let peer = Peer {
-            folder: lab.path("peer"),
-            address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
-        };
+        let peer = Peer { folder: lab.path("peer"), address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)) };
         lab::copy_platform(&peer.folder, &[("@PORT@", &port.to_string())])?;
-        let publish = format!(
-            "services:\n  {}:\n    ports: ['127.0.0.1:{port}:{}']\n",
-            lab::SERVICE,
-            images::PORT
-        );
+        let publish = format!("services:\n  {}:\n    ports: ['127.0.0.1:{port}:{}']\n", lab::SERVICE, images::PORT);
         lab::write(&peer.folder.join("publish.yaml"), &publish)?;
         run::output(&mut peer.up("one"))?;
         lab::wait_for_release(peer.address, "one")?;
@@ -69,21 +57,14 @@ impl Peer {
 
     fn up(&self, release: &str) -> Command {
         let mut command = self.compose();
-        command
-            .env("APP_IMAGE", images::name(release))
-            .args(["up", "-d", "--wait", "--no-build"]);
+        command.env("APP_IMAGE", images::name(release)).args(["up", "-d", "--wait", "--no-build"]);
         command
     }
 
     fn compose(&self) -> Command {
         let mut command = run::program("docker");
         command.current_dir(&self.folder).args(["compose", "-p"]);
-        command.arg(format!("{}-peer", lab::PROJECT)).args([
-            "-f",
-            "compose.yaml",
-            "-f",
-            "publish.yaml",
-        ]);
+        command.arg(format!("{}-peer", lab::PROJECT)).args(["-f", "compose.yaml", "-f", "publish.yaml"]);
         command
     }
 }
@@ -92,10 +73,7 @@ impl Drop for Peer {
     fn drop(&mut self) {
         let down = run::finish(self.compose().args(["down", "--timeout", "1"]));
         if let Err(error) = down {
-            eprintln!(
-                "xtask: the peer was left behind: {}",
-                crate::error::chain(&error)
-            );
+            eprintln!("xtask: the peer was left behind: {}", crate::error::chain(&error));
         }
     }
 }

@@ -34,20 +34,14 @@ impl Row {
             target: None,
             met: None,
             runs: values.len(),
-            spread: Spread {
-                min: edge(sorted.first()),
-                max: edge(sorted.last()),
-            },
+            spread: Spread { min: edge(sorted.first()), max: edge(sorted.last()) },
         }
     }
 
     /// A count over all runs together.
     pub(crate) fn count(name: impl Into<String>, value: u64, runs: usize) -> Row {
         let value = value as f64;
-        Row {
-            runs,
-            ..Row::of(name, "count", &[value])
-        }
+        Row { runs, ..Row::of(name, "count", &[value]) }
     }
 
     /// Judged by the worst run: a promise is kept every time or it is not kept.
@@ -79,25 +73,13 @@ mod tests {
     fn a_row_holds_the_median_and_the_spread() {
         let row = Row::of("x", "ms", &[30.0, 10.0, 20.0, 100.0]);
         assert_eq!((row.value, row.runs), (25.0, 4));
-        assert_eq!(
-            row.spread,
-            Spread {
-                min: 10.0,
-                max: 100.0
-            }
-        );
+        assert_eq!(row.spread, Spread { min: 10.0, max: 100.0 });
     }
 
     #[test]
     fn a_target_is_judged_by_the_worst_run() {
-        assert_eq!(
-            Row::of("x", "ms", &[1.0, 9.0]).at_most(9.0).met(),
-            Some(true)
-        );
-        assert_eq!(
-            Row::of("x", "ms", &[1.0, 9.1]).at_most(9.0).met(),
-            Some(false)
-        );
+        assert_eq!(Row::of("x", "ms", &[1.0, 9.0]).at_most(9.0).met(), Some(true));
+        assert_eq!(Row::of("x", "ms", &[1.0, 9.1]).at_most(9.0).met(), Some(false));
     }
 
     #[test]

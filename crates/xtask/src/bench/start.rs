@@ -17,18 +17,11 @@ pub(crate) fn own_time(lab: &Lab) -> Outcome<Duration> {
     command.env("PORT", address.port().to_string());
     let began = Instant::now();
     let mut child = run::start(&mut command, &lab.path("testapp.log"))?;
-    let healthy = wait_for(
-        Duration::from_secs(20),
-        Duration::from_millis(2),
-        || match http::get(address, "/health") {
-            Ok((200, _)) => Ok(began.elapsed()),
-            other => Err(format!("{other:?}")),
-        },
-    );
+    let healthy = wait_for(Duration::from_secs(20), Duration::from_millis(2), || match http::get(address, "/health") {
+        Ok((200, _)) => Ok(began.elapsed()),
+        other => Err(format!("{other:?}")),
+    });
     let ended = child.kill().and_then(|()| child.wait());
-    ended.map_err(|source| TaskError::Start {
-        command: "testapp".to_owned(),
-        source,
-    })?;
+    ended.map_err(|source| TaskError::Start { command: "testapp".to_owned(), source })?;
     healthy
 }

@@ -22,14 +22,7 @@ pub(crate) fn rollback(lab: &mut Lab) -> Outcome<Vec<Row>> {
         let mut command = lab.mainstay(&["rollback", lab::SERVICE, "--yes"]);
         times.push(milliseconds(lab.time_to_traffic(&mut command, "one")?));
     }
-    Ok(vec![
-        Row::of(
-            "rollback: command to traffic on the warm release",
-            "ms",
-            &times,
-        )
-        .at_most(ROLLBACK_MS),
-    ])
+    Ok(vec![Row::of("rollback: command to traffic on the warm release", "ms", &times).at_most(ROLLBACK_MS)])
 }
 
 pub(crate) fn that_change_nothing(lab: &mut Lab) -> Outcome<Vec<Row>> {
@@ -39,10 +32,7 @@ pub(crate) fn that_change_nothing(lab: &mut Lab) -> Outcome<Vec<Row>> {
     let status = time(lab, || lab.mainstay(&["status", "--json"]))?;
     let wide = lab.path("wide");
     lab::write(&wide.join("compose.yaml"), &fifty_services())?;
-    lab::write(
-        &wide.join("mainstay.yaml"),
-        &wide_platform(lab.address().port() + 3),
-    )?;
+    lab::write(&wide.join("mainstay.yaml"), &wide_platform(lab.address().port() + 3))?;
     let plan = time(lab, || lab.mainstay_in(&wide, &["plan", "--json"]))?;
     Ok(vec![
         Row::of("deploy of what already runs", "ms", &nothing).at_most(NOTHING_TO_DEPLOY_MS),
@@ -62,9 +52,7 @@ fn fifty_services() -> String {
     let mut text = String::from("name: mainstay-bench-wide\nservices:\n");
     for number in 0..50 {
         let image = super::images::name("one");
-        text.push_str(&format!(
-            "  s{number}:\n    image: {image}\n    expose: ['8080']\n"
-        ));
+        text.push_str(&format!("  s{number}:\n    image: {image}\n    expose: ['8080']\n"));
         if number > 0 {
             text.push_str(&format!("    depends_on: [s{}]\n", number - 1));
         }

@@ -16,20 +16,14 @@ pub(crate) fn wait_for<T>(
         match question() {
             Ok(answer) => return Ok(answer),
             Err(state) if began.elapsed() > limit => {
-                return Err(TaskError::Waited {
-                    waited: limit.as_secs(),
-                    state,
-                });
+                return Err(TaskError::Waited { waited: limit.as_secs(), state });
             }
             Err(_) => rest(pause),
         }
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the pause between two looks at a condition"
-)]
+#[expect(clippy::disallowed_methods, reason = "the pause between two looks at a condition")]
 pub(crate) fn rest(pause: Duration) {
     std::thread::sleep(pause);
 }
@@ -45,8 +39,6 @@ mod tests {
             looks += 1;
             Err(format!("look {looks}"))
         });
-        assert!(
-            matches!(outcome, Err(TaskError::Waited { state, .. }) if state.starts_with("look "))
-        );
+        assert!(matches!(outcome, Err(TaskError::Waited { state, .. }) if state.starts_with("look ")));
     }
 }

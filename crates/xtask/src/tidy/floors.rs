@@ -27,9 +27,7 @@ pub(super) fn check(house: &House) -> Vec<String> {
 fn refusal(from: &Crate, to: &Crate, for_tests_only: bool) -> Option<String> {
     match (from.place, to.place) {
         (Place::Floor(_), Place::Beside) if for_tests_only => None,
-        (Place::Floor(_), Place::Beside) => {
-            Some("what stands beside the stairs is for tests only".to_owned())
-        }
+        (Place::Floor(_), Place::Beside) => Some("what stands beside the stairs is for tests only".to_owned()),
         (Place::Floor(own), Place::Floor(other)) if other >= own => {
             Some(format!("floor {other} is not below floor {own}"))
         }
@@ -43,10 +41,9 @@ mod tests {
     use crate::house::Import;
 
     fn member(name: &str, place: Place, imports: &[(&str, bool)]) -> Crate {
-        let imports = imports.iter().map(|(name, for_tests_only)| Import {
-            name: (*name).to_owned(),
-            for_tests_only: *for_tests_only,
-        });
+        let imports = imports
+            .iter()
+            .map(|(name, for_tests_only)| Import { name: (*name).to_owned(), for_tests_only: *for_tests_only });
         Crate {
             name: name.to_owned(),
             folder: format!("crates/{name}"),
@@ -57,10 +54,7 @@ mod tests {
     }
 
     fn findings(crates: Vec<Crate>) -> Vec<String> {
-        let house = House {
-            crates,
-            files: Default::default(),
-        };
+        let house = House { crates, files: Default::default() };
         check(&house)
     }
 
@@ -79,10 +73,7 @@ mod tests {
         let found = findings(vec![left, right, above]);
         assert_eq!(
             found,
-            [
-                "left imports right: floor 2 is not below floor 2",
-                "right imports above: floor 3 is not below floor 2",
-            ]
+            ["left imports right: floor 2 is not below floor 2", "right imports above: floor 3 is not below floor 2",]
         );
     }
 

@@ -3,25 +3,15 @@
 use crate::house::House;
 
 /// Names that say nothing about what is inside.
-const EMPTY_NAMES: &[&str] = &[
-    "utils.rs",
-    "util.rs",
-    "common.rs",
-    "core.rs",
-    "helpers.rs",
-    "helper.rs",
-    "manager.rs",
-    "misc.rs",
-];
+const EMPTY_NAMES: &[&str] =
+    &["utils.rs", "util.rs", "common.rs", "core.rs", "helpers.rs", "helper.rs", "manager.rs", "misc.rs"];
 
 pub(super) fn check(house: &House) -> Vec<String> {
     let mut findings = Vec::new();
     for (path, _) in house.ending(".rs") {
         let name = path.rsplit('/').next().unwrap_or(path);
         if name == "mod.rs" {
-            findings.push(format!(
-                "{path}: write it as a file named for the folder, beside it"
-            ));
+            findings.push(format!("{path}: write it as a file named for the folder, beside it"));
         }
         if EMPTY_NAMES.contains(&name) {
             findings.push(format!("{path}: name it for the type or the verb it holds"));
@@ -36,19 +26,9 @@ mod tests {
 
     #[test]
     fn a_mod_file_and_an_empty_name_are_findings() {
-        let files = [
-            "crates/a/src/lib.rs",
-            "crates/a/src/b/mod.rs",
-            "crates/a/src/utils.rs",
-        ];
-        let files = files
-            .iter()
-            .map(|path| ((*path).to_owned(), String::new()))
-            .collect();
-        let house = House {
-            crates: Vec::new(),
-            files,
-        };
+        let files = ["crates/a/src/lib.rs", "crates/a/src/b/mod.rs", "crates/a/src/utils.rs"];
+        let files = files.iter().map(|path| ((*path).to_owned(), String::new())).collect();
+        let house = House { crates: Vec::new(), files };
         assert_eq!(check(&house).len(), 2);
     }
 }

@@ -35,9 +35,7 @@ pub(super) fn lock_file(house: &House) -> Vec<String> {
     if packages <= MOST_PACKAGES {
         return Vec::new();
     }
-    vec![format!(
-        "{packages} packages, the ceiling is {MOST_PACKAGES}"
-    )]
+    vec![format!("{packages} packages, the ceiling is {MOST_PACKAGES}")]
 }
 
 fn lines_outside_tests(path: &str, text: &str) -> usize {
@@ -70,14 +68,8 @@ mod tests {
     use super::*;
 
     fn house(files: &[(&str, String)]) -> House {
-        let files = files
-            .iter()
-            .map(|(path, text)| ((*path).to_owned(), text.clone()))
-            .collect();
-        House {
-            crates: Vec::new(),
-            files,
-        }
+        let files = files.iter().map(|(path, text)| ((*path).to_owned(), text.clone())).collect();
+        House { crates: Vec::new(), files }
     }
 
     #[test]

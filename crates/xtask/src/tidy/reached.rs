@@ -7,9 +7,7 @@ pub(super) fn files(house: &House) -> Vec<String> {
     let mut findings = Vec::new();
     for member in &house.crates {
         for (path, _) in house.ending(".rs") {
-            if belongs(member, path)
-                && !member.roots.iter().any(|root| root == path)
-                && !declared(house, member, path)
+            if belongs(member, path) && !member.roots.iter().any(|root| root == path) && !declared(house, member, path)
             {
                 findings.push(format!("{path}: no file declares it"));
             }
@@ -33,9 +31,7 @@ pub(super) fn ignored(house: &House) -> Vec<String> {
 /// Data for tests may be Rust text too; only source and test folders hold what is compiled.
 fn belongs(member: &Crate, path: &str) -> bool {
     let rest = path.strip_prefix(&member.folder).unwrap_or("");
-    ["/src/", "/tests/", "/benches/", "/examples/"]
-        .iter()
-        .any(|folder| rest.starts_with(folder))
+    ["/src/", "/tests/", "/benches/", "/examples/"].iter().any(|folder| rest.starts_with(folder))
 }
 
 fn declared(house: &House, member: &Crate, path: &str) -> bool {
@@ -44,16 +40,12 @@ fn declared(house: &House, member: &Crate, path: &str) -> bool {
     };
     let name = file.trim_end_matches(".rs");
     let by_path = format!("{file}\"]");
-    parents(member, folder)
-        .iter()
-        .filter_map(|parent| house.files.get(parent))
-        .any(|text| {
-            text.lines().any(|line| {
-                let line = line.trim();
-                declares(line, name)
-                    || (line.starts_with("#[path = \"") && line.ends_with(&by_path))
-            })
+    parents(member, folder).iter().filter_map(|parent| house.files.get(parent)).any(|text| {
+        text.lines().any(|line| {
+            let line = line.trim();
+            declares(line, name) || (line.starts_with("#[path = \"") && line.ends_with(&by_path))
         })
+    })
 }
 
 /// The files whose `mod` lines look into this folder: the file named as the folder, and the target roots in or above it.
@@ -69,8 +61,7 @@ fn parents(member: &Crate, folder: &str) -> Vec<String> {
 
 fn declares(line: &str, name: &str) -> bool {
     let line = line.trim_end_matches([';', '{', ' ']);
-    let starts =
-        |start: &str| start == "mod " || (start.starts_with("pub") && start.ends_with(" mod "));
+    let starts = |start: &str| start == "mod " || (start.starts_with("pub") && start.ends_with(" mod "));
     line.strip_suffix(name).is_some_and(starts)
 }
 
@@ -87,13 +78,8 @@ mod tests {
             imports: Vec::new(),
             roots: roots.iter().map(|root| (*root).to_owned()).collect(),
         };
-        let files = files
-            .iter()
-            .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
-        House {
-            crates: vec![member],
-            files: files.collect(),
-        }
+        let files = files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
+        House { crates: vec![member], files: files.collect() }
     }
 
     #[test]
@@ -103,10 +89,7 @@ mod tests {
                 ("crates/a/src/lib.rs", "mod b;\n"),
                 ("crates/a/src/b.rs", "pub(crate) mod c;\n"),
                 ("crates/a/src/b/c.rs", ""),
-                (
-                    "crates/a/tests/story.rs",
-                    "#[path = \"kit/host.rs\"]\nmod host;\n",
-                ),
+                ("crates/a/tests/story.rs", "#[path = \"kit/host.rs\"]\nmod host;\n"),
                 ("crates/a/tests/kit/host.rs", ""),
             ],
             &["crates/a/src/lib.rs", "crates/a/tests/story.rs"],
@@ -127,10 +110,7 @@ mod tests {
         );
         assert_eq!(
             files(&house),
-            [
-                "crates/a/src/lost.rs: no file declares it",
-                "crates/a/tests/kit/lost.rs: no file declares it",
-            ]
+            ["crates/a/src/lost.rs: no file declares it", "crates/a/tests/kit/lost.rs: no file declares it",]
         );
     }
 

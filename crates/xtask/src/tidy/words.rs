@@ -14,9 +14,7 @@ const FORBIDDEN: &[(&str, &str, &str)] = &[
     ("seam", "lessly", "say what happens"),
 ];
 
-const TEXTS: &[&str] = &[
-    ".rs", ".md", ".sh", ".toml", ".yaml", ".yml", ".py", ".ts", ".tsx", ".sql",
-];
+const TEXTS: &[&str] = &[".rs", ".md", ".sh", ".toml", ".yaml", ".yml", ".py", ".ts", ".tsx", ".sql"];
 
 pub(super) fn check(house: &House) -> Vec<String> {
     let mut findings = Vec::new();
@@ -32,13 +30,10 @@ pub(super) fn check(house: &House) -> Vec<String> {
 }
 
 fn refusals(line: &str) -> impl Iterator<Item = String> {
-    FORBIDDEN
-        .iter()
-        .filter_map(move |(first, second, instead)| {
-            let word = format!("{first}{second}");
-            line.contains(&word)
-                .then(|| format!("\"{word}\": {instead}"))
-        })
+    FORBIDDEN.iter().filter_map(move |(first, second, instead)| {
+        let word = format!("{first}{second}");
+        line.contains(&word).then(|| format!("\"{word}\": {instead}"))
+    })
 }
 
 #[cfg(test)]
@@ -49,10 +44,7 @@ mod tests {
     fn a_forbidden_word_is_found_with_its_place() {
         let text = format!("fine\n// {}{}: later\n", "TO", "DO");
         let files = [("crates/a/src/lib.rs".to_owned(), text)].into();
-        let found = check(&House {
-            crates: Vec::new(),
-            files,
-        });
+        let found = check(&House { crates: Vec::new(), files });
         assert_eq!(found.len(), 1);
         assert!(found[0].starts_with("crates/a/src/lib.rs:2: "), "{found:?}");
     }
