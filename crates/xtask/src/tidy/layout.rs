@@ -10,7 +10,8 @@ pub(super) fn check(house: &House) -> Vec<String> {
     let mut findings = Vec::new();
     for (path, _) in house.ending(".rs") {
         let name = path.rsplit('/').next().unwrap_or(path);
-        if name == "mod.rs" {
+        // Below `tests`, a file named for the folder would be a test program of its own.
+        if name == "mod.rs" && !path.contains("/tests/") {
             findings.push(format!("{path}: write it as a file named for the folder, beside it"));
         }
         if EMPTY_NAMES.contains(&name) {
@@ -26,7 +27,8 @@ mod tests {
 
     #[test]
     fn a_mod_file_and_an_empty_name_are_findings() {
-        let files = ["crates/a/src/lib.rs", "crates/a/src/b/mod.rs", "crates/a/src/utils.rs"];
+        let files =
+            ["crates/a/src/lib.rs", "crates/a/src/b/mod.rs", "crates/a/src/utils.rs", "crates/a/tests/kit/mod.rs"];
         let files = files.iter().map(|path| ((*path).to_owned(), String::new())).collect();
         let house = House { crates: Vec::new(), files };
         assert_eq!(check(&house).len(), 2);

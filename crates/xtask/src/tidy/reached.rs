@@ -38,7 +38,11 @@ fn declared(house: &House, member: &Crate, path: &str) -> bool {
     let Some((folder, file)) = path.rsplit_once('/') else {
         return false;
     };
-    let name = file.trim_end_matches(".rs");
+    // `kit/mod.rs` is what `mod kit;` in the folder above means.
+    let (folder, name) = match folder.rsplit_once('/') {
+        Some((above, name)) if file == "mod.rs" => (above, name),
+        _ => (folder, file.trim_end_matches(".rs")),
+    };
     let by_path = format!("{file}\"]");
     parents(member, folder).iter().filter_map(|parent| house.files.get(parent)).any(|text| {
         text.lines().any(|line| {
@@ -91,8 +95,10 @@ mod tests {
                 ("crates/a/src/b/c.rs", ""),
                 ("crates/a/tests/story.rs", "#[path = \"kit/host.rs\"]\nmod host;\n"),
                 ("crates/a/tests/kit/host.rs", ""),
+                ("crates/a/tests/tale.rs", "mod hands;\n"),
+                ("crates/a/tests/hands/mod.rs", ""),
             ],
-            &["crates/a/src/lib.rs", "crates/a/tests/story.rs"],
+            &["crates/a/src/lib.rs", "crates/a/tests/story.rs", "crates/a/tests/tale.rs"],
         );
         assert_eq!(files(&house), Vec::<String>::new());
     }
