@@ -1,0 +1,21 @@
+//! The binary as an operator uses it, against a real Docker Engine.
+//!
+//! Each test brings up a platform of its own (name, port, folders) and takes it away again, also when it fails.
+//! Requests run all the while: an operation that loses one, or answers with the wrong release, fails its test.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test starts the binary as a person would, and waits between looks"
+)]
+
+mod real {
+    mod crash;
+    mod failures;
+    mod kills;
+    mod life;
+    mod load;
+    mod locks;
+    mod place;
+    mod secret;
+    mod strategies;
+}

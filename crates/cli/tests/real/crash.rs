@@ -1,0 +1,140 @@
+//! The agent dies after each entry of its journal, and nothing is lost.
+
+use std::time::Duration;
+
+use super::load::{Load, ask};
+use super::place::{Place, Ran, image, wait};
+
+const LIMIT: Duration = Duration::from_secs(60);
+/// More entries than any roll-out has.
+const ENOUGH: u32 = 40;
+
+#[test]
+fn real_a_deploy_survives_the_agents_death_after_every_journal_entry() {
+    let images = [image("one", &[]), image("two", &[])];
+    let mut place = under_own_processes("crashd", &images[0]);
+    let load = Load::start(place.port);
+    let kills = until_it_survives(|after| {
+        let next = &images[usize::from(ask(place.port).as_deref() == Ok("one"))];
+        let killed = attempt(&mut place, after, &["deploy", "web", "--image", next, "--yes"]);
+        assert!(sound(&place).ends_with(if killed { "" } else { next }));
+        killed
+    });
+    let requests = all_answered(load);
+    eprintln!("deploy: {kills} kills, {requests} requests, 0 failed");
+    assert!(kills >= 12, "a blue-green roll-out has six steps with two entries each");
+}
+
+#[test]
+fn real_a_warm_rollback_survives_the_agents_death_after_every_journal_entry() {
+    let images = [image("one", &[]), image("two", &[])];
+    let mut place = under_own_processes("crashr", &images[0]);
+    place.run(&["deploy", "web", "--image", &images[1], "--yes"]).done();
+    let load = Load::start(place.port);
+    let kills = until_it_survives(|after| {
+        let to = if place.service("web")["release"] == "r1" { "r2" } else { "r1" };
+        let killed = attempt(&mut place, after, &["rollback", "web", to, "--yes"]);
+        sound(&place);
+        killed
+    });
+    let requests = all_answered(load);
+    eprintln!("rollback: {kills} kills, {requests} requests, 0 failed");
+    assert!(kills >= 8, "a warm rollback has four steps with two entries each");
+    assert_eq!(place.containers().len(), 2, "no container came or went");
+}
+
+/// A platform whose edge and agent this test runs itself, without a supervisor.
+fn under_own_processes(test: &str, image: &str) -> Place {
+    let mut place = Place::new(test);
+    place.compose(&super::place::web(image, ""));
+    place.platform("5m", "");
+    place.start("edge", None);
+    start_agent(&mut place, None);
+    place.run(&["up", "--yes"]).done();
+    place
+}
+
+fn until_it_survives(mut attempt: impl FnMut(u32) -> bool) -> u32 {
+    for after in 1..ENOUGH {
+        if !attempt(after) {
+            return after - 1;
+        }
+    }
+    panic!("the agent was still killed after entry {ENOUGH}");
+}
+
+/// One command with an agent that dies after so many entries; the next agent goes on. Whether it died.
+fn attempt(place: &mut Place, after: u32, words: &[&str]) -> bool {
+    stop_agent(place);
+    start_agent(place, Some(after));
+    let mut command = place.begin(words);
+    let killed = wait("the command to end or the agent to die", LIMIT, || {
+        let died = agent(place).try_wait().unwrap().is_some();
+        let ended = command.try_wait().unwrap().is_some();
+        if died || ended { Ok(died) } else { Err("both run".to_owned()) }
+    });
+    if killed {
+        start_agent(place, None);
+    }
+    let ran = Ran::of(command.wait_with_output().unwrap());
+    // A deploy is done again by the next agent; a rollback is finished or undone and says so.
+    let expected = if words[0] == "rollback" && killed { [0, 1] } else { [0, 0] };
+    assert!(expected.contains(&ran.code), "killed after {after}: {ran:#?}");
+    killed
+}
+
+fn start_agent(place: &mut Place, crash_after: Option<u32>) {
+    place.start("agent", crash_after);
+    let socket = place.state().join("run/agent.sock");
+    wait("the agent to answer", LIMIT, || {
+        std::os::unix::net::UnixStream::connect(&socket).map(drop).map_err(|error| error.to_string())
+    });
+}
+
+fn agent(place: &mut Place) -> &mut std::process::Child {
+    place.started.last_mut().unwrap()
+}
+
+fn stop_agent(place: &mut Place) {
+    let child = agent(place);
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+    let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
+    child.wait().unwrap();
+}
+
+/// What has to be true whenever nothing is under way. Returns the image that serves.
+pub fn sound(place: &Place) -> String {
+    let status = wait("the edge to be in step", LIMIT, || {
+        let status = place.status();
+        if status["edge"]["in_sync"] == true { Ok(status) } else { Err(status["edge"].to_string()) }
+    });
+    let platform = &status["platforms"][0];
+    assert_eq!(platform["strays"], serde_json::json!([]), "no container without a release");
+    let web = &platform["services"][0];
+    assert_eq!((&web["state"], &web["routed"]), (&"running".into(), &true.into()), "{web:#}");
+    let releases = place.releases();
+    let states: Vec<(&str, &str)> =
+        releases.iter().map(|release| (release["container"].as_str().unwrap(), release["state"]["is"].as_str().unwrap())).collect();
+    let serving = states.iter().filter(|(_, state)| *state == "serving").count();
+    assert_eq!(serving, 1, "exactly one release serves: {states:?}");
+    for (name, docker) in place.containers() {
+        let state = states.iter().find(|(known, _)| *known == name).map(|(_, state)| *state);
+        let legal = matches!((state, docker.as_str()), (Some("serving" | "parked"), "running") | (Some("failed"), "exited"));
+        assert!(legal, "container {name} is {docker}, its release is {state:?}");
+    }
+    for (name, state) in &states {
+        assert!(!matches!(*state, "prepared" | "starting"), "{name} is still {state}");
+    }
+    let image = web["image"].as_str().unwrap().to_owned();
+    let body = ask(place.port).unwrap();
+    assert!(image.contains(&format!(":{body}-")), "status says {image}, the body is {body}");
+    // The lock is free, and there is nothing left to do.
+    place.run(&["up", "--yes"]).done().says("Nothing had to be changed");
+    image
+}
+
+fn all_answered(load: Load) -> usize {
+    let seen = load.end();
+    seen.only(&["one", "two"]);
+    seen.count()
+}

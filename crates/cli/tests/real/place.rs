@@ -1,0 +1,237 @@
+//! A platform of one test: its folder, its state folder, its port, and its end.
+
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// How an operator's command ended.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+pub struct Place {
+    pub name: String,
+    pub port: u16,
+    dir: TempDir,
+    state: TempDir,
+    /// Processes that this test has started itself.
+    pub started: Vec<Child>,
+}
+
+impl Place {
+    pub fn new(test: &str) -> Place {
+        Place {
+            name: format!("real-{test}-{}", std::process::id()),
+            port: testkit::free_port(),
+            dir: tempfile::tempdir().unwrap(),
+            state: tempfile::tempdir().unwrap(),
+            started: Vec::new(),
+        }
+    }
+
+    /// A platform of one blue-green service `web` with a volume, which is up.
+    pub fn with_web(test: &str, image: &str) -> Place {
+        let place = Place::new(test);
+        place.compose(&web(image, ""));
+        place.platform("5m", "");
+        place.run(&["up", "--yes"]).done();
+        place
+    }
+
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub fn state(&self) -> &Path {
+        self.state.path()
+    }
+
+    pub fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.dir().join(name), text).unwrap();
+    }
+
+    pub fn compose(&self, services: &str) {
+        self.write("compose.yaml", &format!("services:\n{services}volumes:\n  data: {{}}\n"));
+    }
+
+    /// `more` is further services, each line indented by two.
+    pub fn platform(&self, warm: &str, more: &str) {
+        self.write(
+            "mainstay.yaml",
+            &format!(
+                "version: 1\nplatform: {}\nenvironments:\n  production:\n    edge: {{http: \"127.0.0.1:{}\"}}\nservices:\n  web:\n    strategy: blue-green\n    port: 8080\n    health: {{path: /health, budget: 5s}}\n    routes: [{{path: /}}]\n    warm: {warm}\n    drain: 2s\n{more}",
+                self.name, self.port
+            ),
+        );
+    }
+
+    pub fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mainstay"));
+        command.arg("--root").arg(self.state()).arg("-C").arg(self.dir()).args(words).stdin(Stdio::null());
+        command
+    }
+
+    pub fn run(&self, words: &[&str]) -> Ran {
+        Ran::of(self.command(words).output().unwrap())
+    }
+
+    /// The same, in the background.
+    pub fn begin(&self, words: &[&str]) -> Child {
+        self.command(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// One of the long-running processes, started by this test instead of the supervisor.
+    pub fn start(&mut self, process: &str, crash_after: Option<u32>) -> u32 {
+        let log = std::fs::File::options().create(true).append(true).open(self.state().join(format!("{process}.test.log"))).unwrap();
+        let mut command = self.command(&[process]);
+        if let Some(after) = crash_after {
+            command.env("MAINSTAY_TEST_CRASH_AFTER", after.to_string());
+        }
+        let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let pid = child.id();
+        self.started.push(child);
+        pid
+    }
+
+    pub fn status(&self) -> Value {
+        self.run(&["status", "--json"]).json()
+    }
+
+    /// The status of one service.
+    pub fn service(&self, name: &str) -> Value {
+        let status = self.status();
+        let services = status["platforms"][0]["services"].as_array().cloned().unwrap_or_default();
+        services.into_iter().find(|service| service["service"] == name).unwrap_or(Value::Null)
+    }
+
+    pub fn releases(&self) -> Vec<Value> {
+        self.run(&["releases", "--json"]).json().as_array().unwrap().clone()
+    }
+
+    /// Names and states of this platform's containers.
+    pub fn containers(&self) -> Vec<(String, String)> {
+        let text = docker(&["ps", "--all", "--filter", &self.label(), "--format", "{{.Names}} {{.State}}"]);
+        text.lines().filter_map(|line| line.split_once(' ')).map(|(name, state)| (name.to_owned(), state.to_owned())).collect()
+    }
+
+    pub fn networks(&self) -> Vec<String> {
+        lines(&docker(&["network", "ls", "--quiet", "--filter", &self.label()]))
+    }
+
+    pub fn volumes(&self) -> Vec<String> {
+        lines(&docker(&["volume", "ls", "--quiet", "--filter", &self.label()]))
+    }
+
+    pub fn label(&self) -> String {
+        format!("label=dev.mainstay.platform={}", self.name)
+    }
+
+    /// The container of a release of a service.
+    pub fn container(&self, service: &str, release: &str) -> String {
+        format!("{}-production-{service}-{release}", self.name)
+    }
+}
+
+impl Drop for Place {
+    /// Nothing here may panic: the test's own verdict counts, and everything has to be tried.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for log in ["log/agent.log", "log/edge.log", "log/supervisor.log", "agent.test.log", "edge.test.log"] {
+                if let Ok(text) = std::fs::read_to_string(self.state().join(log)) {
+                    eprintln!("--- {log}\n{text}");
+                }
+            }
+        }
+        let _ = self.command(&["down", "--yes", "--volumes"]).output();
+        let _ = self.command(&["stop"]).output();
+        for child in &mut self.started {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        let label = self.label();
+        sweep(&["ps", "--all", "--quiet", "--filter", &label], &["rm", "--force", "--volumes"]);
+        sweep(&["network", "ls", "--quiet", "--filter", &label], &["network", "rm"]);
+        sweep(&["volume", "ls", "--quiet", "--filter", &label], &["volume", "rm", "--force"]);
+        let kept = format!("reference=mainstay/{}-production/*", self.name);
+        sweep(&["image", "ls", "--filter", &kept, "--format", "{{.Repository}}:{{.Tag}}"], &["rmi", "--no-prune"]);
+    }
+}
+
+impl Ran {
+    pub fn of(output: Output) -> Ran {
+        Ran {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    #[track_caller]
+    pub fn ended(self, code: i32) -> Ran {
+        assert_eq!(self.code, code, "exit code\n--- stdout\n{}\n--- stderr\n{}", self.out, self.err);
+        self
+    }
+
+    #[track_caller]
+    pub fn done(self) -> Ran {
+        self.ended(0)
+    }
+
+    #[track_caller]
+    pub fn says(&self, text: &str) -> &Ran {
+        assert!(self.err.contains(text) || self.out.contains(text), "`{text}` is not in\n--- stdout\n{}\n--- stderr\n{}", self.out, self.err);
+        self
+    }
+
+    #[track_caller]
+    pub fn json(self) -> Value {
+        let ran = self.done();
+        serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {}", ran.out))
+    }
+}
+
+/// The Compose service `web`, with more lines, each indented by four.
+pub fn web(image: &str, more: &str) -> String {
+    service("web", image, &format!("    volumes: [\"data:/data\"]\n{more}"))
+}
+
+pub fn service(name: &str, image: &str, more: &str) -> String {
+    format!("  {name}:\n    image: {image}\n    init: true\n{more}")
+}
+
+pub fn image(build: &str, env: &[(&str, &str)]) -> String {
+    block_on(testkit::app_image(build, env))
+}
+
+pub fn docker(words: &[&str]) -> String {
+    let output = Command::new("docker").args(words).output().unwrap();
+    assert!(output.status.success(), "docker {words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+pub fn lines(text: &str) -> Vec<String> {
+    text.lines().map(str::to_owned).collect()
+}
+
+/// `testkit::wait_for`, for looks that block.
+pub fn wait<T>(what: &str, timeout: Duration, mut look: impl FnMut() -> Result<T, String>) -> T {
+    block_on(testkit::wait_for(what, timeout, || std::future::ready(look())))
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+}
+
+fn sweep(find: &[&str], remove: &[&str]) {
+    let Ok(found) = Command::new("docker").args(find).output() else { return };
+    let text = String::from_utf8_lossy(&found.stdout).into_owned();
+    if !text.trim().is_empty() {
+        let _ = Command::new("docker").args(remove).args(text.split_whitespace()).output();
+    }
+}
