@@ -66,6 +66,6 @@ check_port() {
   holder=$(port_holder "$1")
   case $holder in
     '' | mainstay*) ;;
-    *) problem "port $1 is taken by $holder" "stop it, or choose another port: ./x up --http 8080" ;;
+    *) problem "port $1 is taken by $holder" "stop it, or choose another port: ./x up --http 8090" ;;
   esac
 }

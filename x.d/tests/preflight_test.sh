@@ -5,7 +5,7 @@ in_x 'check_root_for() { :; }; rustc() { return 127; }; find_cargo() { :; }
   port_holder() { echo "nginx (process 7)"; }; free_gb() { echo 3; }; built_mark() { echo /nonexistent; }
   ROOT_RIGHTS=no; verb_up'
 expect "every problem is said, with what to do, and no step is begun" 1 \
-  'x: nothing was begun:*no Rust toolchain*you are neither root nor able to use sudo*port 80 is taken by nginx (process 7)*--http 8080*3 GB free below *, this needs 12 GB*'
+  'x: nothing was begun:*no Rust toolchain*you are neither root nor able to use sudo*port 80 is taken by nginx (process 7)*--http 8090*3 GB free below *, this needs 12 GB*'
 if [[ $OUTPUT == *'-- '* ]]; then
   failed=$((failed + 1))
   printf 'FAILED: a step was begun in spite of problems\n%s\n' "$OUTPUT"
