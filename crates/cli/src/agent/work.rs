@@ -1,8 +1,10 @@
 //! Carrying operations out: the lease, the work, the record, and what is done again after a crash.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use deploy::report::ServiceReport;
 use deploy::{DeployError, Ending, Scope, Talk, World};
 use ledger::{Holder, Lease, LeaseError, NewEvent};
 use serde_json::json;
@@ -125,15 +127,17 @@ async fn renew(agent: Agent, mut lease: Lease) {
 /// After a start: first every interrupted roll-out, then the operations they belonged to.
 pub async fn recover(agent: Agent) {
     let world = agent.world();
+    let mut finished = BTreeMap::new();
     match deploy::recover::recover(&world).await {
         Ok(recovered) => {
             for one in recovered {
                 tracing::info!(saga = %one.saga, "an interrupted roll-out was {}", ending(&one.result));
+                finished.extend(one.result.ok().map(|report| (one.operation, report)));
             }
         }
         Err(error) => tracing::error!("could not recover: {error}"),
     }
-    if let Err(failure) = again(&agent).await {
+    if let Err(failure) = again(&agent, finished).await {
         tracing::error!("could not go on with interrupted operations: {}", failure.message);
     }
 }
@@ -148,14 +152,27 @@ fn ending(result: &Result<deploy::report::ServiceReport, DeployError>) -> String
     }
 }
 
-/// An interrupted `up` or `down` is done again: both go on from what is there.
-/// One that used variables of a shell cannot be, since those are never stored.
-async fn again(agent: &Agent) -> Result<(), Failure> {
+/// An interrupted operation is done again: each goes on from what is there.
+/// A rollback ended with its roll-out, however that went: a second one could go back too far.
+/// One that used variables of a shell cannot be done again, since those are never stored.
+async fn again(agent: &Agent, mut finished: BTreeMap<String, ServiceReport>) -> Result<(), Failure> {
     let all = agent.parts.ledger.list_records::<Operation>(OPERATION, "").map_err(failed("list operations"))?;
     for (_, mut operation) in all.into_iter().filter(|(_, operation)| operation.ended.is_none()) {
         let Some(work) = operation.work.clone() else { continue };
         let scope = scope_of(&work)?;
-        if matches!(work, Work::Rollback(_)) || used_shell(&operation) {
+        if let Work::Rollback(request) = &work
+            && let Some(report) = gone_back(agent, request, finished.remove(&operation.id))?
+        {
+            let now = agent.parts.clock.now_ms();
+            let took = u64::try_from(now - operation.started_ms).unwrap_or_default();
+            let ended = Ended::Report { report: deploy::Report::new(scope, vec![report], took) };
+            operation.ended = Some(ended.clone());
+            operation.ended_ms = Some(now);
+            save(agent, &operation)?;
+            agent.operations.open(&operation.id).end(ended);
+            continue;
+        }
+        if used_shell(&operation) {
             let failure = Failure::new("the agent ended while this was under way; what had begun was finished or undone", Ending::Failed)
                 .hint("run the same command again");
             operation.ended = Some(Ended::Failed { failure: failure.clone() });
@@ -168,6 +185,26 @@ async fn again(agent: &Agent) -> Result<(), Failure> {
         start(agent, &scope, lease, operation)?;
     }
     Ok(())
+}
+
+/// How a rollback ended, if it has: its roll-out was finished just now, or before the crash already.
+fn gone_back(
+    agent: &Agent,
+    request: &deploy::rollback::Request,
+    finished: Option<ServiceReport>,
+) -> Result<Option<ServiceReport>, Failure> {
+    let serving = agent.world().serving_of(&request.scope, &request.service)?;
+    let there = serving.filter(|release| request.to.as_ref() == Some(&release.id));
+    Ok(finished.or_else(|| there.map(|release| ServiceReport {
+        service: release.service,
+        strategy: release.plan.strategy,
+        release: Some(release.id),
+        result: deploy::report::Outcome::Done,
+        took_ms: 0,
+        healthy_after_ms: release.healthy_after_ms,
+        traffic_after_ms: None,
+        phases: Vec::new(),
+    })))
 }
 
 fn used_shell(operation: &Operation) -> bool {
