@@ -18,7 +18,7 @@ fn real_a_secret_reaches_its_container_and_nothing_else() {
     mode(&place, 0o644);
     let refused = place.run(&["up", "--yes"]);
     assert_ne!(refused.code, 0);
-    refused.says("chmod 600");
+    refused.says("chmod 0600 ");
     assert!(place.containers().is_empty());
 
     mode(&place, 0o600);
