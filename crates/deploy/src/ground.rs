@@ -138,6 +138,10 @@ fn network_spec(loaded: &Loaded, network: &Resource) -> NetworkSpec {
         driver: text(raw.get("driver")).unwrap_or_else(|| "bridge".into()),
         internal: flag(raw, "internal"),
         subnet: text(ipam.and_then(|ipam| ipam.get("subnet"))),
+        gateway: text(ipam.and_then(|ipam| ipam.get("gateway"))),
+        attachable: flag(raw, "attachable"),
+        ipv6: flag(raw, "enable_ipv6"),
+        options: strings(raw.get("driver_opts")),
         labels: labels(loaded, raw),
     }
 }
@@ -145,6 +149,8 @@ fn network_spec(loaded: &Loaded, network: &Resource) -> NetworkSpec {
 fn volume_spec(loaded: &Loaded, volume: &Resource) -> VolumeSpec {
     VolumeSpec {
         name: volume.name.clone(),
+        driver: volume.raw.get("driver").and_then(Value::as_str).map(str::to_owned),
+        options: strings(volume.raw.get("driver_opts")),
         labels: labels(loaded, &volume.raw),
     }
 }

@@ -3,7 +3,7 @@
 //! It fails fast on what can never become healthy (the container ended, ran out of memory, keeps
 //! restarting), and otherwise gives each service its own budget.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use machine::docker::{ContainerDetail, Health as HealthState, State as ContainerState};
@@ -75,7 +75,9 @@ pub async fn inspect(world: &World, container: &str) -> Result<Option<ContainerD
 
 /// The container's address on any of its networks; the edge is on the host and reaches all of them.
 pub fn address(detail: &ContainerDetail) -> Option<IpAddr> {
-    detail.networks.values().find_map(|network| network.address)
+    let own = detail.networks.values().find_map(|network| network.address);
+    // A container in the host's network is reached where the host itself is.
+    own.or_else(|| detail.networks.contains_key("host").then_some(IpAddr::V4(Ipv4Addr::LOCALHOST)))
 }
 
 /// Checks that ask the service itself are confirmed; Docker's own verdict already is a series.

@@ -41,7 +41,10 @@ pub fn resolve(
         order.into_iter().filter_map(|name| service::plan(&scene, name, &mut problems)).collect();
     routes::assign(&scene, &mut services, &mut problems);
     let environment = &scene.environment;
-    let http = binds(environment.edge.as_ref().and_then(|edge| edge.http.as_ref()));
+    let http = match environment.edge.as_ref().and_then(|edge| edge.http.clone()) {
+        Some(written) => written,
+        None => binds_of_the_face(&scene, &services),
+    };
     warn_of_taken_ports(&scene, &http, &mut services);
     let mode = environment.resources.or(file.resources).unwrap_or_default();
     let resources = resources::fit(&mut services, mode, environment.limits, host);
@@ -102,8 +105,23 @@ fn platform_name(file: &PlatformFile, project: &Project, problems: &mut Problems
         .ok()
 }
 
-fn binds(written: Option<&Vec<Bind>>) -> Vec<Bind> {
-    written.cloned().unwrap_or_else(|| vec![Bind::any(defaults::HTTP_PORT)])
+/// Where no address is written, the edge takes the published ports of the service that has `/`, so that
+/// the product stays where its compose file put it; without any, port 80.
+fn binds_of_the_face(scene: &Scene<'_>, services: &[ServicePlan]) -> Vec<Bind> {
+    let is_face = |plan: &&ServicePlan| plan.routes.iter().any(|route| route.host.is_none() && route.path == "/");
+    let face = services.iter().find(is_face).and_then(|plan| Some((plan, scene.active.get(&plan.name)?)));
+    let ports = face.into_iter().flat_map(|(plan, service)| service.ports.iter().filter(|port| Some(port.target) == plan.port));
+    let binds: Vec<Bind> = ports
+        .filter(|port| port.protocol == "tcp")
+        .filter_map(|port| match &port.host_ip {
+            Some(ip) => Bind::parse(&format!("{ip}:{}", port.published?)).ok(),
+            None => port.published.map(Bind::any),
+        })
+        .collect();
+    match binds.is_empty() {
+        true => vec![Bind::any(defaults::HTTP_PORT)],
+        false => binds,
+    }
 }
 
 fn https(scene: &Scene<'_>) -> Vec<String> {

@@ -78,7 +78,7 @@ impl RealDocker {
     }
 
     pub fn volume(&self, of: &str) -> VolumeSpec {
-        VolumeSpec { name: self.name(of), labels: self.labels() }
+        VolumeSpec { name: self.name(of), labels: self.labels(), ..VolumeSpec::default() }
     }
 }
 

@@ -175,13 +175,30 @@ pub struct NetworkSpec {
     pub internal: bool,
     /// `None`: the engine picks a free one.
     pub subnet: Option<String>,
+    /// `None`: the first address of the subnet.
+    pub gateway: Option<String>,
+    /// Containers made by hand may join an overlay network.
+    pub attachable: bool,
+    pub ipv6: bool,
+    /// The driver's own options.
+    pub options: BTreeMap<String, String>,
     pub labels: Labels,
 }
 
 impl NetworkSpec {
     /// A bridge network whose subnet the engine picks.
     pub fn bridge(name: impl Into<String>) -> Self {
-        Self { name: name.into(), driver: "bridge".to_owned(), internal: false, subnet: None, labels: Labels::new() }
+        Self {
+            name: name.into(),
+            driver: "bridge".to_owned(),
+            internal: false,
+            subnet: None,
+            gateway: None,
+            attachable: false,
+            ipv6: false,
+            options: BTreeMap::new(),
+            labels: Labels::new(),
+        }
     }
 
     /// Adds a label.
@@ -202,6 +219,10 @@ pub struct Volume {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct VolumeSpec {
     pub name: String,
+    /// `None`: `local`.
+    pub driver: Option<String>,
+    /// The driver's own options: a share's address, a device.
+    pub options: BTreeMap<String, String>,
     pub labels: Labels,
 }
 

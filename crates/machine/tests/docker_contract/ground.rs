@@ -121,7 +121,7 @@ impl Ground {
     }
 
     pub(crate) fn volume(&self, of: &str) -> VolumeSpec {
-        VolumeSpec { name: self.name(of), labels: Labels::from([self.label()]) }
+        VolumeSpec { name: self.name(of), labels: Labels::from([self.label()]), ..VolumeSpec::default() }
     }
 
     /// An image of this test alone, with the test's label.

@@ -28,11 +28,18 @@ pub(super) async fn create(engine: &Engine, spec: &NetworkSpec) -> DockerResult<
         let message = format!("network with name {} already exists", spec.name);
         return Err(DockerError::Conflict { operation: "create", thing, message });
     }
-    let pool = |subnet: &String| IpamConfig { subnet: Some(subnet.clone()), ..IpamConfig::default() };
+    let pool = |subnet: &String| IpamConfig {
+        subnet: Some(subnet.clone()),
+        gateway: spec.gateway.clone(),
+        ..IpamConfig::default()
+    };
     let request = NetworkCreateRequest {
         name: spec.name.clone(),
         driver: Some(spec.driver.clone()),
         internal: Some(spec.internal),
+        attachable: Some(spec.attachable),
+        enable_ipv6: Some(spec.ipv6),
+        options: (!spec.options.is_empty()).then(|| spec.options.clone().into_iter().collect()),
         ipam: spec.subnet.as_ref().map(|subnet| Ipam { config: Some(vec![pool(subnet)]), ..Ipam::default() }),
         labels: Some(spec.labels.clone().into_iter().collect()),
         ..NetworkCreateRequest::default()

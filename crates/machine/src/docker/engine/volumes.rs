@@ -21,6 +21,8 @@ pub(super) async fn create(engine: &Engine, spec: &VolumeSpec) -> DockerResult<V
     let thing = plain("volume", &spec.name)?;
     let request = VolumeCreateRequest {
         name: Some(spec.name.clone()),
+        driver: spec.driver.clone(),
+        driver_opts: (!spec.options.is_empty()).then(|| spec.options.clone().into_iter().collect()),
         labels: Some(spec.labels.clone().into_iter().collect()),
         ..VolumeCreateRequest::default()
     };
