@@ -64,6 +64,7 @@ pub enum Verb {
     /// Write a platform file from a compose file, with the reason beside each choice
     Init(init::Args),
     /// Check that this machine has what Mainstay needs
+    #[command(after_help = "Example:\n  mainstay doctor")]
     Doctor,
     /// Show the platform file as it is understood, or its schema
     Config(config::Args),
@@ -88,6 +89,7 @@ pub enum Verb {
     /// Print shell completions
     Completion(completion::Args),
     /// Stop agent and edge on this machine
+    #[command(after_help = "Example:\n  mainstay stop")]
     Stop,
     /// Run the control plane (started for you)
     #[command(hide = true)]

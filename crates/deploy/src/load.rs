@@ -64,6 +64,14 @@ pub fn scope(source: &Source) -> Result<Scope, DeployError> {
     scope_of(&platform_file(&source.dir)?, source)
 }
 
+/// What can be said against a folder without asking anybody: a platform file with mistakes, no Compose file.
+pub fn check(source: &Source) -> Result<(), DeployError> {
+    let file = platform_file(&source.dir)?;
+    let scope = scope_of(&file, source)?;
+    let settings = file.environments.get(&scope.environment).cloned().unwrap_or_default();
+    compose_files(&file, &settings, &source.dir).map(drop)
+}
+
 fn scope_of(file: &PlatformFile, source: &Source) -> Result<Scope, DeployError> {
     Ok(Scope { platform: platform_name(file, &source.dir)?, environment: spec::resolve::environment(file, source.environment.as_ref()).map_err(DeployError::Invalid)? })
 }

@@ -3,6 +3,9 @@ use crate::errors::Failure;
 use crate::messages::Locate;
 
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  mainstay config render
+  mainstay config example > mainstay.yaml")]
 pub struct Args {
     #[command(subcommand)]
     what: What,

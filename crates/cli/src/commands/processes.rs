@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use deploy::Ending;
+use machine::docker::Engine;
 use machine::files::{Lock, Root};
 use machine::process::{Command, Processes, SystemProcesses, spawn_detached};
 use machine::systemd::{self, Unit};
@@ -70,6 +71,11 @@ async fn start(context: &Context) -> Result<(), Failure> {
     let layout = &context.layout;
     Root::open(&layout.root).map_err(|error| {
         failed("open the state folder")(error).hint("run as root, or name another folder with --root")
+    })?;
+    // An agent without an engine ends at once; the reason is told here and not in its log.
+    let docker_host = std::env::var("DOCKER_HOST").ok();
+    Engine::connect(docker_host.as_deref()).map_err(|error| {
+        failed("start the agent")(error).hint("start Docker (`systemctl start docker`), then try again")
     })?;
     let binary = binary()?;
     if use_systemd(layout) {

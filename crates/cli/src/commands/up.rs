@@ -47,8 +47,11 @@ pub async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
 }
 
 pub fn request(context: &Context, change: &Change) -> Result<deploy::up::Request, Failure> {
+    let source = target::source(context)?;
+    // Before an agent is started for it.
+    deploy::load::check(&source)?;
     let mut request = deploy::up::Request {
-        source: target::source(context)?,
+        source,
         selection: deploy::plan::Selection::default(),
         images: Default::default(),
         build: false,
