@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "a test starts the binary as a person would")]
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
@@ -20,8 +21,9 @@ struct Ran {
 
 const COMPOSE: &str = "services:\n  web:\n    image: web:1\n    ports: [\"8080:80\"]\n  worker:\n    image: worker:1\n";
 
-const VERBS: [&str; 13] = [
+const VERBS: [&str; 14] = [
     "init", "doctor", "config", "plan", "up", "deploy", "rollback", "releases", "status", "logs", "exec", "down", "completion",
+    "stop",
 ];
 
 impl Desk {
@@ -34,9 +36,13 @@ impl Desk {
     }
 
     fn run(&self, words: &[&str]) -> Ran {
+        self.run_with(Path::new("/nowhere/docker.sock"), words)
+    }
+
+    fn run_with(&self, engine: &Path, words: &[&str]) -> Ran {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mainstay"));
         command.arg("--root").arg(self.state.path()).arg("-C").arg(self.dir.path()).args(words).stdin(Stdio::null());
-        let output = command.env("DOCKER_HOST", "unix:///nowhere/docker.sock").output().unwrap();
+        let output = command.env("DOCKER_HOST", format!("unix://{}", engine.display())).output().unwrap();
         Ran {
             code: output.status.code().unwrap_or(-1),
             out: String::from_utf8(output.stdout).unwrap(),
@@ -78,7 +84,10 @@ fn all_problems_of_a_platform_file_are_told_at_once_each_with_its_place() {
 #[test]
 fn a_service_that_nobody_knows_is_named_with_those_that_are_known() {
     let desk = Desk::new(&[("compose.yaml", COMPOSE), ("mainstay.yaml", "version: 1\nplatform: shop\nservices:\n  wep: {port: 80}\n")]);
-    let ran = desk.run(&["plan"]);
+    // An engine that is there and says nothing: reading the files needs no more.
+    let engine = desk.state.path().join("engine.sock");
+    let _engine = std::os::unix::net::UnixListener::bind(&engine).unwrap();
+    let ran = desk.run_with(&engine, &["plan"]);
     assert_eq!(ran.code, 2, "{}", ran.err);
     for word in ["wep", "web", "worker", "mainstay.yaml:4:3:"] {
         assert!(ran.err.contains(word), "`{word}` is not in\n{}", ran.err);

@@ -14,7 +14,8 @@ fn real_a_failed_deploy_under_load_changes_nothing_and_says_why() {
         ("crashing", &[("CRASH_AFTER_MS", "50")], &["exited with code 3", "| crashing as told"]),
         ("deaf", &[("NEVER_HEALTHY", "1")], &["not healthy within 5 s", "503", "| build deaf listens on 8080"]),
         ("elsewhere", &[("PORT", "9090")], &["not healthy within 5 s", "9090", "| build elsewhere listens on 9090"]),
-        ("hungry", &[("OOM", "1")], &["out of memory", "| build hungry"]),
+        // One that became healthy before it has eaten everything would be taken for good.
+        ("hungry", &[("OOM", "1"), ("NEVER_HEALTHY", "1")], &["out of memory", "| build hungry"]),
     ];
     for (build, env, causes) in cases {
         let ran = place.run(&["deploy", "web", "--image", &image(build, env), "--yes"]).ended(3);
