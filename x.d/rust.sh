@@ -17,7 +17,7 @@ mainstay_binary() { printf '%s/release/mainstay' "$(target_dir)"; }
 
 build_mainstay() { cargo build --release --package mainstay; }
 
-# Without optimisation and without updating itself: a third of the time to build, and a runner only waits for tests.
+# Without optimisation and without updating itself it takes five minutes of one core; a runner mostly waits for tests.
 # A runner that cannot be built is no reason to test nothing.
 ensure_nextest() {
   cargo nextest --version >/dev/null 2>&1 && return 0
