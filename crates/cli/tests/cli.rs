@@ -1,6 +1,6 @@
 //! The binary as an operator meets it before there is any Docker: help, invalid files, generated texts.
 
-#![expect(clippy::disallowed_methods, reason = "a test starts the binary as a person would")]
+#![expect(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test fails by panicking, and starts the binary as a person would")]
 
 use std::path::Path;
 use std::process::{Command, Stdio};

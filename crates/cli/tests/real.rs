@@ -4,8 +4,12 @@
 //! Requests run all the while: an operation that loses one, or answers with the wrong release, fails its test.
 
 #![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
     clippy::disallowed_methods,
-    reason = "a test starts the binary as a person would, and waits between looks"
+    reason = "a test fails by panicking, tells its counts, starts the binary as a person would, and waits between looks"
 )]
 
 mod real {

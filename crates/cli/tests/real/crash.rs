@@ -16,7 +16,7 @@ fn real_a_deploy_survives_the_agents_death_after_every_journal_entry() {
     let load = Load::start(place.port);
     let kills = until_it_survives(|after| {
         let next = &images[usize::from(ask(place.port).as_deref() == Ok("one"))];
-        let killed = attempt(&mut place, after, &["deploy", "web", "--image", next, "--yes"]);
+        let killed = attempt(&mut place, after, &["deploy", "web", "--image", next, "--yes"], 0);
         assert_eq!(sound(&place), *next);
         killed
     });
@@ -33,7 +33,7 @@ fn real_a_warm_rollback_survives_the_agents_death_after_every_journal_entry() {
     let load = Load::start(place.port);
     let kills = until_it_survives(|after| {
         let to = if place.service("web")["release"] == "r1" { "r2" } else { "r1" };
-        let killed = attempt(&mut place, after, &["rollback", "web", to, "--yes"]);
+        let killed = attempt(&mut place, after, &["rollback", "web", to, "--yes"], 0);
         sound(&place);
         assert_eq!(place.service("web")["release"], to);
         killed
@@ -42,6 +42,24 @@ fn real_a_warm_rollback_survives_the_agents_death_after_every_journal_entry() {
     eprintln!("rollback: {kills} kills, {requests} requests, 0 failed");
     assert!(kills >= 8, "a warm rollback has four steps with two entries each");
     assert_eq!(place.containers().len(), 2, "no container came or went");
+}
+
+#[test]
+fn real_a_failed_deploy_is_undone_through_the_agents_death_after_every_journal_entry() {
+    let one = image("one", &[]);
+    let crashing = image("crashing", &[("CRASH_AFTER_MS", "50")]);
+    let mut place = under_own_processes("crashf", &one);
+    let load = Load::start(place.port);
+    let kills = until_it_survives(|after| {
+        let killed = attempt(&mut place, after, &["deploy", "web", "--image", &crashing, "--yes"], 3);
+        assert_eq!(sound(&place), one);
+        killed
+    });
+    let seen = load.end();
+    eprintln!("failed deploy: {kills} kills, {} requests, {} failed", seen.count(), seen.failures().len());
+    seen.only(&["one"]);
+    assert!(kills >= 9, "three steps and their undoing have at least nine entries");
+    assert_eq!(place.service("web")["release"], "r1");
 }
 
 #[test]
@@ -93,7 +111,7 @@ fn until_it_survives(mut attempt: impl FnMut(u32) -> bool) -> u32 {
 }
 
 /// One command with an agent that dies after so many entries; the next agent goes on. Whether it died.
-fn attempt(place: &mut Place, after: u32, words: &[&str]) -> bool {
+fn attempt(place: &mut Place, after: u32, words: &[&str], code: i32) -> bool {
     stop_agent(place);
     start_agent(place, Some(after));
     let mut command = place.begin(words);
@@ -106,7 +124,7 @@ fn attempt(place: &mut Place, after: u32, words: &[&str]) -> bool {
         start_agent(place, None);
     }
     let ran = Ran::of(command.wait_with_output().unwrap());
-    assert_eq!(ran.code, 0, "the next agent goes on, and the command with it; killed after {after}: {ran:#?}");
+    assert_eq!(ran.code, code, "the next agent goes on, and the command with it; killed after {after}: {ran:#?}");
     killed
 }
 
