@@ -1,6 +1,10 @@
 //! The binary as an operator meets it before there is any Docker: help, invalid files, generated texts.
 
-#![expect(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test fails by panicking, and starts the binary as a person would")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and starts the binary as a person would"
+)]
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -22,7 +26,19 @@ struct Ran {
 const COMPOSE: &str = "services:\n  web:\n    image: web:1\n    ports: [\"8080:80\"]\n  worker:\n    image: worker:1\n";
 
 const VERBS: [&str; 14] = [
-    "init", "doctor", "config", "plan", "up", "deploy", "rollback", "releases", "status", "logs", "exec", "down", "completion",
+    "init",
+    "doctor",
+    "config",
+    "plan",
+    "up",
+    "deploy",
+    "rollback",
+    "releases",
+    "status",
+    "logs",
+    "exec",
+    "down",
+    "completion",
     "stop",
 ];
 
@@ -61,7 +77,8 @@ impl Drop for Desk {
 fn every_verb_has_help_with_an_example() {
     let desk = Desk::new(&[]);
     let overview = desk.run(&["--help"]);
-    let without: Vec<&str> = VERBS.iter().copied().filter(|verb| !desk.run(&[verb, "--help"]).out.contains("Example")).collect();
+    let without: Vec<&str> =
+        VERBS.iter().copied().filter(|verb| !desk.run(&[verb, "--help"]).out.contains("Example")).collect();
     assert!(without.is_empty(), "verbs without an example: {without:?}");
     for verb in VERBS {
         assert!(overview.out.contains(&format!("\n  {verb} ")), "`{verb}` is not in the overview");
@@ -71,7 +88,8 @@ fn every_verb_has_help_with_an_example() {
 
 #[test]
 fn all_problems_of_a_platform_file_are_told_at_once_each_with_its_place() {
-    let file = "version: 1\nplatform: shop\nservices:\n  web:\n    strategy: blue-grean\n    port: 99999\n    drain: 5\n";
+    let file =
+        "version: 1\nplatform: shop\nservices:\n  web:\n    strategy: blue-grean\n    port: 99999\n    drain: 5\n";
     let desk = Desk::new(&[("compose.yaml", COMPOSE), ("mainstay.yaml", file)]);
     let ran = desk.run(&["plan"]);
     assert_eq!(ran.code, 2, "{}", ran.err);
@@ -83,7 +101,10 @@ fn all_problems_of_a_platform_file_are_told_at_once_each_with_its_place() {
 
 #[test]
 fn a_service_that_nobody_knows_is_named_with_those_that_are_known() {
-    let desk = Desk::new(&[("compose.yaml", COMPOSE), ("mainstay.yaml", "version: 1\nplatform: shop\nservices:\n  wep: {port: 80}\n")]);
+    let desk = Desk::new(&[
+        ("compose.yaml", COMPOSE),
+        ("mainstay.yaml", "version: 1\nplatform: shop\nservices:\n  wep: {port: 80}\n"),
+    ]);
     // An engine that is there and says nothing: reading the files needs no more.
     let engine = desk.state.path().join("engine.sock");
     let _engine = std::os::unix::net::UnixListener::bind(&engine).unwrap();

@@ -158,13 +158,16 @@ pub fn sound(place: &Place) -> String {
     let web = &platform["services"][0];
     assert_eq!((&web["state"], &web["routed"]), (&"running".into(), &true.into()), "{web:#}");
     let releases = place.releases();
-    let states: Vec<(&str, &str)> =
-        releases.iter().map(|release| (release["container"].as_str().unwrap(), release["state"]["is"].as_str().unwrap())).collect();
+    let states: Vec<(&str, &str)> = releases
+        .iter()
+        .map(|release| (release["container"].as_str().unwrap(), release["state"]["is"].as_str().unwrap()))
+        .collect();
     let serving = states.iter().filter(|(_, state)| *state == "serving").count();
     assert_eq!(serving, 1, "exactly one release serves: {states:?}");
     for (name, docker) in place.containers() {
         let state = states.iter().find(|(known, _)| *known == name).map(|(_, state)| *state);
-        let legal = matches!((state, docker.as_str()), (Some("serving" | "parked"), "running") | (Some("failed"), "exited"));
+        let legal =
+            matches!((state, docker.as_str()), (Some("serving" | "parked"), "running") | (Some("failed"), "exited"));
         assert!(legal, "container {name} is {docker}, its release is {state:?}");
     }
     for (name, state) in &states {

@@ -3,6 +3,9 @@
 use super::load::Load;
 use super::place::{Place, Ran, docker, image, web};
 
+/// The build, its environment, and what the operator has to be told.
+type Case = (&'static str, &'static [(&'static str, &'static str)], &'static [&'static str]);
+
 #[test]
 fn real_a_failed_deploy_under_load_changes_nothing_and_says_why() {
     let place = Place::new("fail");
@@ -10,7 +13,7 @@ fn real_a_failed_deploy_under_load_changes_nothing_and_says_why() {
     place.platform("5m", "");
     place.run(&["up", "--yes"]).done();
     let load = Load::start(place.port);
-    let cases: [(&str, &[(&str, &str)], &[&str]); 4] = [
+    let cases: [Case; 4] = [
         ("crashing", &[("CRASH_AFTER_MS", "50")], &["exited with code 3", "| crashing as told"]),
         ("deaf", &[("NEVER_HEALTHY", "1")], &["not healthy within 5 s", "503", "| build deaf listens on 8080"]),
         ("elsewhere", &[("PORT", "9090")], &["not healthy within 5 s", "9090", "| build elsewhere listens on 9090"]),
@@ -35,7 +38,8 @@ fn real_a_failed_deploy_under_load_changes_nothing_and_says_why() {
 
 /// The container that the message names is there, and has ended.
 fn kept(ran: &Ran) {
-    let name = ran.err.lines().find_map(|line| line.trim().strip_prefix("its container is kept: ")).expect("a kept container");
+    let name =
+        ran.err.lines().find_map(|line| line.trim().strip_prefix("its container is kept: ")).expect("a kept container");
     let state = docker(&["inspect", "--format", "{{.State.Status}}", name]);
     assert_eq!(state.trim(), "exited", "{name}");
 }

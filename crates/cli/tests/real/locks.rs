@@ -13,7 +13,11 @@ fn real_the_second_of_two_deploys_is_refused_and_told_who_holds_the_lock() {
         let count = place.releases().len();
         if count == 2 { Ok(()) } else { Err(format!("{count} releases")) }
     });
-    let second = place.command(&["deploy", "web", "--image", &image("two", &[]), "--yes"]).env("USER", "second").output().unwrap();
+    let second = place
+        .command(&["deploy", "web", "--image", &image("two", &[]), "--yes"])
+        .env("USER", "second")
+        .output()
+        .unwrap();
     Ran::of(second).ended(4).says("is being changed by `up` by ").says("hint:");
     Ran::of(first.wait_with_output().unwrap()).done();
     assert_eq!(place.service("web")["release"], "r2");

@@ -88,7 +88,11 @@ impl Place {
 
     /// One of the long-running processes, started by this test instead of the supervisor.
     pub fn start(&mut self, process: &str, crash_after: Option<u32>) -> u32 {
-        let log = std::fs::File::options().create(true).append(true).open(self.state().join(format!("{process}.test.log"))).unwrap();
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.state().join(format!("{process}.test.log")))
+            .unwrap();
         let mut command = self.command(&[process]);
         if let Some(after) = crash_after {
             command.env("MAINSTAY_TEST_CRASH_AFTER", after.to_string());
@@ -117,7 +121,10 @@ impl Place {
     /// Names and states of this platform's containers.
     pub fn containers(&self) -> Vec<(String, String)> {
         let text = docker(&["ps", "--all", "--filter", &self.label(), "--format", "{{.Names}} {{.State}}"]);
-        text.lines().filter_map(|line| line.split_once(' ')).map(|(name, state)| (name.to_owned(), state.to_owned())).collect()
+        text.lines()
+            .filter_map(|line| line.split_once(' '))
+            .map(|(name, state)| (name.to_owned(), state.to_owned()))
+            .collect()
     }
 
     pub fn networks(&self) -> Vec<String> {
@@ -185,7 +192,12 @@ impl Ran {
 
     #[track_caller]
     pub fn says(&self, text: &str) -> &Ran {
-        assert!(self.err.contains(text) || self.out.contains(text), "`{text}` is not in\n--- stdout\n{}\n--- stderr\n{}", self.out, self.err);
+        assert!(
+            self.err.contains(text) || self.out.contains(text),
+            "`{text}` is not in\n--- stdout\n{}\n--- stderr\n{}",
+            self.out,
+            self.err
+        );
         self
     }
 

@@ -28,7 +28,13 @@ fn real_a_secret_reaches_its_container_and_nothing_else() {
     let deaf = image("deaf", &[("NEVER_HEALTHY", "1")]);
     said.push(place.run(&["deploy", "web", "--image", &deaf, "--yes"]).ended(3));
     said.push(place.run(&["deploy", "web", "--image", "localhost:1/nobody/has-this:1", "--yes"]).ended(1));
-    for words in [&["plan"][..], &["status", "--json"], &["releases", "--json"], &["config", "render"], &["config", "render", "--json"]] {
+    for words in [
+        &["plan"][..],
+        &["status", "--json"],
+        &["releases", "--json"],
+        &["config", "render"],
+        &["config", "render", "--json"],
+    ] {
         said.push(place.run(words).done());
     }
     for ran in &said {
@@ -54,7 +60,9 @@ fn search(dir: &Path, found: &mut Vec<std::path::PathBuf>) {
         let path = entry.path();
         if path.is_dir() {
             search(&path, found);
-        } else if std::fs::read(&path).is_ok_and(|bytes| bytes.windows(SECRET.len()).any(|part| part == SECRET.as_bytes())) {
+        } else if std::fs::read(&path)
+            .is_ok_and(|bytes| bytes.windows(SECRET.len()).any(|part| part == SECRET.as_bytes()))
+        {
             found.push(path);
         }
     }

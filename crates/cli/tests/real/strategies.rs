@@ -11,7 +11,9 @@ fn real_a_stop_first_service_is_never_there_twice_and_comes_back_when_the_new_on
     let place = Place::new("alone");
     let one = image("one", &[]);
     let alone = |name: &str, strategy: &str| {
-        format!("  {name}:\n    strategy: {strategy}\n    port: 8080\n    health: {{path: /health, budget: 5s}}\n    stop_grace: 1s\n")
+        format!(
+            "  {name}:\n    strategy: {strategy}\n    port: 8080\n    health: {{path: /health, budget: 5s}}\n    stop_grace: 1s\n"
+        )
     };
     place.compose(&[web(&one, ""), service("worker", &one, ""), service("solo", &one, "")].concat());
     place.platform("5m", &[alone("worker", "drain-first"), alone("solo", "exclusive")].concat());
@@ -20,7 +22,8 @@ fn real_a_stop_first_service_is_never_there_twice_and_comes_back_when_the_new_on
         let watch = Watch::start(&place, name);
         place.run(&["deploy", name, "--image", &image("two", &[]), "--yes"]).done();
         let before = place.service(name)["release"].clone();
-        let ran = place.run(&["deploy", name, "--image", &image("crashing", &[("CRASH_AFTER_MS", "50")]), "--yes"]).ended(3);
+        let ran =
+            place.run(&["deploy", name, "--image", &image("crashing", &[("CRASH_AFTER_MS", "50")]), "--yes"]).ended(3);
         ran.says("exited with code 3");
         let after = place.service(name);
         assert_eq!((&after["release"], &after["state"]), (&before, &"running".into()), "{after:#}");
@@ -33,8 +36,14 @@ fn real_a_stop_first_service_is_never_there_twice_and_comes_back_when_the_new_on
 fn real_a_kept_service_changes_only_when_it_is_named() {
     let place = Place::new("keep");
     let one = image("one", &[]);
-    place.platform("5m", "  store:\n    strategy: keep\n    port: 8080\n    health: {path: /health, budget: 5s}\n    stop_grace: 1s\n");
-    let files = |word: &str| place.compose(&[web(&one, ""), service("store", &one, &format!("    environment: {{WORD: {word}}}\n"))].concat());
+    place.platform(
+        "5m",
+        "  store:\n    strategy: keep\n    port: 8080\n    health: {path: /health, budget: 5s}\n    stop_grace: 1s\n",
+    );
+    let files = |word: &str| {
+        place
+            .compose(&[web(&one, ""), service("store", &one, &format!("    environment: {{WORD: {word}}}\n"))].concat())
+    };
     files("first");
     place.run(&["up", "--yes"]).done();
     let first = of_service(&place, "store");
@@ -75,7 +84,8 @@ impl Watch {
         let looking = std::thread::spawn(move || {
             let mut most = 0;
             while !stopped.load(Ordering::SeqCst) {
-                let running = docker(&["ps", "--quiet", "--filter", "status=running", "--filter", &label, "--filter", &service]);
+                let running =
+                    docker(&["ps", "--quiet", "--filter", "status=running", "--filter", &label, "--filter", &service]);
                 most = most.max(running.lines().count());
                 std::thread::sleep(std::time::Duration::from_millis(50));
             }
