@@ -47,7 +47,9 @@ pub async fn run(layout: &Layout) -> Result<u8, Failure> {
     let root = Root::open(&layout.root).map_err(failed("open the state folder"))?;
     let _lock = match root.lock(AGENT_LOCK).map_err(failed("take the agent's lock"))? {
         Lock::Acquired(lock) => lock,
-        Lock::Held { .. } => return Err(Failure::new("an agent is already running for this state folder", Ending::Refused)),
+        Lock::Held { .. } => {
+            return Err(Failure::new("an agent is already running for this state folder", Ending::Refused));
+        }
     };
     let agent = assemble(layout, root).await?;
     let listener = listen(layout)?;
@@ -76,7 +78,8 @@ async fn assemble(layout: &Layout, root: Root) -> Result<Agent, Failure> {
     let ledger = ledger::Ledger::open(&layout.ledger(), clock.clone()).map_err(failed("open the ledger"))?;
     let salt = salt::load(&root)?;
     std::fs::create_dir_all(layout.root.join("run")).map_err(failed("open the folder of the sockets"))?;
-    let facts = machine::facts::collect(&SystemProcesses, &layout.root).await.map_err(failed("look at this machine"))?;
+    let facts =
+        machine::facts::collect(&SystemProcesses, &layout.root).await.map_err(failed("look at this machine"))?;
     let parts = Parts {
         docker: Arc::new(docker),
         processes: Arc::new(SystemProcesses),
@@ -118,6 +121,7 @@ fn listen(layout: &Layout) -> Result<tokio::net::UnixListener, Failure> {
     // We hold the agent's lock, so a socket that is there belongs to nobody.
     let _ = std::fs::remove_file(&path);
     let listener = tokio::net::UnixListener::bind(&path).map_err(failed("open the agent's socket"))?;
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).map_err(failed("protect the agent's socket"))?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))
+        .map_err(failed("protect the agent's socket"))?;
     Ok(listener)
 }

@@ -47,7 +47,8 @@ async fn compare(world: &World, request: &Request, loaded: Loaded) -> Result<Dra
     let serving = world.serving(&loaded.scope)?;
     let images = images::wanted(world, &loaded, &request.images, &serving).await?;
     let running = running(world, &loaded, &serving).await?;
-    let wanted: Vec<Wanted> = loaded.platform.services.iter().map(|plan| wanted(world, &loaded, plan, &images)).collect();
+    let wanted: Vec<Wanted> =
+        loaded.platform.services.iter().map(|plan| wanted(world, &loaded, plan, &images)).collect();
     let plan = Plan {
         scope: loaded.scope.clone(),
         changes: plan(&loaded.scope, &wanted, &running, &request.selection),
@@ -105,7 +106,8 @@ async fn running(
 /// Every container of the scope that belongs to a release, not one-offs.
 pub async fn containers(world: &World, scope: &names::Scope) -> Result<Vec<Container>, DeployError> {
     let all = world.docker.list(&scope.selector(), true).await;
-    let all = all.map_err(|source| DeployError::Docker { operation: format!("list the containers of {scope}"), source })?;
+    let all =
+        all.map_err(|source| DeployError::Docker { operation: format!("list the containers of {scope}"), source })?;
     Ok(all.into_iter().filter(|container| !container.labels.contains_key(names::ONE_OFF)).collect())
 }
 

@@ -77,9 +77,10 @@ impl Ending {
 impl DeployError {
     pub fn ending(&self) -> Ending {
         match self {
-            DeployError::Invalid(_) | DeployError::Compose { .. } | DeployError::NoCompose { .. } | DeployError::Unknown { .. } => {
-                Ending::Invalid
-            }
+            DeployError::Invalid(_)
+            | DeployError::Compose { .. }
+            | DeployError::NoCompose { .. }
+            | DeployError::Unknown { .. } => Ending::Invalid,
             DeployError::Locked { .. } | DeployError::Refused(_) => Ending::Refused,
             _ => Ending::Failed,
         }
@@ -91,7 +92,9 @@ impl DeployError {
             DeployError::Docker { source: DockerError::NotReachable { .. }, .. } => {
                 Some("start Docker (`systemctl start docker`), then try again".into())
             }
-            DeployError::NoCompose { .. } => Some("run in the folder of your compose.yaml, or name it with --dir".into()),
+            DeployError::NoCompose { .. } => {
+                Some("run in the folder of your compose.yaml, or name it with --dir".into())
+            }
             DeployError::Unknown { known, .. } if !known.is_empty() => Some(format!("known: {known}")),
             DeployError::Locked { .. } => Some("wait for it, or look at it with `mainstay status`".into()),
             DeployError::Edge { .. } => Some("`mainstay status` tells whether the edge runs".into()),

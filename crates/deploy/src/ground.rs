@@ -105,7 +105,10 @@ async fn network_of(world: &World, loaded: &Loaded, network: &Resource) -> Resul
     }
     refuse_missing_external("network", network)?;
     world.talk.say(None, format!("creates network {}", network.name));
-    docker(&format!("create network `{}`", network.name), world.docker.create_network(&network_spec(loaded, network)).await)?;
+    docker(
+        &format!("create network `{}`", network.name),
+        world.docker.create_network(&network_spec(loaded, network)).await,
+    )?;
     let made = docker("look for a network", world.docker.network(&network.name).await)?;
     Ok(made.and_then(|made| made.gateway))
 }
@@ -116,7 +119,8 @@ async fn volume_of(world: &World, loaded: &Loaded, volume: &Resource) -> Result<
     }
     refuse_missing_external("volume", volume)?;
     world.talk.say(None, format!("creates volume {}", volume.name));
-    docker(&format!("create volume `{}`", volume.name), world.docker.create_volume(&volume_spec(loaded, volume)).await).map(drop)
+    docker(&format!("create volume `{}`", volume.name), world.docker.create_volume(&volume_spec(loaded, volume)).await)
+        .map(drop)
 }
 
 fn refuse_missing_external(kind: &str, resource: &Resource) -> Result<(), DeployError> {

@@ -60,7 +60,12 @@ pub async fn gate(world: &World, service: &ServiceName, container: &str, health:
         }
         if since >= health.budget {
             let budget = spec::units::human_duration(health.budget);
-            return Ok(Gate::Unhealthy { cause: format!("not healthy within {budget}: {last}{}", elsewhere(world, detail.as_ref(), health).await) });
+            return Ok(Gate::Unhealthy {
+                cause: format!(
+                    "not healthy within {budget}: {last}{}",
+                    elsewhere(world, detail.as_ref(), health).await
+                ),
+            });
         }
         let pause = if successes > 0 { CONFIRM.min(interval) } else { interval };
         tokio::time::sleep(pause).await;
@@ -116,7 +121,12 @@ fn hopeless(detail: &ContainerDetail) -> Option<String> {
     match detail.state {
         ContainerState::Exited | ContainerState::Dead => {
             let code = detail.exit_code.unwrap_or_default();
-            let said = detail.error.as_deref().filter(|text| !text.is_empty()).map(|text| format!(": {text}")).unwrap_or_default();
+            let said = detail
+                .error
+                .as_deref()
+                .filter(|text| !text.is_empty())
+                .map(|text| format!(": {text}"))
+                .unwrap_or_default();
             Some(format!("it exited with code {code}{said}"))
         }
         ContainerState::Restarting => Some(format!("it crashes (exit code {})", detail.exit_code.unwrap_or_default())),
@@ -124,7 +134,13 @@ fn hopeless(detail: &ContainerDetail) -> Option<String> {
     }
 }
 
-async fn http(detail: &ContainerDetail, path: &str, port: u16, status: &spec::platform::StatusRange, timeout: Duration) -> Look {
+async fn http(
+    detail: &ContainerDetail,
+    path: &str,
+    port: u16,
+    status: &spec::platform::StatusRange,
+    timeout: Duration,
+) -> Look {
     let Some(ip) = address(detail) else { return Look::NotYet("it has no address yet".into()) };
     match machine::net::http_get(SocketAddr::new(ip, port), "localhost", path, timeout).await {
         Ok((code, _)) if (status.from..=status.to).contains(&code) => Look::Good,

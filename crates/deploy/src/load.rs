@@ -73,7 +73,10 @@ pub fn check(source: &Source) -> Result<(), DeployError> {
 }
 
 fn scope_of(file: &PlatformFile, source: &Source) -> Result<Scope, DeployError> {
-    Ok(Scope { platform: platform_name(file, &source.dir)?, environment: spec::resolve::environment(file, source.environment.as_ref()).map_err(DeployError::Invalid)? })
+    Ok(Scope {
+        platform: platform_name(file, &source.dir)?,
+        environment: spec::resolve::environment(file, source.environment.as_ref()).map_err(DeployError::Invalid)?,
+    })
 }
 
 fn platform_file(dir: &Path) -> Result<PlatformFile, DeployError> {
@@ -93,11 +96,17 @@ fn platform_name(file: &PlatformFile, dir: &Path) -> Result<PlatformName, Deploy
     let folder = dir.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
     let name: String = folder.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     PlatformName::parse(name.trim_matches('-')).map_err(|_| {
-        DeployError::Refused(format!("the folder's name `{folder}` is no platform name; write `platform: …` into {PLATFORM_FILE}"))
+        DeployError::Refused(format!(
+            "the folder's name `{folder}` is no platform name; write `platform: …` into {PLATFORM_FILE}"
+        ))
     })
 }
 
-fn compose_files(file: &PlatformFile, settings: &spec::platform::Environment, dir: &Path) -> Result<Vec<String>, DeployError> {
+fn compose_files(
+    file: &PlatformFile,
+    settings: &spec::platform::Environment,
+    dir: &Path,
+) -> Result<Vec<String>, DeployError> {
     let mut names = match &file.compose {
         Some(names) => names.clone(),
         None => compose_files_in(dir)?,
@@ -153,7 +162,8 @@ async fn project(world: &World, compose: &Compose, shell: &[(String, String)]) -
         let said = String::from_utf8_lossy(&output.stderr);
         return Err(DeployError::Compose { said: said.trim().to_owned() });
     }
-    let unreadable = |error: serde_json::Error| DeployError::Compose { said: format!("its answer is not JSON: {error}") };
+    let unreadable =
+        |error: serde_json::Error| DeployError::Compose { said: format!("its answer is not JSON: {error}") };
     let value = machine::compose::decode_config(&output.stdout).map_err(unreadable)?;
     Project::from_json(value).map_err(DeployError::Invalid)
 }

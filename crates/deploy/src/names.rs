@@ -45,10 +45,7 @@ impl Scope {
 
     /// Labels that select every container of this scope.
     pub fn selector(&self) -> Vec<(String, String)> {
-        vec![
-            (PLATFORM.into(), self.platform.to_string()),
-            (ENVIRONMENT.into(), self.environment.to_string()),
-        ]
+        vec![(PLATFORM.into(), self.platform.to_string()), (ENVIRONMENT.into(), self.environment.to_string())]
     }
 
     /// The container, and Compose project, of one release: `ytempire-production-api-r12`.
@@ -84,7 +81,10 @@ mod tests {
     use super::*;
 
     fn scope() -> Scope {
-        Scope { platform: PlatformName::parse("shop").unwrap(), environment: EnvironmentName::parse("production").unwrap() }
+        Scope {
+            platform: PlatformName::parse("shop").unwrap(),
+            environment: EnvironmentName::parse("production").unwrap(),
+        }
     }
 
     #[test]

@@ -86,7 +86,9 @@ impl State {
         match (self, event) {
             (State::Prepared | State::Retired | State::Starting, Event::Started) => Some(State::Starting),
             (State::Failed { .. } | State::Parked, Event::Started) => Some(State::Starting),
-            (State::Starting | State::Parked | State::Serving | State::Retired, Event::Switched) => Some(State::Serving),
+            (State::Starting | State::Parked | State::Serving | State::Retired, Event::Switched) => {
+                Some(State::Serving)
+            }
             (State::Serving | State::Parked, Event::Superseded { warm: true }) => Some(State::Parked),
             // `Starting`: a switch that is taken back before it was made.
             (State::Starting | State::Serving | State::Parked | State::Retired, Event::Superseded { warm: false }) => {
@@ -166,7 +168,9 @@ mod tests {
 
     #[test]
     fn every_state_can_be_taken_down() {
-        for state in [State::Prepared, State::Starting, State::Serving, State::Parked, State::Failed { reason: String::new() }] {
+        for state in
+            [State::Prepared, State::Starting, State::Serving, State::Parked, State::Failed { reason: String::new() }]
+        {
             assert_eq!(state.next(&Event::TakenDown), Some(State::Retired));
         }
     }

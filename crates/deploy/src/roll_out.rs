@@ -110,6 +110,7 @@ fn stop_first(params: &Params) -> Vec<Step<RollOut>> {
 
 fn migration(params: &Params) -> Option<Step<RollOut>> {
     params.migration().map(|_| {
-        Step::new("migrate", steps::migrate).no_undo("migrations only expand the schema, the previous release goes on with it")
+        Step::new("migrate", steps::migrate)
+            .no_undo("migrations only expand the schema, the previous release goes on with it")
     })
 }

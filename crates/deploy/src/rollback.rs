@@ -72,12 +72,19 @@ pub async fn rollback(world: &World, operation: &str, request: &Request) -> Resu
     Ok(Report::new(request.scope.clone(), vec![report], u64::try_from(took.as_millis()).unwrap_or(u64::MAX)))
 }
 
-/// The newest release before the serving one that has ever served.
-fn choose<'a>(releases: &'a [Release], serving: Option<&Release>, request: &Request) -> Result<&'a Release, DeployError> {
+/// Among the releases older than the serving one, the one that served last.
+fn choose<'a>(
+    releases: &'a [Release],
+    serving: Option<&Release>,
+    request: &Request,
+) -> Result<&'a Release, DeployError> {
     let known = || releases.iter().map(|release| release.id.to_string()).collect::<Vec<_>>().join(", ");
     if let Some(wanted) = &request.to {
         let found = releases.iter().find(|release| release.id == *wanted);
-        let found = found.ok_or_else(|| DeployError::Unknown { what: format!("release {wanted} of `{}`", request.service), known: known() })?;
+        let found = found.ok_or_else(|| DeployError::Unknown {
+            what: format!("release {wanted} of `{}`", request.service),
+            known: known(),
+        })?;
         if serving.is_some_and(|serving| serving.id == found.id) {
             return Err(DeployError::Refused(format!("{wanted} serves already")));
         }
@@ -87,8 +94,14 @@ fn choose<'a>(releases: &'a [Release], serving: Option<&Release>, request: &Requ
     let good = |release: &&Release| {
         release.id.number() < limit && release.switched_ms.is_some() && !matches!(release.state, State::Failed { .. })
     };
-    releases.iter().rev().find(good).ok_or_else(|| {
-        DeployError::Refused(format!("`{}` has no earlier good release to go back to (known: {})", request.service, known()))
+    // The one that served last before this one: after a rollback from a bad release and a newer deploy, that is not
+    // the bad one, though its number is higher.
+    releases.iter().filter(good).max_by_key(|release| release.switched_ms).ok_or_else(|| {
+        DeployError::Refused(format!(
+            "`{}` has no earlier good release to go back to (known: {})",
+            request.service,
+            known()
+        ))
     })
 }
 
@@ -109,9 +122,83 @@ async fn preflight(world: &World, release: &Release) -> Result<(), DeployError> 
         )));
     }
     let definition = world.root.read(&release.definition.file);
-    let definition = definition.map_err(|source| DeployError::State { operation: format!("read the definition of {}", release.id), source })?;
+    let definition = definition
+        .map_err(|source| DeployError::State { operation: format!("read the definition of {}", release.id), source })?;
     match definition {
         Some(_) => Ok(()),
         None => Err(DeployError::Refused(format!("{} cannot be started again: its definition is gone", release.id))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::release::{Definition, ImagePin};
+    use spec::{EnvironmentName, PlatformName, ServicePlan, Strategy};
+
+    fn scope() -> Scope {
+        Scope { platform: PlatformName::parse("p").unwrap(), environment: EnvironmentName::parse("e").unwrap() }
+    }
+
+    fn web() -> ServiceName {
+        ServiceName::parse("web").unwrap()
+    }
+
+    fn release(number: u64, state: State, switched_ms: Option<i64>) -> Release {
+        Release {
+            id: ReleaseId::new(number),
+            scope: scope(),
+            service: web(),
+            image: ImagePin { reference: String::new(), id: String::new(), instead_of: None },
+            definition: Definition { file: String::new(), service: String::new(), hash: String::new() },
+            plan: ServicePlan::new(web(), Strategy::BlueGreen),
+            state,
+            container: String::new(),
+            targets: vec![],
+            by: String::new(),
+            why: String::new(),
+            created_ms: 0,
+            switched_ms,
+            parked_until_ms: None,
+            healthy_after_ms: None,
+        }
+    }
+
+    fn back_from(releases: &[Release], to: Option<u64>) -> Result<u64, DeployError> {
+        let serving = releases.iter().find(|release| release.state == State::Serving);
+        let request = Request {
+            scope: scope(),
+            service: web(),
+            to: to.map(ReleaseId::new),
+            by: String::new(),
+            why: String::new(),
+        };
+        choose(releases, serving, &request).map(|release| release.id.number())
+    }
+
+    #[test]
+    fn the_way_back_skips_a_release_that_was_itself_rolled_back_from() {
+        // r2 was bad, r1 came back, then r3 was deployed.
+        let releases = [
+            release(1, State::Parked, Some(30)),
+            release(2, State::Retired, Some(20)),
+            release(3, State::Serving, Some(40)),
+        ];
+        assert_eq!(back_from(&releases, None).unwrap(), 1);
+    }
+
+    #[test]
+    fn the_way_back_skips_releases_that_never_served_or_failed() {
+        let failed = State::Failed { reason: String::new() };
+        let releases =
+            [release(1, State::Retired, Some(10)), release(2, failed, None), release(3, State::Serving, Some(30))];
+        assert_eq!(back_from(&releases, None).unwrap(), 1);
+    }
+
+    #[test]
+    fn without_an_earlier_release_going_back_is_refused_and_never_goes_forward() {
+        let releases = [release(1, State::Serving, Some(30)), release(2, State::Parked, Some(20))];
+        assert!(matches!(back_from(&releases, None), Err(DeployError::Refused(_))));
+        assert_eq!(back_from(&releases, Some(2)).unwrap(), 2, "unless it is named");
     }
 }

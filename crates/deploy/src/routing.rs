@@ -44,7 +44,11 @@ fn internal_listeners(platform: &Platform) -> Vec<Listener> {
         for network in &internal.networks {
             let Some(gateway) = platform.gateways.get(network) else { continue };
             let bind = SocketAddr::new(*gateway, internal.port);
-            listeners.push(Listener { name: internal_name(network, internal.port), bind, scope: edge::Scope::Internal });
+            listeners.push(Listener {
+                name: internal_name(network, internal.port),
+                bind,
+                scope: edge::Scope::Internal,
+            });
         }
     }
     listeners
@@ -116,7 +120,8 @@ impl World {
     pub async fn sync_routes(&self) -> Result<bool, DeployError> {
         let wanted = snapshot(0, &self.platforms()?, &self.all_serving()?);
         let status = self.edge.status().await;
-        let status = status.map_err(|source| DeployError::Edge { operation: "ask for the routing epoch".into(), source })?;
+        let status =
+            status.map_err(|source| DeployError::Edge { operation: "ask for the routing epoch".into(), source })?;
         if status.hash == wanted.hash {
             return Ok(false);
         }

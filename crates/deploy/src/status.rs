@@ -68,7 +68,12 @@ pub async fn status(world: &World, only: Option<&Scope>) -> Result<Status, Deplo
     let edge = match edge {
         Ok(status) => {
             let wanted = crate::routing::snapshot(0, &world.platforms()?, &world.all_serving()?);
-            EdgeStatus::Serving { epoch: status.epoch, pid: status.pid, version: status.version, in_sync: status.hash == wanted.hash }
+            EdgeStatus::Serving {
+                epoch: status.epoch,
+                pid: status.pid,
+                version: status.version,
+                in_sync: status.hash == wanted.hash,
+            }
         }
         Err(error) => EdgeStatus::Unreachable { reason: error.to_string() },
     };
@@ -106,7 +111,8 @@ async fn platform_status(
         });
     }
     let known = |name: &str| releases.iter().any(|release| release.container == name);
-    let strays = containers.iter().filter(|c| c.labels.contains_key(names::RELEASE) && !known(&c.name)).map(|c| c.name.clone());
+    let strays =
+        containers.iter().filter(|c| c.labels.contains_key(names::RELEASE) && !known(&c.name)).map(|c| c.name.clone());
     Ok(PlatformStatus {
         scope: platform.scope.clone(),
         dir: platform.dir.clone(),
@@ -118,9 +124,11 @@ async fn platform_status(
 
 fn failed_status(release: &crate::release::Release) -> Option<FailedStatus> {
     match &release.state {
-        State::Failed { reason } => {
-            Some(FailedStatus { release: release.id.clone(), container: release.container.clone(), reason: reason.clone() })
-        }
+        State::Failed { reason } => Some(FailedStatus {
+            release: release.id.clone(),
+            container: release.container.clone(),
+            reason: reason.clone(),
+        }),
         _ => None,
     }
 }

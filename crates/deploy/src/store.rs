@@ -81,7 +81,12 @@ impl World {
         self.ledger.delete_record(RELEASE, &release.key()).map(drop).map_err(ledger("forget a release"))
     }
 
-    pub fn release(&self, scope: &Scope, service: &ServiceName, id: &ReleaseId) -> Result<Option<Release>, DeployError> {
+    pub fn release(
+        &self,
+        scope: &Scope,
+        service: &ServiceName,
+        id: &ReleaseId,
+    ) -> Result<Option<Release>, DeployError> {
         self.ledger.get_record(RELEASE, &release::key(scope, service, id)).map_err(ledger("read a release"))
     }
 
@@ -109,11 +114,16 @@ impl World {
 
     pub fn serving(&self, scope: &Scope) -> Result<BTreeMap<ServiceName, Release>, DeployError> {
         let all = self.all_serving()?;
-        Ok(all.into_iter().filter(|release| release.scope == *scope).map(|release| (release.service.clone(), release)).collect())
+        Ok(all
+            .into_iter()
+            .filter(|release| release.scope == *scope)
+            .map(|release| (release.service.clone(), release))
+            .collect())
     }
 
     pub fn serving_of(&self, scope: &Scope, service: &ServiceName) -> Result<Option<Release>, DeployError> {
-        let key: Option<String> = self.ledger.get_record(SERVING, &scope.pool(service)).map_err(ledger("read what serves"))?;
+        let key: Option<String> =
+            self.ledger.get_record(SERVING, &scope.pool(service)).map_err(ledger("read what serves"))?;
         match key {
             Some(key) => self.ledger.get_record(RELEASE, &key).map_err(ledger("read a release")),
             None => Ok(None),
@@ -122,7 +132,12 @@ impl World {
 
     /// Moves the one pointer that says which release of a service serves, and both releases' states
     /// with it, in one transaction: there is never a moment with two serving releases or none.
-    pub fn move_serving(&self, to: &Release, from: Option<&Release>, warm_until: Option<i64>) -> Result<(), DeployError> {
+    pub fn move_serving(
+        &self,
+        to: &Release,
+        from: Option<&Release>,
+        warm_until: Option<i64>,
+    ) -> Result<(), DeployError> {
         let mut new = to.clone();
         self.advance(&mut new, &Event::Switched)?;
         new.switched_ms = Some(self.clock.now_ms());

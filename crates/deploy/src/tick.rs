@@ -76,7 +76,10 @@ async fn forget(world: &World, platform: &Platform) -> Result<Vec<String>, Deplo
         let (repository, tag) = release.scope.keep_tag(&release.service, &release.id);
         let _ = world.docker.untag(&format!("{repository}:{tag}")).await;
         let removed = world.root.remove(&release.definition.file);
-        removed.map_err(|source| DeployError::State { operation: format!("forget the definition of {}", release.id), source })?;
+        removed.map_err(|source| DeployError::State {
+            operation: format!("forget the definition of {}", release.id),
+            source,
+        })?;
         world.forget_release(&release)?;
         forgotten.push(release.container);
     }
@@ -118,7 +121,10 @@ async fn remove(world: &World, release: &Release) -> Result<(), DeployError> {
     ] {
         match result {
             Err(error) if !is_gone(&error) => {
-                return Err(DeployError::Docker { operation: format!("remove container `{}`", release.container), source: error });
+                return Err(DeployError::Docker {
+                    operation: format!("remove container `{}`", release.container),
+                    source: error,
+                });
             }
             _ => {}
         }

@@ -63,7 +63,13 @@ fn release(number: u64, strategy: Strategy) -> Release {
 }
 
 fn params(strategy: Strategy) -> Params {
-    Params { operation: "op1".into(), release: release(2, strategy), previous: Some(ReleaseId::new(1)), start: true, migrate: false }
+    Params {
+        operation: "op1".into(),
+        release: release(2, strategy),
+        previous: Some(ReleaseId::new(1)),
+        start: true,
+        migrate: false,
+    }
 }
 
 /// What `docker compose up` does: one container, named as the project.
@@ -213,7 +219,12 @@ async fn a_roll_out_ends_with_the_new_release_serving() {
 async fn each_step_of_a_roll_out_may_run_twice() {
     for strategy in STRATEGIES {
         let sites = Sites::new(strategy);
-        saga::testing::each_step_twice::<RollOut, _>(async || sites.world().await, &params(strategy), async |w| seen(w).await).await;
+        saga::testing::each_step_twice::<RollOut, _>(
+            async || sites.world().await,
+            &params(strategy),
+            async |w| seen(w).await,
+        )
+        .await;
     }
 }
 
@@ -222,7 +233,10 @@ async fn a_failure_at_any_step_leaves_the_old_release_serving_alone() {
     for strategy in STRATEGIES {
         let sites = Sites::new(strategy);
         let make = async || sites.world().await;
-        saga::testing::fail_at_each_step_leaves_world_as_before::<RollOut, _>(make, &params(strategy), async |w| seen(w).await).await;
+        saga::testing::fail_at_each_step_leaves_world_as_before::<RollOut, _>(make, &params(strategy), async |w| {
+            seen(w).await
+        })
+        .await;
     }
 }
 
@@ -231,7 +245,10 @@ async fn a_crash_after_any_entry_of_the_journal_is_finished_or_undone() {
     for strategy in STRATEGIES {
         let sites = Sites::new(strategy);
         let make = async || sites.world().await;
-        saga::testing::crash_after_each_event_and_recover::<RollOut>(make, &params(strategy), async |w, o| legal(w, o).await).await;
+        saga::testing::crash_after_each_event_and_recover::<RollOut>(make, &params(strategy), async |w, o| {
+            legal(w, o).await
+        })
+        .await;
     }
 }
 

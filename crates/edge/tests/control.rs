@@ -178,3 +178,31 @@ fn the_snapshots_json_is_what_the_agent_writes() {
     assert_eq!(value["pools"][0]["targets"][0], "127.0.0.1:8000");
     assert_eq!(value["routes"][0]["strip_prefix"], false);
 }
+
+#[tokio::test]
+async fn the_world_and_a_docker_network_may_use_the_same_port_and_a_second_edge_may_not() {
+    let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let mut both = snapshot(1, pool("r1", &[echo("public").await]));
+    both.listeners = vec![
+        edge::Listener { bind: ([0, 0, 0, 0], port).into(), ..listener("world", 0) },
+        edge::Listener { bind: ([127, 0, 0, 2], port).into(), scope: Scope::Internal, ..listener("gateway", 0) },
+    ];
+    both.pools.push(edge::Pool::new("lab/test/api", "r1", vec![echo("inner").await]));
+    both.routes.push(edge::Route { scope: Scope::Internal, ..route(Some("api"), "/", "lab/test/api") });
+    let lab = start(tempfile::tempdir().unwrap(), quick()).await;
+    let applied = lab.control.apply(&both.clone().seal()).await.unwrap();
+    assert!(applied.listeners.iter().all(|listener| listener.error.is_none()), "{:?}", applied.listeners);
+    let ask = async |address: [u8; 4]| {
+        raw((address, port).into(), b"GET / HTTP/1.1\r\nHost: api\r\nConnection: close\r\n\r\n").await
+    };
+    assert!(ask([127, 0, 0, 1]).await.contains("public"));
+    assert!(ask([127, 0, 0, 2]).await.contains("inner"));
+
+    let other = start(tempfile::tempdir().unwrap(), quick()).await;
+    let applied = other.control.apply(&both.seal()).await.unwrap();
+    assert!(
+        applied.listeners[0].error.as_ref().is_some_and(|error| error.contains("in use")),
+        "{:?}",
+        applied.listeners
+    );
+}

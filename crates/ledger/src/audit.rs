@@ -67,13 +67,7 @@ impl AuditVerdict {
 
 impl Ledger {
     /// Adds an entry to the chain. `detail` must not hold a secret: entries are never deleted.
-    pub fn append_audit(
-        &self,
-        actor: &str,
-        action: &str,
-        subject: &str,
-        detail: Value,
-    ) -> Result<AuditEntry> {
+    pub fn append_audit(&self, actor: &str, action: &str, subject: &str, detail: Value) -> Result<AuditEntry> {
         self.write(|tx| tx.append_audit(actor, action, subject, detail))
     }
 
@@ -115,13 +109,7 @@ struct StoredEntry {
 }
 
 impl Tx<'_> {
-    pub fn append_audit(
-        &self,
-        actor: &str,
-        action: &str,
-        subject: &str,
-        detail: Value,
-    ) -> Result<AuditEntry> {
+    pub fn append_audit(&self, actor: &str, action: &str, subject: &str, detail: Value) -> Result<AuditEntry> {
         let head = self.audit_head()?;
         let mut entry = StoredEntry {
             seq: head.as_ref().map_or(1, |head| head.seq + 1),
@@ -135,13 +123,7 @@ impl Tx<'_> {
         };
         entry.hash = entry.digest();
         self.store(&entry)?;
-        let StoredEntry {
-            seq,
-            at_ms,
-            prev_hash,
-            hash,
-            ..
-        } = entry;
+        let StoredEntry { seq, at_ms, prev_hash, hash, .. } = entry;
         Ok(AuditEntry {
             seq,
             at_ms,
@@ -156,38 +138,16 @@ impl Tx<'_> {
 
     pub fn audit(&self, after_seq: i64, limit: usize) -> Result<Vec<AuditEntry>> {
         let rows: Vec<StoredEntry> = self.sql("look up audit entries", |connection| {
-            let mut statement = connection
-                .prepare_cached(&format!("{SELECT} WHERE seq > ?1 ORDER BY seq LIMIT ?2"))?;
+            let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE seq > ?1 ORDER BY seq LIMIT ?2"))?;
             statement
-                .query_map(
-                    rusqlite::params![after_seq, i64::try_from(limit).unwrap_or(i64::MAX)],
-                    stored,
-                )?
+                .query_map(rusqlite::params![after_seq, i64::try_from(limit).unwrap_or(i64::MAX)], stored)?
                 .collect()
         })?;
         rows.into_iter()
             .map(|row| {
                 let detail = self.decode(&row.detail, || format!("audit entry {}", row.seq))?;
-                let StoredEntry {
-                    seq,
-                    at_ms,
-                    actor,
-                    action,
-                    subject,
-                    prev_hash,
-                    hash,
-                    ..
-                } = row;
-                Ok(AuditEntry {
-                    seq,
-                    at_ms,
-                    actor,
-                    action,
-                    subject,
-                    detail,
-                    prev_hash,
-                    hash,
-                })
+                let StoredEntry { seq, at_ms, actor, action, subject, prev_hash, hash, .. } = row;
+                Ok(AuditEntry { seq, at_ms, actor, action, subject, detail, prev_hash, hash })
             })
             .collect()
     }
@@ -196,10 +156,7 @@ impl Tx<'_> {
         self.sql("look up the audit head", |connection| {
             connection
                 .query_row("SELECT seq, hash FROM audit_head", [], |row| {
-                    Ok(AuditHead {
-                        seq: row.get(0)?,
-                        hash: row.get(1)?,
-                    })
+                    Ok(AuditHead { seq: row.get(0)?, hash: row.get(1)? })
                 })
                 .optional()
         })
@@ -223,20 +180,14 @@ impl Tx<'_> {
 
     fn verify_audit(&self, kept: Option<&AuditHead>) -> Result<AuditVerdict> {
         let own = self.audit_head()?;
-        let mut walk = Walk {
-            entries: 0,
-            seq: 0,
-            hash: GENESIS.to_owned(),
-        };
+        let mut walk = Walk { entries: 0, seq: 0, hash: GENESIS.to_owned() };
         let mut broken = None;
         self.sql("walk the audit chain", |connection| {
             let mut statement = connection.prepare_cached(&format!("{SELECT} ORDER BY seq"))?;
             let mut rows = statement.query([])?;
             while let (None, Some(row)) = (&broken, rows.next()?) {
                 broken = match stored(row) {
-                    Ok(entry) => walk
-                        .take(&entry)
-                        .or_else(|| kept.and_then(|kept| walk.compare(kept))),
+                    Ok(entry) => walk.take(&entry).or_else(|| kept.and_then(|kept| walk.compare(kept))),
                     // A value of another type than the column says is a change like any other.
                     Err(rusqlite::Error::SqliteFailure(code, text)) => {
                         return Err(rusqlite::Error::SqliteFailure(code, text));
@@ -246,14 +197,9 @@ impl Tx<'_> {
             }
             Ok(())
         })?;
-        let broken = broken
-            .or_else(|| walk.ends_before(own.as_ref()))
-            .or_else(|| walk.ends_before(kept));
+        let broken = broken.or_else(|| walk.ends_before(own.as_ref())).or_else(|| walk.ends_before(kept));
         let broken = broken.or_else(|| walk.unheaded(own.as_ref()));
-        Ok(AuditVerdict {
-            entries: walk.entries,
-            chain: broken.unwrap_or(Chain::Ok),
-        })
+        Ok(AuditVerdict { entries: walk.entries, chain: broken.unwrap_or(Chain::Ok) })
     }
 }
 
@@ -284,10 +230,7 @@ impl Walk {
     /// Takes the next entry, or says why it does not follow.
     fn take(&mut self, entry: &StoredEntry) -> Option<Chain> {
         if entry.seq != self.seq + 1 {
-            return Some(self.broken(
-                &format!("entry {}", self.seq + 1),
-                &format!("entry {}", entry.seq),
-            ));
+            return Some(self.broken(&format!("entry {}", self.seq + 1), &format!("entry {}", entry.seq)));
         }
         if entry.prev_hash != self.hash {
             return Some(self.broken(&self.hash, &entry.prev_hash));
@@ -300,22 +243,14 @@ impl Walk {
         if entry.hash != digest {
             return Some(self.broken(&digest, &entry.hash));
         }
-        *self = Self {
-            entries: self.entries + 1,
-            seq: entry.seq,
-            hash: digest,
-        };
+        *self = Self { entries: self.entries + 1, seq: entry.seq, hash: digest };
         None
     }
 
     /// At the place of a head that was kept, the hash must be the same.
     fn compare(&self, kept: &AuditHead) -> Option<Chain> {
         let differs = kept.seq == self.seq && kept.hash != self.hash;
-        differs.then(|| Chain::BrokenAt {
-            seq: self.seq,
-            expected: kept.hash.clone(),
-            found: self.hash.clone(),
-        })
+        differs.then(|| Chain::BrokenAt { seq: self.seq, expected: kept.hash.clone(), found: self.hash.clone() })
     }
 
     /// Entries that a head speaks of are missing at the end.
@@ -343,16 +278,11 @@ impl Walk {
     }
 
     fn broken(&self, expected: &str, found: &str) -> Chain {
-        Chain::BrokenAt {
-            seq: self.seq + 1,
-            expected: expected.to_owned(),
-            found: found.to_owned(),
-        }
+        Chain::BrokenAt { seq: self.seq + 1, expected: expected.to_owned(), found: found.to_owned() }
     }
 }
 
-const SELECT: &str =
-    "SELECT seq, at_ms, actor, action, subject, detail, prev_hash, hash FROM audit";
+const SELECT: &str = "SELECT seq, at_ms, actor, action, subject, detail, prev_hash, hash FROM audit";
 
 fn stored(row: &rusqlite::Row<'_>) -> rusqlite::Result<StoredEntry> {
     Ok(StoredEntry {

@@ -54,10 +54,7 @@ mod tests {
         let one = json!({"b": [1, {"z": null, "y": "a\"b"}], "a": 1.5});
         let two = json!({"a": 1.5, "b": [1, {"y": "a\"b", "z": null}]});
         assert_eq!(canonical(&one), canonical(&two));
-        assert_eq!(
-            canonical(&one),
-            r#"{"a":1.5,"b":[1,{"y":"a\"b","z":null}]}"#
-        );
+        assert_eq!(canonical(&one), r#"{"a":1.5,"b":[1,{"y":"a\"b","z":null}]}"#);
     }
 
     #[test]

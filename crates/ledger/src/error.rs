@@ -24,11 +24,7 @@ pub enum LedgerError {
     #[error("`{file}` is a database, but not a ledger of Mainstay")]
     Foreign { file: String },
     #[error("the ledger `{file}` has schema {found}, newer than the {known} this program knows")]
-    Newer {
-        file: String,
-        found: i64,
-        known: i64,
-    },
+    Newer { file: String, found: i64, known: i64 },
     #[error("the ledger `{file}` is read-only")]
     ReadOnly {
         file: String,
@@ -50,15 +46,9 @@ pub enum LedgerError {
         source: rusqlite::Error,
     },
     #[error("could not {operation}: `{thing}` is already there")]
-    Exists {
-        operation: &'static str,
-        thing: String,
-    },
+    Exists { operation: &'static str, thing: String },
     #[error("could not {operation}: there is no `{thing}`")]
-    NotFound {
-        operation: &'static str,
-        thing: String,
-    },
+    NotFound { operation: &'static str, thing: String },
     #[error("could not {operation} in the ledger `{file}`")]
     Sql {
         operation: &'static str,
@@ -91,27 +81,25 @@ impl LedgerError {
     /// The next thing to do, for the operator. `None` when only the cause can tell.
     pub fn next_step(&self) -> Option<String> {
         match self {
-            Self::Open { file, .. } => Some(format!(
-                "check that the folder of `{file}` exists and that this user may write in it"
-            )),
+            Self::Open { file, .. } => {
+                Some(format!("check that the folder of `{file}` exists and that this user may write in it"))
+            }
             Self::Damaged { file, .. } => Some(format!(
                 "copy `{file}` and its -wal file away first; restore them from the last backup, or set the file aside so that a new ledger is built"
             )),
-            Self::Foreign { file } => Some(format!(
-                "point Mainstay at another state folder, or move `{file}` away"
-            )),
+            Self::Foreign { file } => Some(format!("point Mainstay at another state folder, or move `{file}` away")),
             Self::Newer { file, .. } => Some(format!(
                 "start the newer Mainstay that wrote `{file}`, or restore the backup taken before the upgrade"
             )),
             Self::ReadOnly { file, .. } => Some(format!(
                 "make `{file}` writable for this user (chmod 0600) and check that its disk is not mounted read-only"
             )),
-            Self::Full { file, .. } => Some(format!(
-                "free space on the disk of `{file}` and try again; nothing was lost"
-            )),
-            Self::Locked { file, .. } => Some(format!(
-                "see who holds it with `fuser {file}`, wait for it or stop it, then try again"
-            )),
+            Self::Full { file, .. } => {
+                Some(format!("free space on the disk of `{file}` and try again; nothing was lost"))
+            }
+            Self::Locked { file, .. } => {
+                Some(format!("see who holds it with `fuser {file}`, wait for it or stop it, then try again"))
+            }
             _ => None,
         }
     }
@@ -120,34 +108,14 @@ impl LedgerError {
     pub(crate) fn sort(operation: &'static str, file: &str, source: rusqlite::Error) -> Self {
         let file = file.to_owned();
         match source.sqlite_error_code() {
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged {
-                file,
-                finding: format!("could not {operation}"),
-                source: Some(source),
-            },
-            Some(ErrorCode::ReadOnly) => Self::ReadOnly {
-                file,
-                source: Some(source),
-            },
-            Some(ErrorCode::DiskFull) => Self::Full {
-                operation,
-                file,
-                source,
-            },
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked {
-                operation,
-                file,
-                source,
-            },
-            Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => Self::Open {
-                file,
-                source: Box::new(source),
-            },
-            _ => Self::Sql {
-                operation,
-                file,
-                source,
-            },
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                Self::Damaged { file, finding: format!("could not {operation}"), source: Some(source) }
+            }
+            Some(ErrorCode::ReadOnly) => Self::ReadOnly { file, source: Some(source) },
+            Some(ErrorCode::DiskFull) => Self::Full { operation, file, source },
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked { operation, file, source },
+            Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => Self::Open { file, source: Box::new(source) },
+            _ => Self::Sql { operation, file, source },
         }
     }
 }

@@ -88,9 +88,7 @@ impl Tx<'_> {
 
     pub fn events(&self, filter: &EventFilter, after_seq: i64, limit: usize) -> Result<Vec<Event>> {
         self.select(
-            &format!(
-                "SELECT {COLUMNS} FROM event WHERE {NARROW} AND seq > ?6 ORDER BY seq LIMIT ?7"
-            ),
+            &format!("SELECT {COLUMNS} FROM event WHERE {NARROW} AND seq > ?6 ORDER BY seq LIMIT ?7"),
             filter,
             after_seq,
             limit,
@@ -98,21 +96,13 @@ impl Tx<'_> {
     }
 
     pub fn last_events(&self, filter: &EventFilter, limit: usize) -> Result<Vec<Event>> {
-        let query = format!(
-            "SELECT {COLUMNS} FROM event WHERE {NARROW} AND seq > ?6 ORDER BY seq DESC LIMIT ?7"
-        );
+        let query = format!("SELECT {COLUMNS} FROM event WHERE {NARROW} AND seq > ?6 ORDER BY seq DESC LIMIT ?7");
         let mut events = self.select(&query, filter, 0, limit)?;
         events.reverse();
         Ok(events)
     }
 
-    fn select(
-        &self,
-        query: &str,
-        filter: &EventFilter,
-        after_seq: i64,
-        limit: usize,
-    ) -> Result<Vec<Event>> {
+    fn select(&self, query: &str, filter: &EventFilter, after_seq: i64, limit: usize) -> Result<Vec<Event>> {
         let rows: Vec<StoredEvent> = self.sql("look up events", |connection| {
             let mut statement = connection.prepare_cached(query)?;
             let values = rusqlite::params![
@@ -135,10 +125,8 @@ impl Tx<'_> {
             seq: row.seq,
             at_ms: row.at_ms,
             kind: row.kind,
-            platform: PlatformName::parse(&row.platform)
-                .map_err(|source| self.unreadable(what(), source))?,
-            environment: EnvironmentName::parse(&row.environment)
-                .map_err(|source| self.unreadable(what(), source))?,
+            platform: PlatformName::parse(&row.platform).map_err(|source| self.unreadable(what(), source))?,
+            environment: EnvironmentName::parse(&row.environment).map_err(|source| self.unreadable(what(), source))?,
             service: row
                 .service
                 .map(|name| ServiceName::parse(&name))

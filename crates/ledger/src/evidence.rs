@@ -14,12 +14,7 @@ impl Ledger {
     }
 
     /// The newest evidence of a kind whose subject starts with `subject_prefix`: newest first, at most `limit`.
-    pub fn evidence(
-        &self,
-        kind: &str,
-        subject_prefix: &str,
-        limit: usize,
-    ) -> Result<Vec<Evidence>> {
+    pub fn evidence(&self, kind: &str, subject_prefix: &str, limit: usize) -> Result<Vec<Evidence>> {
         self.read(|tx| tx.evidence(kind, subject_prefix, limit))
     }
 }
@@ -28,26 +23,24 @@ impl Ledger {
 
 impl Tx<'_> {
     pub fn record_evidence(&self, evidence: &Evidence) -> Result<i64> {
-        let verdict =
-            serde_json::to_string(&evidence.verdict).map_err(|source| LedgerError::Encode {
-                what: format!("the verdict on `{}`", evidence.subject),
-                source,
-            })?;
+        let verdict = serde_json::to_string(&evidence.verdict)
+            .map_err(|source| LedgerError::Encode { what: format!("the verdict on `{}`", evidence.subject), source })?;
         self.sql("record evidence", |connection| {
             connection.execute(
                 "INSERT INTO evidence (at_ms, kind, subject, verdict, detail) VALUES (?1, ?2, ?3, ?4, ?5)",
-                rusqlite::params![evidence.at_ms, evidence.kind, evidence.subject, verdict, evidence.detail.to_string()],
+                rusqlite::params![
+                    evidence.at_ms,
+                    evidence.kind,
+                    evidence.subject,
+                    verdict,
+                    evidence.detail.to_string()
+                ],
             )?;
             Ok(connection.last_insert_rowid())
         })
     }
 
-    pub fn evidence(
-        &self,
-        kind: &str,
-        subject_prefix: &str,
-        limit: usize,
-    ) -> Result<Vec<Evidence>> {
+    pub fn evidence(&self, kind: &str, subject_prefix: &str, limit: usize) -> Result<Vec<Evidence>> {
         type Row = (i64, i64, String, String, String);
         let rows: Vec<Row> = self.sql("look up evidence", |connection| {
             let mut statement = connection.prepare_cached(
@@ -55,20 +48,16 @@ impl Tx<'_> {
                  WHERE kind = ?1 AND substr(subject, 1, length(?2)) = ?2 ORDER BY seq DESC LIMIT ?3",
             )?;
             let values = rusqlite::params![kind, subject_prefix, i64::try_from(limit).unwrap_or(i64::MAX)];
-            statement.query_map(values, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))?.collect()
+            statement
+                .query_map(values, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))?
+                .collect()
         })?;
         rows.into_iter()
             .map(|(seq, at_ms, subject, verdict, detail)| {
                 let what = || format!("evidence {seq}");
                 let verdict = self.decode(&verdict, what)?;
                 let detail = self.decode(&detail, what)?;
-                Ok(Evidence {
-                    kind: kind.to_owned(),
-                    subject,
-                    verdict,
-                    at_ms,
-                    detail,
-                })
+                Ok(Evidence { kind: kind.to_owned(), subject, verdict, at_ms, detail })
             })
             .collect()
     }

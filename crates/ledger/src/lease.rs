@@ -47,12 +47,7 @@ pub struct Held {
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {
     #[error("`{name}` is held by process {} ({})", .holder.pid, .holder.note)]
-    Held {
-        name: String,
-        holder: Holder,
-        since_ms: i64,
-        expires_ms: i64,
-    },
+    Held { name: String, holder: Holder, since_ms: i64, expires_ms: i64 },
     #[error("the lease on `{name}` with token {token} is lost")]
     Lost { name: String, token: u64 },
     #[error(transparent)]
@@ -80,11 +75,7 @@ impl Ledger {
 
     /// The fence: whether this lease is still the newest and not given back. Looks at the token, never at the clock.
     pub fn check(&self, lease: &Lease) -> Result<(), LeaseError> {
-        if self.read(|tx| tx.token_stands(lease))? {
-            Ok(())
-        } else {
-            Err(lost(lease))
-        }
+        if self.read(|tx| tx.token_stands(lease))? { Ok(()) } else { Err(lost(lease)) }
     }
 
     /// Who holds a lease now, even when its time is over and nobody has taken it.
@@ -93,11 +84,7 @@ impl Ledger {
     }
 
     /// Frees a lease whose holder is dead, and says who it was. A living holder keeps it.
-    pub fn steal_if_dead(
-        &self,
-        name: &str,
-        alive: impl Fn(&Holder) -> bool,
-    ) -> Result<Option<Holder>> {
+    pub fn steal_if_dead(&self, name: &str, alive: impl Fn(&Holder) -> bool) -> Result<Option<Holder>> {
         // `alive` looks at the machine and may be slow, so it is asked outside the transaction.
         let Some(held) = self.holder(name)? else {
             return Ok(None);
@@ -126,14 +113,7 @@ impl Tx<'_> {
                 rusqlite::params![lease.name, signed(lease.token), expires_ms],
             )
         })?;
-        if changed == 0 {
-            Err(lost(lease))
-        } else {
-            Ok(Lease {
-                expires_ms,
-                ..lease.clone()
-            })
-        }
+        if changed == 0 { Err(lost(lease)) } else { Ok(Lease { expires_ms, ..lease.clone() }) }
     }
 
     pub fn release(&self, lease: &Lease) -> Result<()> {
@@ -142,11 +122,7 @@ impl Tx<'_> {
 
     /// The fence, in the same transaction as the write it protects.
     pub fn check(&self, lease: &Lease) -> Result<(), LeaseError> {
-        if self.token_stands(lease)? {
-            Ok(())
-        } else {
-            Err(lost(lease))
-        }
+        if self.token_stands(lease)? { Ok(()) } else { Err(lost(lease)) }
     }
 
     fn try_acquire(&self, name: &str, holder: Holder, ttl: Duration) -> Result<Lease, LeaseError> {
@@ -154,25 +130,13 @@ impl Tx<'_> {
         if let Some(held) = self.held_after_clock_jumps(name, now)?
             && held.expires_ms > now
         {
-            let Held {
-                holder,
-                since_ms,
-                expires_ms,
-                ..
-            } = held;
-            return Err(LeaseError::Held {
-                name: name.to_owned(),
-                holder,
-                since_ms,
-                expires_ms,
-            });
+            let Held { holder, since_ms, expires_ms, .. } = held;
+            return Err(LeaseError::Held { name: name.to_owned(), holder, since_ms, expires_ms });
         }
         let ttl_ms = i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX);
         let expires_ms = now.saturating_add(ttl_ms);
-        let holder = serde_json::to_string(&holder).map_err(|source| LedgerError::Encode {
-            what: "a lease holder".to_owned(),
-            source,
-        })?;
+        let holder = serde_json::to_string(&holder)
+            .map_err(|source| LedgerError::Encode { what: "a lease holder".to_owned(), source })?;
         let token: i64 = self.sql("acquire a lease", |connection| {
             connection.query_row(
                 "INSERT INTO lease (name, token, holder, since_ms, expires_ms, ttl_ms) VALUES (?1, 1, ?2, ?3, ?4, ?5)
@@ -182,12 +146,7 @@ impl Tx<'_> {
                 |row| row.get(0),
             )
         })?;
-        Ok(Lease {
-            name: name.to_owned(),
-            token: unsigned(token),
-            expires_ms,
-            ttl_ms,
-        })
+        Ok(Lease { name: name.to_owned(), token: unsigned(token), expires_ms, ttl_ms })
     }
 
     /// A clock set back would make a lease last for as long as the jump. It lasts at most its own length from now.
@@ -215,12 +174,7 @@ impl Tx<'_> {
             return Ok(None);
         };
         let holder = self.decode(&holder, || format!("the holder of the lease `{name}`"))?;
-        Ok(Some(Held {
-            holder,
-            token: unsigned(token),
-            since_ms,
-            expires_ms,
-        }))
+        Ok(Some(Held { holder, token: unsigned(token), since_ms, expires_ms }))
     }
 
     fn token_stands(&self, lease: &Lease) -> Result<bool> {
@@ -236,17 +190,17 @@ impl Tx<'_> {
     fn free(&self, name: &str, token: u64) -> Result<bool> {
         self.sql("release a lease", |connection| {
             connection
-                .execute("UPDATE lease SET holder = NULL WHERE name = ?1 AND token = ?2 AND holder IS NOT NULL", rusqlite::params![name, signed(token)])
+                .execute(
+                    "UPDATE lease SET holder = NULL WHERE name = ?1 AND token = ?2 AND holder IS NOT NULL",
+                    rusqlite::params![name, signed(token)],
+                )
                 .map(|changed| changed > 0)
         })
     }
 }
 
 fn lost(lease: &Lease) -> LeaseError {
-    LeaseError::Lost {
-        name: lease.name.clone(),
-        token: lease.token,
-    }
+    LeaseError::Lost { name: lease.name.clone(), token: lease.token }
 }
 
 /// SQLite's integers are signed; a token that does not fit never existed.

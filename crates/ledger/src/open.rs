@@ -49,8 +49,7 @@ impl Ledger {
     /// A ledger that lives as long as the process. For tests.
     pub fn in_memory(clock: Arc<dyn Clock>) -> Result<Self> {
         let file = ":memory:".to_owned();
-        let connection = Connection::open_in_memory()
-            .map_err(|source| LedgerError::sort("open", &file, source))?;
+        let connection = Connection::open_in_memory().map_err(|source| LedgerError::sort("open", &file, source))?;
         prepare(&connection, &file, BUSY)?;
         Ok(Self::from_connection(connection, clock, file))
     }
@@ -62,35 +61,26 @@ impl Ledger {
         self.write(work)
     }
 
-    pub(crate) fn open_with_patience(
-        path: &Path,
-        clock: Arc<dyn Clock>,
-        patience: Duration,
-    ) -> Result<Self> {
+    pub(crate) fn open_with_patience(path: &Path, clock: Arc<dyn Clock>, patience: Duration) -> Result<Self> {
         let file = path.display().to_string();
         refuse_orphaned_log(path, &file)?;
         create_private(path, &file)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags)
-            .map_err(|source| LedgerError::sort("open", &file, source))?;
+        let connection =
+            Connection::open_with_flags(path, flags).map_err(|source| LedgerError::sort("open", &file, source))?;
         prepare(&connection, &file, patience)?;
         Ok(Self::from_connection(connection, clock, file))
     }
 
     /// A transaction whose work has an error type of its own.
-    pub(crate) fn write<T, E: From<LedgerError>>(
-        &self,
-        work: impl FnOnce(&Tx<'_>) -> Result<T, E>,
-    ) -> Result<T, E> {
+    pub(crate) fn write<T, E: From<LedgerError>>(&self, work: impl FnOnce(&Tx<'_>) -> Result<T, E>) -> Result<T, E> {
         let connection = self.0.connection.lock();
         let fault = |operation| move |source| LedgerError::sort(operation, &self.0.file, source);
         // IMMEDIATE: a transaction that starts by reading and cannot become a writer later would fail half-way.
         let transaction = Transaction::new_unchecked(&connection, TransactionBehavior::Immediate)
             .map_err(fault("begin a transaction"))?;
         let done = work(&self.tx(&transaction))?;
-        transaction
-            .commit()
-            .map_err(fault("commit a transaction"))?;
+        transaction.commit().map_err(fault("commit a transaction"))?;
         Ok(done)
     }
 
@@ -107,19 +97,11 @@ impl Ledger {
     }
 
     fn tx<'a>(&'a self, connection: &'a Connection) -> Tx<'a> {
-        Tx {
-            connection,
-            clock: self.0.clock.as_ref(),
-            file: &self.0.file,
-        }
+        Tx { connection, clock: self.0.clock.as_ref(), file: &self.0.file }
     }
 
     fn from_connection(connection: Connection, clock: Arc<dyn Clock>, file: String) -> Self {
-        Self(Arc::new(Inner {
-            connection: ReentrantMutex::new(connection),
-            clock,
-            file,
-        }))
+        Self(Arc::new(Inner { connection: ReentrantMutex::new(connection), clock, file }))
     }
 }
 
@@ -159,11 +141,7 @@ impl Tx<'_> {
         what: String,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> LedgerError {
-        LedgerError::Decode {
-            what,
-            file: self.file.to_owned(),
-            source: source.into(),
-        }
+        LedgerError::Decode { what, file: self.file.to_owned(), source: source.into() }
     }
 }
 
@@ -174,40 +152,22 @@ fn refuse_orphaned_log(path: &Path, file: &str) -> Result<()> {
     if size(path) > 0 || size(&log) == 0 {
         return Ok(());
     }
-    let finding = format!(
-        "the file is missing or empty, but its log `{}` has changes in it",
-        log.display()
-    );
-    Err(LedgerError::Damaged {
-        file: file.to_owned(),
-        finding,
-        source: None,
-    })
+    let finding = format!("the file is missing or empty, but its log `{}` has changes in it", log.display());
+    Err(LedgerError::Damaged { file: file.to_owned(), finding, source: None })
 }
 
 /// SQLite would create the file readable for everybody; it is created here first, for its owner alone.
 fn create_private(path: &Path, file: &str) -> Result<()> {
-    match OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-    {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(_) => return Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
         Err(source) => {
-            return Err(LedgerError::Open {
-                file: file.to_owned(),
-                source: Box::new(source),
-            });
+            return Err(LedgerError::Open { file: file.to_owned(), source: Box::new(source) });
         }
     }
     // Root may write to a file that says it is read-only. Whoever said so meant it.
     if std::fs::metadata(path).is_ok_and(|found| found.permissions().readonly()) {
-        return Err(LedgerError::ReadOnly {
-            file: file.to_owned(),
-            source: None,
-        });
+        return Err(LedgerError::ReadOnly { file: file.to_owned(), source: None });
     }
     Ok(())
 }
@@ -216,20 +176,13 @@ fn prepare(connection: &Connection, file: &str, patience: Duration) -> Result<()
     let fault = |operation| move |source| LedgerError::sort(operation, file, source);
     connection.busy_timeout(patience).map_err(fault("open"))?;
     if connection.is_readonly("main").map_err(fault("open"))? {
-        return Err(LedgerError::ReadOnly {
-            file: file.to_owned(),
-            source: None,
-        });
+        return Err(LedgerError::ReadOnly { file: file.to_owned(), source: None });
     }
     // Until the file is known to be whole and ours, nothing may be written to it, not even from its own log when it is closed.
-    connection
-        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
-        .map_err(fault("open"))?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(fault("open"))?;
     migrate::refuse_strangers(connection, file)?;
     check(connection, file)?;
-    connection
-        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
-        .map_err(fault("open"))?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(fault("open"))?;
     configure(connection).map_err(fault("configure"))?;
     migrate::migrate(connection, file)
 }
@@ -239,8 +192,7 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     if migrate::is_new(connection)? {
         connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     }
-    connection
-        .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0))?;
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     // A database file is input too: its schema gets no functions that reach outside.
@@ -256,11 +208,7 @@ fn check(connection: &Connection, file: &str) -> Result<()> {
     if findings == ["ok"] {
         return Ok(());
     }
-    Err(LedgerError::Damaged {
-        file: file.to_owned(),
-        finding: findings.join("; "),
-        source: None,
-    })
+    Err(LedgerError::Damaged { file: file.to_owned(), finding: findings.join("; "), source: None })
 }
 
 #[cfg(test)]

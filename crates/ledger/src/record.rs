@@ -37,20 +37,12 @@ impl Ledger {
 
     /// All documents of a kind whose key starts with `key_prefix`, ordered by key.
     /// One that does not decode makes this an error: whoever decides from a list must not decide from half of it.
-    pub fn list_records<T: DeserializeOwned>(
-        &self,
-        kind: &str,
-        key_prefix: &str,
-    ) -> Result<Vec<(String, T)>> {
+    pub fn list_records<T: DeserializeOwned>(&self, kind: &str, key_prefix: &str) -> Result<Vec<(String, T)>> {
         self.read(|tx| tx.list_records(kind, key_prefix))
     }
 
     /// Like [`Ledger::list_records`], but names the documents that do not decode beside those that do. For showing.
-    pub fn list_readable_records<T: DeserializeOwned>(
-        &self,
-        kind: &str,
-        key_prefix: &str,
-    ) -> Result<Records<T>> {
+    pub fn list_readable_records<T: DeserializeOwned>(&self, kind: &str, key_prefix: &str) -> Result<Records<T>> {
         self.read(|tx| tx.list_readable_records(kind, key_prefix))
     }
 
@@ -69,10 +61,8 @@ impl Ledger {
 
 impl Tx<'_> {
     pub fn put_record(&self, kind: &str, key: &str, record: &impl Serialize) -> Result<()> {
-        let body = serde_json::to_string(record).map_err(|source| LedgerError::Encode {
-            what: named(kind, key),
-            source,
-        })?;
+        let body =
+            serde_json::to_string(record).map_err(|source| LedgerError::Encode { what: named(kind, key), source })?;
         self.sql("write a record", |connection| {
             connection
                 .execute(
@@ -87,47 +77,23 @@ impl Tx<'_> {
     pub fn get_record<T: DeserializeOwned>(&self, kind: &str, key: &str) -> Result<Option<T>> {
         let body: Option<String> = self.sql("look up a record", |connection| {
             connection
-                .query_row(
-                    "SELECT body FROM record WHERE kind = ?1 AND key = ?2",
-                    [kind, key],
-                    |row| row.get(0),
-                )
+                .query_row("SELECT body FROM record WHERE kind = ?1 AND key = ?2", [kind, key], |row| row.get(0))
                 .optional()
         })?;
-        body.map(|body| self.decode(&body, || named(kind, key)))
-            .transpose()
+        body.map(|body| self.decode(&body, || named(kind, key))).transpose()
     }
 
-    pub fn list_records<T: DeserializeOwned>(
-        &self,
-        kind: &str,
-        key_prefix: &str,
-    ) -> Result<Vec<(String, T)>> {
-        let decode = |(key, body): (String, String)| {
-            Ok((key.clone(), self.decode(&body, || named(kind, &key))?))
-        };
-        self.bodies(kind, key_prefix)?
-            .into_iter()
-            .map(decode)
-            .collect()
+    pub fn list_records<T: DeserializeOwned>(&self, kind: &str, key_prefix: &str) -> Result<Vec<(String, T)>> {
+        let decode = |(key, body): (String, String)| Ok((key.clone(), self.decode(&body, || named(kind, &key))?));
+        self.bodies(kind, key_prefix)?.into_iter().map(decode).collect()
     }
 
-    pub fn list_readable_records<T: DeserializeOwned>(
-        &self,
-        kind: &str,
-        key_prefix: &str,
-    ) -> Result<Records<T>> {
-        let mut records = Records {
-            readable: Vec::new(),
-            unreadable: Vec::new(),
-        };
+    pub fn list_readable_records<T: DeserializeOwned>(&self, kind: &str, key_prefix: &str) -> Result<Records<T>> {
+        let mut records = Records { readable: Vec::new(), unreadable: Vec::new() };
         for (key, body) in self.bodies(kind, key_prefix)? {
             match serde_json::from_str(&body) {
                 Ok(record) => records.readable.push((key, record)),
-                Err(error) => records.unreadable.push(UnreadableRecord {
-                    key,
-                    reason: error.to_string(),
-                }),
+                Err(error) => records.unreadable.push(UnreadableRecord { key, reason: error.to_string() }),
             }
         }
         Ok(records)
@@ -136,10 +102,7 @@ impl Tx<'_> {
     pub fn delete_record(&self, kind: &str, key: &str) -> Result<bool> {
         self.sql("delete a record", |connection| {
             connection
-                .execute(
-                    "DELETE FROM record WHERE kind = ?1 AND key = ?2",
-                    [kind, key],
-                )
+                .execute("DELETE FROM record WHERE kind = ?1 AND key = ?2", [kind, key])
                 .map(|deleted| deleted > 0)
         })
     }

@@ -50,16 +50,8 @@ impl Default for Retention {
     fn default() -> Self {
         let age = Duration::from_secs(90 * 24 * 60 * 60);
         Self {
-            events: Keep {
-                age,
-                at_least: 1_000,
-                at_most: 200_000,
-            },
-            sagas: Keep {
-                age,
-                at_least: 100,
-                at_most: 5_000,
-            },
+            events: Keep { age, at_least: 1_000, at_most: 200_000 },
+            sagas: Keep { age, at_least: 100, at_most: 5_000 },
         }
     }
 }
@@ -102,14 +94,8 @@ impl Tx<'_> {
         let age = i64::try_from(keep.age.as_millis()).unwrap_or(i64::MAX);
         let oldest = self.now_ms().saturating_sub(age);
         let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        let values = [
-            oldest,
-            count(keep.at_least.min(keep.at_most)),
-            count(keep.at_most),
-        ];
-        self.sql("prune old rows", |connection| {
-            connection.execute(statement, values)
-        })
+        let values = [oldest, count(keep.at_least.min(keep.at_most)), count(keep.at_most)];
+        self.sql("prune old rows", |connection| connection.execute(statement, values))
     }
 
     fn size(&self) -> Result<Size> {

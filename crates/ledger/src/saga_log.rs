@@ -85,9 +85,7 @@ impl SagaOutcome {
     }
 
     fn parse(word: &str) -> Option<Self> {
-        [Self::Done, Self::Undone, Self::Stuck]
-            .into_iter()
-            .find(|outcome| outcome.as_str() == word)
+        [Self::Done, Self::Undone, Self::Stuck].into_iter().find(|outcome| outcome.as_str() == word)
     }
 }
 
@@ -115,12 +113,7 @@ impl Ledger {
     }
 
     /// Says how a saga ended, and why.
-    pub fn finish_saga(
-        &self,
-        id: &SagaId,
-        outcome: SagaOutcome,
-        reason: Option<&Value>,
-    ) -> Result<()> {
+    pub fn finish_saga(&self, id: &SagaId, outcome: SagaOutcome, reason: Option<&Value>) -> Result<()> {
         self.write(|tx| tx.finish_saga(id, outcome, reason))
     }
 
@@ -161,10 +154,7 @@ impl Tx<'_> {
             )
         })?;
         if inserted == 0 {
-            Err(LedgerError::Exists {
-                operation: "create a saga",
-                thing: row.id.to_string(),
-            })
+            Err(LedgerError::Exists { operation: "create a saga", thing: row.id.to_string() })
         } else {
             Ok(())
         }
@@ -172,13 +162,7 @@ impl Tx<'_> {
 
     pub fn saga(&self, id: &SagaId) -> Result<Option<SagaRow>> {
         let row = self.sql("look up a saga", |connection| {
-            connection
-                .query_row(
-                    &format!("{SELECT} WHERE id = ?1"),
-                    [id.as_ref() as &str],
-                    stored,
-                )
-                .optional()
+            connection.query_row(&format!("{SELECT} WHERE id = ?1"), [id.as_ref() as &str], stored).optional()
         })?;
         row.map(|row| row.opened(self)).transpose()
     }
@@ -191,59 +175,35 @@ impl Tx<'_> {
             )?;
             Ok((inserted > 0).then(|| connection.last_insert_rowid()))
         })?;
-        inserted.ok_or_else(|| LedgerError::Exists {
-            operation: "append to a saga's log",
-            thing: format!("{id} {index}"),
-        })
+        inserted
+            .ok_or_else(|| LedgerError::Exists { operation: "append to a saga's log", thing: format!("{id} {index}") })
     }
 
     pub fn saga_events(&self, id: &SagaId) -> Result<Vec<SagaEventRow>> {
         let rows: Vec<(i64, i64, i64, String)> = self.sql("read a saga's log", |connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT seq, idx, at_ms, event FROM saga_event WHERE saga = ?1 ORDER BY idx",
-            )?;
+            let mut statement = connection
+                .prepare_cached("SELECT seq, idx, at_ms, event FROM saga_event WHERE saga = ?1 ORDER BY idx")?;
             statement
-                .query_map([id.as_ref() as &str], |row| {
-                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-                })?
+                .query_map([id.as_ref() as &str], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
                 .collect()
         })?;
         rows.into_iter()
             .map(|(seq, index, at_ms, event)| {
-                let event =
-                    self.decode(&event, || format!("log entry {index} of the saga `{id}`"))?;
-                Ok(SagaEventRow {
-                    seq,
-                    index: unsigned(index),
-                    at_ms,
-                    event,
-                })
+                let event = self.decode(&event, || format!("log entry {index} of the saga `{id}`"))?;
+                Ok(SagaEventRow { seq, index: unsigned(index), at_ms, event })
             })
             .collect()
     }
 
-    pub fn finish_saga(
-        &self,
-        id: &SagaId,
-        outcome: SagaOutcome,
-        reason: Option<&Value>,
-    ) -> Result<()> {
+    pub fn finish_saga(&self, id: &SagaId, outcome: SagaOutcome, reason: Option<&Value>) -> Result<()> {
         let changed = self.sql("finish a saga", |connection| {
             connection.execute(
                 "UPDATE saga SET outcome = ?2, reason = ?3, finished_ms = ?4 WHERE id = ?1",
-                rusqlite::params![
-                    id.as_ref() as &str,
-                    outcome.as_str(),
-                    reason.map(Value::to_string),
-                    self.now_ms()
-                ],
+                rusqlite::params![id.as_ref() as &str, outcome.as_str(), reason.map(Value::to_string), self.now_ms()],
             )
         })?;
         if changed == 0 {
-            Err(LedgerError::NotFound {
-                operation: "finish a saga",
-                thing: id.to_string(),
-            })
+            Err(LedgerError::NotFound { operation: "finish a saga", thing: id.to_string() })
         } else {
             Ok(())
         }
@@ -251,16 +211,16 @@ impl Tx<'_> {
 
     pub fn reopen_saga(&self, id: &SagaId) -> Result<bool> {
         self.sql("reopen a saga", |connection| {
-            let change = "UPDATE saga SET outcome = NULL, reason = NULL, finished_ms = NULL WHERE id = ?1 AND outcome = 'stuck'";
+            let change =
+                "UPDATE saga SET outcome = NULL, reason = NULL, finished_ms = NULL WHERE id = ?1 AND outcome = 'stuck'";
             connection.execute(change, [id.as_ref() as &str]).map(|changed| changed > 0)
         })
     }
 
     pub fn unfinished_sagas(&self) -> Result<Vec<SagaRow>> {
         let rows = self.sql("list unfinished sagas", |connection| {
-            let mut statement = connection.prepare_cached(&format!(
-                "{SELECT} WHERE outcome IS NULL ORDER BY created_ms, rowid"
-            ))?;
+            let mut statement =
+                connection.prepare_cached(&format!("{SELECT} WHERE outcome IS NULL ORDER BY created_ms, rowid"))?;
             statement.query_map([], stored)?.collect()
         })?;
         Ok(self.all_opened(rows))
@@ -290,9 +250,7 @@ impl Tx<'_> {
     fn all_opened(&self, rows: Vec<StoredSaga>) -> Vec<SagaRow> {
         rows.into_iter()
             .filter_map(|row| {
-                row.opened(self)
-                    .inspect_err(|error| tracing::error!(%error, "a saga row is left out"))
-                    .ok()
+                row.opened(self).inspect_err(|error| tracing::error!(%error, "a saga row is left out")).ok()
             })
             .collect()
     }
@@ -332,11 +290,8 @@ impl StoredSaga {
                 SagaOutcome::Stuck
             })
         });
-        let (created_ms, finished_ms, lease_token) = (
-            self.created_ms,
-            self.finished_ms,
-            self.lease_token.map(unsigned),
-        );
+        let (created_ms, finished_ms, lease_token) =
+            (self.created_ms, self.finished_ms, self.lease_token.map(unsigned));
         let damage = (!damage.is_empty()).then(|| damage.join("; "));
         Ok(SagaRow {
             id,

@@ -19,10 +19,7 @@ impl Ledger {
     /// No process may have the ledger open.
     pub fn set_aside(path: &Path, clock: &dyn Clock) -> Result<PathBuf> {
         let target = free_name(path, clock.now_ms());
-        move_all(path, &target).map_err(|source| LedgerError::SetAside {
-            file: path.display().to_string(),
-            source,
-        })?;
+        move_all(path, &target).map_err(|source| LedgerError::SetAside { file: path.display().to_string(), source })?;
         Ok(target)
     }
 }
@@ -36,15 +33,8 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 fn free_name(path: &Path, now_ms: i64) -> PathBuf {
     let time = jiff::Timestamp::from_millisecond(now_ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    let dated = beside(
-        path,
-        &format!(".damaged-{}", time.strftime("%Y%m%dT%H%M%SZ")),
-    );
-    let taken = |name: &Path| {
-        COMPANIONS
-            .iter()
-            .any(|suffix| beside(name, suffix).exists())
-    };
+    let dated = beside(path, &format!(".damaged-{}", time.strftime("%Y%m%dT%H%M%SZ")));
+    let taken = |name: &Path| COMPANIONS.iter().any(|suffix| beside(name, suffix).exists());
     let mut name = dated.clone();
     let mut number = 2;
     while taken(&name) {
@@ -55,10 +45,7 @@ fn free_name(path: &Path, now_ms: i64) -> PathBuf {
 }
 
 fn move_all(path: &Path, target: &Path) -> io::Result<()> {
-    let present: Vec<&str> = COMPANIONS
-        .into_iter()
-        .filter(|suffix| beside(path, suffix).exists())
-        .collect();
+    let present: Vec<&str> = COMPANIONS.into_iter().filter(|suffix| beside(path, suffix).exists()).collect();
     if present.is_empty() {
         return Err(io::Error::from(io::ErrorKind::NotFound));
     }
@@ -66,9 +53,6 @@ fn move_all(path: &Path, target: &Path) -> io::Result<()> {
     for suffix in present {
         std::fs::rename(beside(path, suffix), beside(target, suffix))?;
     }
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder)?.sync_all()
 }

@@ -24,11 +24,7 @@ pub enum SagaError {
     #[error("there is no saga `{id}`")]
     NotFound { id: SagaId },
     #[error("the saga `{id}` is of kind `{found}`, not `{expected}`")]
-    WrongKind {
-        id: SagaId,
-        found: String,
-        expected: &'static str,
-    },
+    WrongKind { id: SagaId, found: String, expected: &'static str },
     #[error("the saga `{id}` is not stuck")]
     NotStuck { id: SagaId },
     /// A mistake in the program: found when the saga is created, before anything runs.

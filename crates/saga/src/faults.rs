@@ -77,10 +77,6 @@ impl Abort {
 
     /// For use inside a long step: an error to return when stopping was asked for.
     pub fn check(&self) -> Result<(), StepError> {
-        if self.is_requested() {
-            Err(StepError::aborted("stopped on request"))
-        } else {
-            Ok(())
-        }
+        if self.is_requested() { Err(StepError::aborted("stopped on request")) } else { Ok(()) }
     }
 }

@@ -36,14 +36,7 @@ pub(crate) enum Unread {
 impl History {
     pub(crate) fn new(shape: Shape) -> Self {
         let position = shape.start();
-        Self {
-            shape,
-            position,
-            index: 0,
-            state: None,
-            failure: None,
-            last_failure: None,
-        }
+        Self { shape, position, index: 0, state: None, failure: None, last_failure: None }
     }
 
     /// Takes the next entry, if it may come next.
@@ -87,12 +80,9 @@ pub(crate) fn read(ledger: &Ledger, row: &SagaRow) -> Result<(History, Vec<Entry
         .map_err(|error| damaged("the stored steps cannot be read", &error.to_string()))?;
     let mut history = History::new(shape);
     for entry in &entries {
-        history.take(&entry.event).map_err(|illegal| {
-            damaged(
-                format!("log entry {} makes no sense", history.index),
-                &illegal.to_string(),
-            )
-        })?;
+        history
+            .take(&entry.event)
+            .map_err(|illegal| damaged(format!("log entry {} makes no sense", history.index), &illegal.to_string()))?;
     }
     Ok((history, entries))
 }
@@ -106,21 +96,11 @@ fn entries(ledger: &Ledger, id: &SagaId) -> Result<Vec<Entry>, Unread> {
         .zip(0..)
         .map(|(row, index)| {
             if row.index != index {
-                return Err(damaged(
-                    "the log has a gap",
-                    &format!("entry {index} is missing"),
-                ));
+                return Err(damaged("the log has a gap", &format!("entry {index} is missing")));
             }
-            let event = serde_json::from_value(row.event).map_err(|error| {
-                damaged(
-                    format!("log entry {index} cannot be read"),
-                    &error.to_string(),
-                )
-            })?;
-            Ok(Entry {
-                at_ms: row.at_ms,
-                event,
-            })
+            let event = serde_json::from_value(row.event)
+                .map_err(|error| damaged(format!("log entry {index} cannot be read"), &error.to_string()))?;
+            Ok(Entry { at_ms: row.at_ms, event })
         })
         .collect()
 }
@@ -128,10 +108,7 @@ fn entries(ledger: &Ledger, id: &SagaId) -> Result<Vec<Entry>, Unread> {
 /// A failure that no step caused: the cause is only words.
 pub(crate) fn unreadable(message: impl Into<String>, cause: &str) -> Failure {
     let mut failure = Failure::from(StepError::because(message));
-    failure.source = Some(Box::new(Cause {
-        message: cause.to_owned(),
-        source: None,
-    }));
+    failure.source = Some(Box::new(Cause { message: cause.to_owned(), source: None }));
     failure
 }
 

@@ -96,79 +96,33 @@ pub struct Illegal {
 pub fn next(shape: &Shape, position: Position, event: &LogEvent) -> Result<Position, Illegal> {
     use LogEvent as E;
     use Position as P;
-    let at = |step: usize| {
-        shape
-            .steps
-            .get(step)
-            .is_some_and(|found| found.name == event.step())
-    };
+    let at = |step: usize| shape.steps.get(step).is_some_and(|found| found.name == event.step());
     match (position, event) {
-        (P::Ready { step, failures }, E::Started { .. }) if at(step) => {
-            Ok(P::Running { step, failures })
-        }
+        (P::Ready { step, failures }, E::Started { .. }) if at(step) => Ok(P::Running { step, failures }),
         // Aborted in front of a step: the step itself has nothing to undo.
-        (P::Ready { step, .. }, E::Failed { error, .. })
-            if at(step) && error.is_abort() && !shape.committed(step) =>
-        {
+        (P::Ready { step, .. }, E::Failed { error, .. }) if at(step) && error.is_abort() && !shape.committed(step) => {
             Ok(shape.back(step, step))
         }
         // A crash inside a step: it is started again.
-        (P::Running { step, failures }, E::Started { .. }) if at(step) => {
-            Ok(P::Running { step, failures })
-        }
+        (P::Running { step, failures }, E::Started { .. }) if at(step) => Ok(P::Running { step, failures }),
         (P::Running { step, .. }, E::Succeeded { .. }) if at(step) => Ok(shape.front(step + 1)),
         (P::Running { step, failures }, E::Failed { .. }) if at(step) && shape.committed(step) => {
-            Ok(P::Ready {
-                step,
-                failures: failures + 1,
-            })
+            Ok(P::Ready { step, failures: failures + 1 })
         }
         // The failed step is undone, too: it may have done some of its work.
         (P::Running { step, .. }, E::Failed { .. }) if at(step) => Ok(shape.back(step, step + 1)),
-        (
-            P::Unwinding {
-                failed,
-                step,
-                failures,
-            },
-            E::UndoStarted { .. },
-        ) if at(step) => Ok(P::Undoing {
-            failed,
-            step,
-            failures,
-        }),
-        // A crash inside an undo: it is started again.
-        (
-            P::Undoing {
-                failed,
-                step,
-                failures,
-            },
-            E::UndoStarted { .. },
-        ) if at(step) => Ok(P::Undoing {
-            failed,
-            step,
-            failures,
-        }),
-        (P::Undoing { failed, step, .. }, E::UndoFinished { .. }) if at(step) => {
-            Ok(shape.back(failed, step))
+        (P::Unwinding { failed, step, failures }, E::UndoStarted { .. }) if at(step) => {
+            Ok(P::Undoing { failed, step, failures })
         }
-        (
-            P::Undoing {
-                failed,
-                step,
-                failures,
-            },
-            E::UndoFailed { .. },
-        ) if at(step) => Ok(P::Unwinding {
-            failed,
-            step,
-            failures: failures + 1,
-        }),
-        (position, event) => Err(Illegal {
-            position,
-            event: event.to_string(),
-        }),
+        // A crash inside an undo: it is started again.
+        (P::Undoing { failed, step, failures }, E::UndoStarted { .. }) if at(step) => {
+            Ok(P::Undoing { failed, step, failures })
+        }
+        (P::Undoing { failed, step, .. }, E::UndoFinished { .. }) if at(step) => Ok(shape.back(failed, step)),
+        (P::Undoing { failed, step, failures }, E::UndoFailed { .. }) if at(step) => {
+            Ok(P::Unwinding { failed, step, failures: failures + 1 })
+        }
+        (position, event) => Err(Illegal { position, event: event.to_string() }),
     }
 }
 
@@ -233,9 +187,7 @@ impl Shape {
             undo: matches!(step.undo, Undo::Action(_)),
             commits: step.commits,
         };
-        Self {
-            steps: steps.iter().map(shape).collect(),
-        }
+        Self { steps: steps.iter().map(shape).collect() }
     }
 
     /// Where a saga stands whose log is empty.
@@ -253,21 +205,13 @@ impl Shape {
     }
 
     fn front(&self, step: usize) -> Position {
-        if step < self.steps.len() {
-            Position::Ready { step, failures: 0 }
-        } else {
-            Position::Done
-        }
+        if step < self.steps.len() { Position::Ready { step, failures: 0 } } else { Position::Done }
     }
 
     /// The next undo among the first `end` steps, counted from the last.
     fn back(&self, failed: usize, end: usize) -> Position {
         match self.steps.iter().take(end).rposition(|step| step.undo) {
-            Some(step) => Position::Unwinding {
-                failed,
-                step,
-                failures: 0,
-            },
+            Some(step) => Position::Unwinding { failed, step, failures: 0 },
             None => Position::Undone { failed },
         }
     }

@@ -61,11 +61,7 @@ impl<S: Saga> Run<'_, S> {
             && let Err(source) = self.runner.ledger.finish_saga(&self.id, self.end(), None)
         {
             return Outcome::Stopped {
-                error: SagaError::Ledger {
-                    operation: "finish",
-                    id: self.id,
-                    source: Box::new(source),
-                },
+                error: SagaError::Ledger { operation: "finish", id: self.id, source: Box::new(source) },
             };
         }
         self.ending()
@@ -74,9 +70,7 @@ impl<S: Saga> Run<'_, S> {
     /// One step forward or back, as the position says.
     async fn advance(&mut self, world: &S::World, abort: &Abort) -> Result<(), Stop> {
         match self.history.position {
-            Position::Ready { step, .. } | Position::Running { step, .. }
-                if self.heeds(abort, step) =>
-            {
+            Position::Ready { step, .. } | Position::Running { step, .. } if self.heeds(abort, step) => {
                 self.turn_around(step)
             }
             Position::Ready { step, failures } => {
@@ -117,13 +111,7 @@ impl<S: Saga> Run<'_, S> {
     }
 
     /// Calls the action. A step that panics has failed; it must not take the other sagas of the process with it.
-    async fn act(
-        &self,
-        world: &S::World,
-        way: Way,
-        step: usize,
-        state: &mut S::State,
-    ) -> Result<(), StepError> {
+    async fn act(&self, world: &S::World, way: Way, step: usize, state: &mut S::State) -> Result<(), StepError> {
         let Some(step) = self.steps.get(step) else {
             return Err(StepError::because("there is no such step"));
         };
@@ -135,39 +123,21 @@ impl<S: Saga> Run<'_, S> {
         let running = async { action(world, &self.params, state).await };
         match AssertUnwindSafe(running).catch_unwind().await {
             Ok(result) => result,
-            Err(panic) => Err(StepError::because(format!(
-                "the step panicked: {}",
-                words(panic.as_ref())
-            ))),
+            Err(panic) => Err(StepError::because(format!("the step panicked: {}", words(panic.as_ref())))),
         }
     }
 
     /// The entry for what came of an action, and the state that goes with it.
-    fn result(
-        &mut self,
-        way: Way,
-        step: String,
-        result: Result<(), StepError>,
-        state: S::State,
-    ) -> LogEvent {
+    fn result(&mut self, way: Way, step: String, result: Result<(), StepError>, state: S::State) -> LogEvent {
         let (result, json) = match serde_json::to_value(&state) {
             Ok(json) => {
                 self.state = state;
                 (result, json)
             }
             Err(error) => {
-                let before = self
-                    .history
-                    .state
-                    .clone()
-                    .unwrap_or_else(|| serde_json::to_value(&self.state).unwrap_or_default());
-                (
-                    Err(StepError::failed(
-                        "could not write the state as JSON",
-                        error,
-                    )),
-                    before,
-                )
+                let before =
+                    self.history.state.clone().unwrap_or_else(|| serde_json::to_value(&self.state).unwrap_or_default());
+                (Err(StepError::failed("could not write the state as JSON", error)), before)
             }
         };
         way.result(step, result, json)
@@ -176,12 +146,7 @@ impl<S: Saga> Run<'_, S> {
     /// Somebody asked to stop and there is a way back: this step counts as failed.
     fn turn_around(&mut self, step: usize) -> Result<(), Stop> {
         let name = self.history.shape.name(step).to_owned();
-        let event = self.result(
-            Way::Forward,
-            name,
-            Err(StepError::aborted("stopped on request")),
-            self.state.clone(),
-        );
+        let event = self.result(Way::Forward, name, Err(StepError::aborted("stopped on request")), self.state.clone());
         self.crash_unless_none(event)
     }
 
@@ -192,9 +157,7 @@ impl<S: Saga> Run<'_, S> {
     async fn wait_for_another_attempt(&self, failures: u32) -> Result<(), Stop> {
         if failures >= self.attempts.max(1) {
             let unknown = || StepError::because("it failed too often").into();
-            return Err(Stop::Stuck(
-                self.history.last_failure.clone().unwrap_or_else(unknown),
-            ));
+            return Err(Stop::Stuck(self.history.last_failure.clone().unwrap_or_else(unknown)));
         }
         if failures > 0 {
             tokio::time::sleep(self.runner.retries.pause(failures)).await;
@@ -206,11 +169,7 @@ impl<S: Saga> Run<'_, S> {
         let Some(fence) = &self.runner.fence else {
             return Ok(());
         };
-        let lost = |source| SagaError::FenceLost {
-            id: self.id.clone(),
-            step: self.history.step().to_owned(),
-            source,
-        };
+        let lost = |source| SagaError::FenceLost { id: self.id.clone(), step: self.history.step().to_owned(), source };
         fence().map_err(|source| Stop::Error(lost(source)))
     }
 }
@@ -242,17 +201,11 @@ impl<S: Saga> Run<'_, S> {
     }
 
     fn keep(&self, index: u64, event: &LogEvent) -> Result<(), LedgerError> {
-        let json = serde_json::to_value(event).map_err(|source| LedgerError::Encode {
-            what: "a log entry".to_owned(),
-            source,
-        })?;
+        let json = serde_json::to_value(event)
+            .map_err(|source| LedgerError::Encode { what: "a log entry".to_owned(), source })?;
         self.runner.ledger.transaction(|tx| {
             tx.append_saga_event(&self.id, index, &json)?;
-            if self.history.is_over() {
-                tx.finish_saga(&self.id, self.end(), None)
-            } else {
-                Ok(())
-            }
+            if self.history.is_over() { tx.finish_saga(&self.id, self.end(), None) } else { Ok(()) }
         })
     }
 
@@ -269,27 +222,13 @@ impl<S: Saga> Run<'_, S> {
     }
 
     fn end(&self) -> SagaOutcome {
-        if self.history.position == Position::Done {
-            SagaOutcome::Done
-        } else {
-            SagaOutcome::Undone
-        }
+        if self.history.position == Position::Done { SagaOutcome::Done } else { SagaOutcome::Undone }
     }
 
     fn stuck(self, error: Failure) -> Outcome<S::State> {
         let step = self.history.step().to_owned();
-        match self.runner.set_stuck(
-            &self.id,
-            &StuckReason {
-                step: step.clone(),
-                error: error.clone(),
-            },
-        ) {
-            Ok(()) => Outcome::Stuck {
-                state: Some(self.state),
-                step,
-                error,
-            },
+        match self.runner.set_stuck(&self.id, &StuckReason { step: step.clone(), error: error.clone() }) {
+            Ok(()) => Outcome::Stuck { state: Some(self.state), step, error },
             Err(error) => Outcome::Stopped { error },
         }
     }
@@ -297,11 +236,7 @@ impl<S: Saga> Run<'_, S> {
     fn ending(self) -> Outcome<S::State> {
         let failed_step = self.history.step().to_owned();
         match (self.end(), self.history.failure) {
-            (SagaOutcome::Undone, Some(error)) => Outcome::Undone {
-                state: self.state,
-                failed_step,
-                error,
-            },
+            (SagaOutcome::Undone, Some(error)) => Outcome::Undone { state: self.state, failed_step, error },
             _ => Outcome::Done(self.state),
         }
     }
@@ -320,23 +255,14 @@ impl Way {
     fn result(self, step: String, result: Result<(), StepError>, state: Value) -> LogEvent {
         match (self, result) {
             (Self::Forward, Ok(())) => LogEvent::Succeeded { step, state },
-            (Self::Forward, Err(error)) => LogEvent::Failed {
-                step,
-                error: error.into(),
-                state,
-            },
+            (Self::Forward, Err(error)) => LogEvent::Failed { step, error: error.into(), state },
             (Self::Back, Ok(())) => LogEvent::UndoFinished { step, state },
-            (Self::Back, Err(error)) => LogEvent::UndoFailed {
-                step,
-                error: error.into(),
-                state,
-            },
+            (Self::Back, Err(error)) => LogEvent::UndoFailed { step, error: error.into(), state },
         }
     }
 }
 
 fn words(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("without a message")
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
 }

@@ -43,17 +43,9 @@ pub enum Outcome<T> {
     /// Every step succeeded.
     Done(T),
     /// A step failed, or the saga was aborted (`error.is_abort()`), and the world is as before.
-    Undone {
-        state: T,
-        failed_step: String,
-        error: Failure,
-    },
+    Undone { state: T, failed_step: String, error: Failure },
     /// Neither forward nor back: a person is needed. The state is missing when it could not be read.
-    Stuck {
-        state: Option<T>,
-        step: String,
-        error: Failure,
-    },
+    Stuck { state: Option<T>, step: String, error: Failure },
     /// This run ended, the saga did not: its log stands and a later run goes on from it.
     Stopped { error: SagaError },
     /// A fault was injected. Only in tests.
@@ -121,42 +113,21 @@ impl Runner {
     pub fn create<S: Saga>(&self, id: &SagaId, params: &S::Params) -> Result<()> {
         let steps = S::steps(params);
         sound(&steps)?;
-        let json = |value| {
-            serde_json::to_value(value).map_err(|source| SagaError::Params {
-                kind: S::KIND,
-                source,
-            })
-        };
-        let params = serde_json::to_value(params).map_err(|source| SagaError::Params {
-            kind: S::KIND,
-            source,
-        })?;
-        let mut row = SagaRow::new(
-            id.clone(),
-            S::KIND,
-            params,
-            json(Shape::of(&steps))?,
-            self.clock.now_ms(),
-        );
+        let json = |value| serde_json::to_value(value).map_err(|source| SagaError::Params { kind: S::KIND, source });
+        let params = serde_json::to_value(params).map_err(|source| SagaError::Params { kind: S::KIND, source })?;
+        let mut row = SagaRow::new(id.clone(), S::KIND, params, json(Shape::of(&steps))?, self.clock.now_ms());
         row.lease_token = self.lease_token;
-        self.ledger
-            .create_saga(&row)
-            .map_err(|source| SagaError::Ledger {
-                operation: "create",
-                id: id.clone(),
-                source: Box::new(source),
-            })
+        self.ledger.create_saga(&row).map_err(|source| SagaError::Ledger {
+            operation: "create",
+            id: id.clone(),
+            source: Box::new(source),
+        })
     }
 
     /// Runs a saga to its end, from wherever its log stands. A finished saga is not run again: its outcome is told.
     ///
     /// Dropping this future is a crash: the log stands, and running it again goes on.
-    pub async fn run<S: Saga>(
-        &self,
-        world: &S::World,
-        id: &SagaId,
-        abort: &Abort,
-    ) -> Outcome<S::State> {
+    pub async fn run<S: Saga>(&self, world: &S::World, id: &SagaId, abort: &Abort) -> Outcome<S::State> {
         match Run::<S>::load(self, id, self.retries.attempts) {
             Ok(run) => run.drive(world, abort).await,
             Err(ended) => *ended,
@@ -165,12 +136,7 @@ impl Runner {
 
     /// Gives a stuck saga another round of attempts, in the direction in which it got stuck.
     /// For a person who has put right what was in the way.
-    pub async fn retry_stuck<S: Saga>(
-        &self,
-        world: &S::World,
-        id: &SagaId,
-        abort: &Abort,
-    ) -> Outcome<S::State> {
+    pub async fn retry_stuck<S: Saga>(&self, world: &S::World, id: &SagaId, abort: &Abort) -> Outcome<S::State> {
         let reopened = self.ledger.reopen_saga(id);
         match reopened.map_err(|source| SagaError::Ledger {
             operation: "reopen",
@@ -179,9 +145,7 @@ impl Runner {
         }) {
             Ok(true) => {}
             Ok(false) => {
-                return Outcome::Stopped {
-                    error: SagaError::NotStuck { id: id.clone() },
-                };
+                return Outcome::Stopped { error: SagaError::NotStuck { id: id.clone() } };
             }
             Err(error) => return Outcome::Stopped { error },
         }
@@ -193,30 +157,18 @@ impl Runner {
 
     /// The sagas that have not ended, oldest first: what to resume after a start. Stuck ones are not among them.
     pub fn unfinished(&self) -> Result<Vec<SagaRow>> {
-        self.ledger
-            .unfinished_sagas()
-            .map_err(|source| SagaError::List {
-                source: Box::new(source),
-            })
+        self.ledger.unfinished_sagas().map_err(|source| SagaError::List { source: Box::new(source) })
     }
 
     /// Marks an unfinished saga as stuck without running it, such as one of a kind that this program does not know.
     pub fn give_up(&self, id: &SagaId, reason: impl Into<String>) -> Result<()> {
         let step = self.status(id)?.step.unwrap_or_default();
-        self.set_stuck(
-            id,
-            &StuckReason {
-                step,
-                error: StepError::because(reason).into(),
-            },
-        )
+        self.set_stuck(id, &StuckReason { step, error: StepError::because(reason).into() })
     }
 
     pub(crate) fn set_stuck(&self, id: &SagaId, reason: &StuckReason) -> Result<()> {
         let reason = serde_json::to_value(reason).unwrap_or_default();
-        let written = self
-            .ledger
-            .finish_saga(id, SagaOutcome::Stuck, Some(&reason));
+        let written = self.ledger.finish_saga(id, SagaOutcome::Stuck, Some(&reason));
         written.map_err(|source| SagaError::Ledger {
             operation: "mark as stuck",
             id: id.clone(),
@@ -228,11 +180,7 @@ impl Runner {
 impl Default for Retries {
     /// Five attempts, with pauses of 0.5, 1, 2 and 4 seconds.
     fn default() -> Self {
-        Self {
-            attempts: 5,
-            first: Duration::from_millis(500),
-            longest: Duration::from_secs(10),
-        }
+        Self { attempts: 5, first: Duration::from_millis(500), longest: Duration::from_secs(10) }
     }
 }
 
@@ -240,11 +188,7 @@ impl Retries {
     /// The pause in front of a further attempt.
     pub(crate) fn pause(&self, failures: u32) -> Duration {
         let doublings = failures.saturating_sub(1).min(16);
-        if failures == 0 {
-            Duration::ZERO
-        } else {
-            self.first.saturating_mul(1 << doublings).min(self.longest)
-        }
+        if failures == 0 { Duration::ZERO } else { self.first.saturating_mul(1 << doublings).min(self.longest) }
     }
 }
 
@@ -265,24 +209,12 @@ impl<T> Outcome<T> {
 
 /// The mistakes in a list of steps that would show only in the middle of a run.
 fn sound<S: Saga>(steps: &[Step<S>]) -> Result<()> {
-    let unsound = |problem: String| {
-        Err(SagaError::Steps {
-            kind: S::KIND,
-            problem,
-        })
-    };
+    let unsound = |problem: String| Err(SagaError::Steps { kind: S::KIND, problem });
     for (place, step) in steps.iter().enumerate() {
         if matches!(step.undo, Undo::Unsaid) {
-            return unsound(format!(
-                "`{}` says neither how it is undone nor why it needs no undo",
-                step.name
-            ));
+            return unsound(format!("`{}` says neither how it is undone nor why it needs no undo", step.name));
         }
-        if steps
-            .iter()
-            .take(place)
-            .any(|before| before.name == step.name)
-        {
+        if steps.iter().take(place).any(|before| before.name == step.name) {
             return unsound(format!("two steps are called `{}`", step.name));
         }
     }

@@ -66,16 +66,8 @@ pub enum StepState {
 impl Runner {
     /// How a saga is doing. One whose log makes no sense is told as stuck, with the reason.
     pub fn status(&self, id: &SagaId) -> Result<SagaStatus> {
-        let fault = |source| SagaError::Ledger {
-            operation: "read",
-            id: id.clone(),
-            source: Box::new(source),
-        };
-        let row = self
-            .ledger
-            .saga(id)
-            .map_err(fault)?
-            .ok_or_else(|| SagaError::NotFound { id: id.clone() })?;
+        let fault = |source| SagaError::Ledger { operation: "read", id: id.clone(), source: Box::new(source) };
+        let row = self.ledger.saga(id).map_err(fault)?.ok_or_else(|| SagaError::NotFound { id: id.clone() })?;
         match history::read(&self.ledger, &row) {
             Ok((history, entries)) => Ok(SagaStatus::told(row, &history, &entries)),
             Err(Unread::Damaged(error)) => Ok(SagaStatus::damaged(row, error)),
@@ -88,25 +80,14 @@ impl Runner {
 
 impl SagaStatus {
     fn told(row: SagaRow, history: &History, entries: &[Entry]) -> Self {
-        let stuck = row
-            .reason
-            .and_then(|reason| serde_json::from_value::<StuckReason>(reason).ok());
+        let stuck = row.reason.and_then(|reason| serde_json::from_value::<StuckReason>(reason).ok());
         let (step, error) = match stuck {
             Some(reason) => (Some(reason.step), Some(reason.error)),
             None => (Some(history.step().to_owned()), history.failure.clone()),
         };
         let phase = phase(row.outcome, history.position);
-        let steps = history
-            .shape
-            .steps
-            .iter()
-            .map(|step| StepStatus::told(&step.name, entries))
-            .collect();
-        let (step, error) = if phase == Phase::Done {
-            (None, None)
-        } else {
-            (step, error)
-        };
+        let steps = history.shape.steps.iter().map(|step| StepStatus::told(&step.name, entries)).collect();
+        let (step, error) = if phase == Phase::Done { (None, None) } else { (step, error) };
         Self {
             id: row.id,
             kind: row.kind,
@@ -122,16 +103,7 @@ impl SagaStatus {
     fn damaged(row: SagaRow, error: Failure) -> Self {
         let (phase, error) = (Phase::Stuck, Some(error));
         let (created_ms, finished_ms) = (row.created_ms, row.finished_ms);
-        Self {
-            id: row.id,
-            kind: row.kind,
-            phase,
-            step: None,
-            steps: Vec::new(),
-            error,
-            created_ms,
-            finished_ms,
-        }
+        Self { id: row.id, kind: row.kind, phase, step: None, steps: Vec::new(), error, created_ms, finished_ms }
     }
 }
 
@@ -145,10 +117,7 @@ impl StepStatus {
             starts: 0,
             error: None,
         };
-        entries
-            .iter()
-            .filter(|entry| entry.event.step() == name)
-            .fold(waiting, Self::after)
+        entries.iter().filter(|entry| entry.event.step() == name).fold(waiting, Self::after)
     }
 
     fn after(mut self, entry: &Entry) -> Self {
@@ -165,15 +134,10 @@ impl StepStatus {
             LogEvent::UndoFailed { .. } => StepState::UndoFailed,
         };
         if matches!(self.state, StepState::Done | StepState::Failed) {
-            let since =
-                |start: i64| Duration::from_millis(u64::try_from(entry.at_ms - start).unwrap_or(0));
+            let since = |start: i64| Duration::from_millis(u64::try_from(entry.at_ms - start).unwrap_or(0));
             self.took = self.started_ms.map(since);
         }
-        self.error = if self.state == StepState::Done {
-            None
-        } else {
-            entry.event.error().cloned().or(self.error)
-        };
+        self.error = if self.state == StepState::Done { None } else { entry.event.error().cloned().or(self.error) };
         self
     }
 }

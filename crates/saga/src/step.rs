@@ -100,32 +100,19 @@ impl<S: Saga> Step<S> {
     /// it must find what is already done and go on from there.
     pub fn new<F>(name: impl Into<String>, run: F) -> Self
     where
-        F: for<'a> Fn(
-                &'a S::World,
-                &'a S::Params,
-                &'a mut S::State,
-            ) -> BoxFuture<'a, Result<(), StepError>>
+        F: for<'a> Fn(&'a S::World, &'a S::Params, &'a mut S::State) -> BoxFuture<'a, Result<(), StepError>>
             + Send
             + Sync
             + 'static,
     {
-        Self {
-            name: name.into(),
-            run: Box::new(run),
-            undo: Undo::Unsaid,
-            commits: false,
-        }
+        Self { name: name.into(), run: Box::new(run), undo: Undo::Unsaid, commits: false }
     }
 
     /// How the step is undone. It may be called when the step did all of its work, some of it or none, and more than once.
     #[must_use]
     pub fn undo<F>(mut self, undo: F) -> Self
     where
-        F: for<'a> Fn(
-                &'a S::World,
-                &'a S::Params,
-                &'a mut S::State,
-            ) -> BoxFuture<'a, Result<(), StepError>>
+        F: for<'a> Fn(&'a S::World, &'a S::Params, &'a mut S::State) -> BoxFuture<'a, Result<(), StepError>>
             + Send
             + Sync
             + 'static,
@@ -167,28 +154,17 @@ impl<S: Saga> Step<S> {
 impl StepError {
     /// A step that failed because of an error below it. `what` says what was being done, and not why it failed.
     pub fn failed(what: impl Into<String>, source: impl Into<BoxError>) -> Self {
-        Self {
-            source: Some(source.into()),
-            ..Self::because(what)
-        }
+        Self { source: Some(source.into()), ..Self::because(what) }
     }
 
     /// A step that failed for a reason it found itself.
     pub fn because(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            source: None,
-            kind: StepErrorKind::Failed,
-            detail: Value::Null,
-        }
+        Self { message: message.into(), source: None, kind: StepErrorKind::Failed, detail: Value::Null }
     }
 
     /// A step that stopped because it was asked to.
     pub fn aborted(message: impl Into<String>) -> Self {
-        Self {
-            kind: StepErrorKind::Aborted,
-            ..Self::because(message)
-        }
+        Self { kind: StepErrorKind::Aborted, ..Self::because(message) }
     }
 
     /// Adds what helps a person.
@@ -209,25 +185,14 @@ impl Failure {
 
 impl From<StepError> for Failure {
     fn from(error: StepError) -> Self {
-        let source = error
-            .source
-            .as_deref()
-            .map(|source| Box::new(Cause::of(source)));
-        Self {
-            message: error.message,
-            kind: error.kind,
-            detail: error.detail,
-            source,
-        }
+        let source = error.source.as_deref().map(|source| Box::new(Cause::of(source)));
+        Self { message: error.message, kind: error.kind, detail: error.detail, source }
     }
 }
 
 impl Cause {
     /// The words of an error and of everything below it.
     pub fn of(error: &(dyn Error + 'static)) -> Self {
-        Self {
-            message: error.to_string(),
-            source: error.source().map(|source| Box::new(Self::of(source))),
-        }
+        Self { message: error.to_string(), source: error.source().map(|source| Box::new(Self::of(source))) }
     }
 }

@@ -11,11 +11,7 @@
 //! }
 //! ```
 
-#![allow(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "these functions are called by tests, and fail by assertion"
-)]
+#![allow(clippy::expect_used, clippy::panic, reason = "these functions are called by tests, and fail by assertion")]
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -35,10 +31,7 @@ use crate::step::Saga;
 /// The saga runs to its end. Returns its state, to look at.
 pub async fn runs_to_the_end<S: Saga>(world: &S::World, params: &S::Params) -> S::State {
     let bench = Bench::new::<S>(params);
-    done(
-        bench.run::<S>(world, no_faults()).await,
-        "without any fault",
-    )
+    done(bench.run::<S>(world, no_faults()).await, "without any fault")
 }
 
 /// Every step may run twice, as it does after a crash, and so may every undo: the world ends up the same.
@@ -48,28 +41,14 @@ pub async fn each_step_twice<S: Saga, T: PartialEq + Debug>(
     snapshot: impl AsyncFn(&S::World) -> T,
 ) {
     let (once, twice) = (make().await, make().await);
-    done(
-        Bench::new::<S>(params).run::<S>(&once, no_faults()).await,
-        "with each step once",
-    );
-    done(
-        Bench::new::<S>(params)
-            .run::<S>(&twice, faults(|_, _| Inject::Repeat))
-            .await,
-        "with each step twice",
-    );
-    assert_eq!(
-        snapshot(&once).await,
-        snapshot(&twice).await,
-        "the world differs after each step ran twice"
-    );
+    done(Bench::new::<S>(params).run::<S>(&once, no_faults()).await, "with each step once");
+    done(Bench::new::<S>(params).run::<S>(&twice, faults(|_, _| Inject::Repeat)).await, "with each step twice");
+    assert_eq!(snapshot(&once).await, snapshot(&twice).await, "the world differs after each step ran twice");
 
     for failing in before_the_commit::<S>(params) {
         let world = make().await;
         let before = snapshot(&world).await;
-        let outcome = Bench::new::<S>(params)
-            .run::<S>(&world, failing_at(&failing, Inject::Repeat))
-            .await;
+        let outcome = Bench::new::<S>(params).run::<S>(&world, failing_at(&failing, Inject::Repeat)).await;
         undone(&outcome, &failing);
         assert_eq!(
             before,
@@ -90,19 +69,11 @@ pub async fn fail_at_each_step_leaves_world_as_before<S: Saga, T: PartialEq + De
         let world = make().await;
         let before = snapshot(&world).await;
         if before_the_commit.contains(&failing) {
-            let outcome = Bench::new::<S>(params)
-                .run::<S>(&world, failing_at(&failing, Inject::None))
-                .await;
+            let outcome = Bench::new::<S>(params).run::<S>(&world, failing_at(&failing, Inject::None)).await;
             undone(&outcome, &failing);
-            assert_eq!(
-                before,
-                snapshot(&world).await,
-                "`{failing}` failed and the world is not as before"
-            );
+            assert_eq!(before, snapshot(&world).await, "`{failing}` failed and the world is not as before");
         } else {
-            let outcome = Bench::new::<S>(params)
-                .run::<S>(&world, failing_once_at(&failing))
-                .await;
+            let outcome = Bench::new::<S>(params).run::<S>(&world, failing_once_at(&failing)).await;
             done(outcome, &format!("after `{failing}` failed once"));
         }
     }
@@ -130,20 +101,14 @@ pub async fn crash_after_each_event_and_recover<S: Saga>(
                 }
                 let entries = bench.entries();
                 let outcome = bench.run::<S>(&world, no_faults()).await;
-                ended(
-                    &outcome,
-                    &format!("after a crash at entry {at}, failing at {fails:?}"),
-                );
+                ended(&outcome, &format!("after a crash at entry {at}, failing at {fails:?}"));
                 legal(&world, &outcome).await;
                 at = entries;
             }
         }
         let (world, bench) = (make().await, Bench::new::<S>(params));
         let outcome = bench.run_crashing_all_the_way::<S>(&world, fails).await;
-        ended(
-            &outcome,
-            &format!("after a crash at every entry, failing at {fails:?}"),
-        );
+        ended(&outcome, &format!("after a crash at every entry, failing at {fails:?}"));
         legal(&world, &outcome).await;
     }
 }
@@ -159,49 +124,29 @@ struct Bench {
 impl Bench {
     fn new<S: Saga>(params: &S::Params) -> Self {
         let ledger = Ledger::in_memory(Arc::new(TestClock::default())).expect("a ledger in memory");
-        let bench = Self {
-            ledger,
-            id: SagaId::parse("under-test").expect("an id"),
-        };
-        bench
-            .runner(no_faults())
-            .create::<S>(&bench.id, params)
-            .expect("the saga can be created");
+        let bench = Self { ledger, id: SagaId::parse("under-test").expect("an id") };
+        bench.runner(no_faults()).create::<S>(&bench.id, params).expect("the saga can be created");
         bench
     }
 
     /// A new runner each time, as after a new start of the process: only the ledger is carried over.
     fn runner(&self, faults: Arc<dyn Faults>) -> Runner {
-        let impatient = Retries {
-            attempts: 3,
-            first: Duration::ZERO,
-            longest: Duration::ZERO,
-        };
-        Runner::new(self.ledger.clone(), Arc::new(TestClock::default()))
-            .faults(faults)
-            .retries(impatient)
+        let impatient = Retries { attempts: 3, first: Duration::ZERO, longest: Duration::ZERO };
+        Runner::new(self.ledger.clone(), Arc::new(TestClock::default())).faults(faults).retries(impatient)
     }
 
     async fn run<S: Saga>(&self, world: &S::World, faults: Arc<dyn Faults>) -> Outcome<S::State> {
-        self.runner(faults)
-            .run::<S>(world, &self.id, &Abort::new())
-            .await
+        self.runner(faults).run::<S>(world, &self.id, &Abort::new()).await
     }
 
     /// Dies after each entry the first time it is written, and starts again.
-    async fn run_crashing_all_the_way<S: Saga>(
-        &self,
-        world: &S::World,
-        failing: Option<&str>,
-    ) -> Outcome<S::State> {
+    async fn run_crashing_all_the_way<S: Saga>(&self, world: &S::World, failing: Option<&str>) -> Outcome<S::State> {
         let seen = Arc::new(Mutex::new(BTreeSet::new()));
         let failing = failing.map(str::to_owned);
-        let faults = faults(
-            move |_, event| match seen.lock().insert(event.to_string()) {
-                true => Inject::Crash,
-                false => fail_if(failing.as_deref(), event),
-            },
-        );
+        let faults = faults(move |_, event| match seen.lock().insert(event.to_string()) {
+            true => Inject::Crash,
+            false => fail_if(failing.as_deref(), event),
+        });
         loop {
             match self.run::<S>(world, faults.clone()).await {
                 Outcome::Crashed => {}
@@ -211,33 +156,19 @@ impl Bench {
     }
 
     fn entries(&self) -> u64 {
-        self.ledger
-            .saga_events(&self.id)
-            .expect("the log can be read")
-            .len() as u64
+        self.ledger.saga_events(&self.id).expect("the log can be read").len() as u64
     }
 }
 
 fn names<S: Saga>(params: &S::Params) -> Vec<String> {
-    Shape::of(&S::steps(params))
-        .steps
-        .into_iter()
-        .map(|step| step.name)
-        .collect()
+    Shape::of(&S::steps(params)).steps.into_iter().map(|step| step.name).collect()
 }
 
 /// The names of the steps from which there is a way back: up to the first that commits, and that one.
 fn before_the_commit<S: Saga>(params: &S::Params) -> Vec<String> {
     let shape = Shape::of(&S::steps(params));
-    let reversible = (0..shape.steps.len())
-        .take_while(|step| !shape.committed(*step))
-        .count();
-    shape
-        .steps
-        .into_iter()
-        .take(reversible)
-        .map(|step| step.name)
-        .collect()
+    let reversible = (0..shape.steps.len()).take_while(|step| !shape.committed(*step)).count();
+    shape.steps.into_iter().take(reversible).map(|step| step.name).collect()
 }
 
 fn faults(at: impl Fn(u64, &LogEvent) -> Inject + Send + Sync + 'static) -> Arc<dyn Faults> {
@@ -268,11 +199,7 @@ fn failing_once_at(failing: &str) -> Arc<dyn Faults> {
     let (failing, failed) = (failing.to_owned(), Mutex::new(false));
     faults(move |_, event| {
         let fail = fail_if(Some(&failing), event);
-        if fail == Inject::Fail && std::mem::replace(&mut *failed.lock(), true) {
-            Inject::None
-        } else {
-            fail
-        }
+        if fail == Inject::Fail && std::mem::replace(&mut *failed.lock(), true) { Inject::None } else { fail }
     })
 }
 
@@ -296,27 +223,18 @@ fn done<T>(outcome: Outcome<T>, when: &str) -> T {
 fn undone<T>(outcome: &Outcome<T>, failing: &str) {
     match outcome {
         Outcome::Undone { failed_step, .. } if failed_step == failing => {}
-        other => panic!(
-            "`{failing}` failed, and the saga is not undone because of it: {}",
-            told(other)
-        ),
+        other => panic!("`{failing}` failed, and the saga is not undone because of it: {}", told(other)),
     }
 }
 
 fn ended<T>(outcome: &Outcome<T>, when: &str) {
-    assert!(
-        matches!(outcome, Outcome::Done(_) | Outcome::Undone { .. }),
-        "no end {when}: {}",
-        told(outcome)
-    );
+    assert!(matches!(outcome, Outcome::Done(_) | Outcome::Undone { .. }), "no end {when}: {}", told(outcome));
 }
 
 fn told<T>(outcome: &Outcome<T>) -> String {
     match outcome {
         Outcome::Done(_) => "done".to_owned(),
-        Outcome::Undone {
-            failed_step, error, ..
-        } => format!("undone at `{failed_step}`: {error:?}"),
+        Outcome::Undone { failed_step, error, .. } => format!("undone at `{failed_step}`: {error:?}"),
         Outcome::Stuck { step, error, .. } => format!("stuck at `{step}`: {error:?}"),
         Outcome::Stopped { error } => format!("stopped: {error:?}"),
         Outcome::Crashed => "crashed".to_owned(),

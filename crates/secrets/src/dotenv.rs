@@ -13,10 +13,7 @@ use crate::secret::Secret;
 pub(crate) fn parse(text: &str) -> Result<BTreeMap<String, Secret>, Faults> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader = Reader {
-        lines: text
-            .split('\n')
-            .map(|line| line.strip_suffix('\r').unwrap_or(line))
-            .enumerate(),
+        lines: text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)).enumerate(),
         faults: Vec::new(),
     };
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
@@ -31,11 +28,7 @@ pub(crate) fn parse(text: &str) -> Result<BTreeMap<String, Secret>, Faults> {
         }
         values.insert(name, Secret::new(value));
     }
-    if reader.faults.is_empty() {
-        Ok(values)
-    } else {
-        Err(Faults(reader.faults))
-    }
+    if reader.faults.is_empty() { Ok(values) } else { Err(Faults(reader.faults)) }
 }
 
 struct Reader<L> {
@@ -56,23 +49,16 @@ impl<'t, L: Iterator<Item = (usize, &'t str)>> Reader<L> {
         let name = name.trim_end();
         if !is_name(name) {
             // What stands before the `=` may be a piece of a value from the line above: it is not quoted.
-            return self.fault(
-                number,
-                "what stands before `=` is not a name: letters, digits and `_`, first no digit",
-            );
+            return self.fault(number, "what stands before `=` is not a name: letters, digits and `_`, first no digit");
         }
         let value = value.trim_start();
         let value = match value.chars().next() {
-            Some(quote @ ('"' | '\'')) => {
-                self.quoted(number, name, quote, value.get(1..).unwrap_or_default())?
-            }
+            Some(quote @ ('"' | '\'')) => self.quoted(number, name, quote, value.get(1..).unwrap_or_default())?,
             _ => unquoted(value),
         };
         if value.contains('\0') {
-            return self.fault(
-                number,
-                format!("the value of `{name}` has a NUL byte, which an environment cannot carry"),
-            );
+            return self
+                .fault(number, format!("the value of `{name}` has a NUL byte, which an environment cannot carry"));
         }
         Some((name.to_owned(), value))
     }
@@ -88,10 +74,7 @@ impl<'t, L: Iterator<Item = (usize, &'t str)>> Reader<L> {
             match self.lines.next() {
                 Some((_, next)) => line = next,
                 None => {
-                    return self.fault(
-                        number,
-                        format!("the value of `{name}` has no closing {quote}"),
-                    );
+                    return self.fault(number, format!("the value of `{name}` has no closing {quote}"));
                 }
             }
         }
@@ -99,22 +82,15 @@ impl<'t, L: Iterator<Item = (usize, &'t str)>> Reader<L> {
 
     /// After the closing quote only a comment may follow.
     fn closed(&mut self, number: usize, name: &str, rest: &str) -> bool {
-        let fine = rest.trim().is_empty()
-            || (rest.starts_with([' ', '\t']) && rest.trim_start().starts_with('#'));
+        let fine = rest.trim().is_empty() || (rest.starts_with([' ', '\t']) && rest.trim_start().starts_with('#'));
         if !fine {
-            self.fault::<()>(
-                number,
-                format!("something follows the closing quote of `{name}`"),
-            );
+            self.fault::<()>(number, format!("something follows the closing quote of `{name}`"));
         }
         fine
     }
 
     fn fault<T>(&mut self, line: usize, problem: impl Into<String>) -> Option<T> {
-        self.faults.push(Fault {
-            line,
-            problem: problem.into(),
-        });
+        self.faults.push(Fault { line, problem: problem.into() });
         None
     }
 }
@@ -142,10 +118,7 @@ fn take_quoted<'l>(line: &'l str, quote: char, value: &mut String) -> Option<&'l
 /// A value without quotes ends at a comment, which needs a space before it: `a#b` is a value.
 fn unquoted(value: &str) -> String {
     let comment = value.char_indices().find(|(at, character)| {
-        *character == '#'
-            && value
-                .get(..*at)
-                .is_some_and(|before| before.is_empty() || before.ends_with([' ', '\t']))
+        *character == '#' && value.get(..*at).is_some_and(|before| before.is_empty() || before.ends_with([' ', '\t']))
     });
     let end = comment.map_or(value.len(), |(at, _)| at);
     value.get(..end).unwrap_or_default().trim_end().to_owned()
@@ -153,9 +126,7 @@ fn unquoted(value: &str) -> String {
 
 fn is_name(name: &str) -> bool {
     let mut bytes = name.bytes();
-    bytes
-        .next()
-        .is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
+    bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 

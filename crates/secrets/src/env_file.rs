@@ -25,20 +25,13 @@ impl EnvFile {
     /// Reads a file whose mode is 0600 or 0400. Any other mode is refused, with the command that puts it right.
     pub fn load(path: &Path) -> Result<Self> {
         let file = path.display().to_string();
-        let fault = |source| SecretsError::Read {
-            file: file.clone(),
-            source,
-        };
+        let fault = |source| SecretsError::Read { file: file.clone(), source };
         // Opened once: what is checked is what is read, even if the path is pointed elsewhere in between.
         let mut opened = File::open(path).map_err(fault)?;
         let metadata = opened.metadata().map_err(fault)?;
         refuse(&file, &metadata)?;
         let mut bytes = Vec::new();
-        opened
-            .by_ref()
-            .take(LIMIT + 1)
-            .read_to_end(&mut bytes)
-            .map_err(fault)?;
+        opened.by_ref().take(LIMIT + 1).read_to_end(&mut bytes).map_err(fault)?;
         if bytes.len() as u64 > LIMIT {
             return Err(SecretsError::TooLarge { file, limit: LIMIT });
         }
@@ -54,10 +47,7 @@ impl EnvFile {
                 line: 1 + good.iter().filter(|byte| **byte == b'\n').count(),
             }
         })?;
-        let values = dotenv::parse(text).map_err(|faults| SecretsError::Mistakes {
-            file: file.to_owned(),
-            faults,
-        })?;
+        let values = dotenv::parse(text).map_err(|faults| SecretsError::Mistakes { file: file.to_owned(), faults })?;
         Ok(Self { values })
     }
 
@@ -72,9 +62,7 @@ impl EnvFile {
 
     /// Names and values, ordered by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Secret)> {
-        self.values
-            .iter()
-            .map(|(name, secret)| (name.as_str(), secret))
+        self.values.iter().map(|(name, secret)| (name.as_str(), secret))
     }
 
     /// Knows all values of this file.
@@ -84,18 +72,13 @@ impl EnvFile {
 
     /// Names this content. The order of lines, comments and quoting do not count.
     pub fn version(&self, salt: &Salt) -> Version {
-        Version::of(
-            self.iter().map(|(name, secret)| (name, secret.expose())),
-            salt,
-        )
+        Version::of(self.iter().map(|(name, secret)| (name, secret.expose())), salt)
     }
 }
 
 fn refuse(file: &str, metadata: &Metadata) -> Result<()> {
     if !metadata.is_file() {
-        return Err(SecretsError::NotAFile {
-            file: file.to_owned(),
-        });
+        return Err(SecretsError::NotAFile { file: file.to_owned() });
     }
     let mode = metadata.permissions().mode() & 0o7777;
     if matches!(mode, 0o600 | 0o400) {
@@ -103,11 +86,7 @@ fn refuse(file: &str, metadata: &Metadata) -> Result<()> {
     }
     // A quote inside single quotes is the one thing a shell would read as more than a name.
     let fix = format!("chmod 0600 '{}'", file.replace('\'', r"'\''"));
-    Err(SecretsError::Mode {
-        file: file.to_owned(),
-        mode,
-        fix,
-    })
+    Err(SecretsError::Mode { file: file.to_owned(), mode, fix })
 }
 
 #[cfg(test)]

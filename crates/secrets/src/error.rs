@@ -14,9 +14,7 @@ pub enum SecretsError {
     },
     #[error("the environment file `{file}` is not a file")]
     NotAFile { file: String },
-    #[error(
-        "the environment file `{file}` has mode {mode:04o}, so others can reach the secrets in it; type: {fix}"
-    )]
+    #[error("the environment file `{file}` has mode {mode:04o}, so others can reach the secrets in it; type: {fix}")]
     Mode {
         file: String,
         mode: u32,
@@ -50,9 +48,7 @@ impl SecretsError {
     pub fn next_step(&self) -> Option<String> {
         match self {
             Self::Mode { fix, .. } => Some(fix.clone()),
-            Self::Read { file, .. } => Some(format!(
-                "check that `{file}` exists and that this user may read it"
-            )),
+            Self::Read { file, .. } => Some(format!("check that `{file}` exists and that this user may read it")),
             _ => None,
         }
     }
@@ -60,11 +56,8 @@ impl SecretsError {
 
 impl fmt::Display for Faults {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines: Vec<String> = self
-            .0
-            .iter()
-            .map(|fault| format!("  line {}: {}", fault.line, fault.problem))
-            .collect();
+        let lines: Vec<String> =
+            self.0.iter().map(|fault| format!("  line {}: {}", fault.line, fault.problem)).collect();
         formatter.write_str(&lines.join("\n"))
     }
 }

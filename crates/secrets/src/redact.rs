@@ -33,17 +33,13 @@ impl Redactor {
     pub fn know(&mut self, name: &str, secret: &Secret) {
         let whole = secret.expose();
         let lines = whole.lines().map(str::trim).filter(|line| *line != whole);
-        for value in std::iter::once(whole)
-            .chain(lines)
-            .filter(|value| value.len() >= SHORTEST)
-        {
+        for value in std::iter::once(whole).chain(lines).filter(|value| value.len() >= SHORTEST) {
             let secret = Secret::new(value);
             if !self.known.iter().any(|(known, _)| *known == secret) {
                 self.known.push((secret, format!("[{name} redacted]")));
             }
         }
-        self.known
-            .sort_by_key(|(secret, _)| std::cmp::Reverse(secret.expose().len()));
+        self.known.sort_by_key(|(secret, _)| std::cmp::Reverse(secret.expose().len()));
     }
 
     /// The text without the known values. Text without any is not copied.
@@ -69,8 +65,7 @@ impl Redactor {
     /// The leftmost known value, the longest of those that start there.
     fn first_in(&self, text: &str) -> Option<(usize, usize, &str)> {
         let places = self.known.iter().filter_map(|(secret, replacement)| {
-            text.find(secret.expose())
-                .map(|start| (start, secret.expose().len(), replacement.as_str()))
+            text.find(secret.expose()).map(|start| (start, secret.expose().len(), replacement.as_str()))
         });
         places.min_by_key(|(start, length, _)| (*start, std::cmp::Reverse(*length)))
     }
@@ -87,29 +82,20 @@ mod tests {
     use super::*;
 
     fn redactor(pairs: &[(&str, &str)]) -> Redactor {
-        let secrets: Vec<(&str, Secret)> = pairs
-            .iter()
-            .map(|(name, value)| (*name, Secret::new(*value)))
-            .collect();
+        let secrets: Vec<(&str, Secret)> = pairs.iter().map(|(name, value)| (*name, Secret::new(*value))).collect();
         Redactor::new(secrets.iter().map(|(name, secret)| (*name, secret)))
     }
 
     #[test]
     fn every_occurrence_of_every_value_is_replaced_by_its_name() {
         let redactor = redactor(&[("DB", "s3cret-db"), ("KEY", "k-123456")]);
-        assert_eq!(
-            redactor.redact("s3cret-db k-123456 s3cret-db!"),
-            "[DB redacted] [KEY redacted] [DB redacted]!"
-        );
+        assert_eq!(redactor.redact("s3cret-db k-123456 s3cret-db!"), "[DB redacted] [KEY redacted] [DB redacted]!");
     }
 
     #[test]
     fn a_value_inside_a_longer_one_leaves_nothing_of_the_longer_one() {
         let redactor = redactor(&[("SHORT", "secret"), ("LONG", "secret-and-more")]);
-        assert_eq!(
-            redactor.redact("x secret-and-more secret"),
-            "x [LONG redacted] [SHORT redacted]"
-        );
+        assert_eq!(redactor.redact("x secret-and-more secret"), "x [LONG redacted] [SHORT redacted]");
     }
 
     #[test]
@@ -120,48 +106,28 @@ mod tests {
 
     #[test]
     fn what_is_put_in_is_not_searched_again() {
-        assert_eq!(
-            redactor(&[("A", "redacted"), ("B", "longer-value")]).redact("longer-value"),
-            "[B redacted]"
-        );
+        assert_eq!(redactor(&[("A", "redacted"), ("B", "longer-value")]).redact("longer-value"), "[B redacted]");
     }
 
     #[test]
     fn short_and_empty_values_are_left_alone() {
-        let redactor = redactor(&[
-            ("EMPTY", ""),
-            ("DEBUG", "true"),
-            ("PORT", "5432"),
-            ("FIVE", "12345"),
-        ]);
-        assert!(matches!(
-            redactor.redact("true 5432 12345"),
-            Cow::Borrowed("true 5432 12345")
-        ));
+        let redactor = redactor(&[("EMPTY", ""), ("DEBUG", "true"), ("PORT", "5432"), ("FIVE", "12345")]);
+        assert!(matches!(redactor.redact("true 5432 12345"), Cow::Borrowed("true 5432 12345")));
     }
 
     #[test]
     fn each_line_of_a_private_key_is_known() {
-        let redactor = redactor(&[(
-            "PEM",
-            "-----BEGIN KEY-----\nMIIEvQIBADAN\n-----END KEY-----",
-        )]);
+        let redactor = redactor(&[("PEM", "-----BEGIN KEY-----\nMIIEvQIBADAN\n-----END KEY-----")]);
         assert_eq!(redactor.redact("log: MIIEvQIBADAN"), "log: [PEM redacted]");
     }
 
     #[test]
     fn text_that_is_not_ascii_is_cut_at_the_right_places() {
-        assert_eq!(
-            redactor(&[("W", "pässwörd")]).redact("é pässwörd ß"),
-            "é [W redacted] ß"
-        );
+        assert_eq!(redactor(&[("W", "pässwörd")]).redact("é pässwörd ß"), "é [W redacted] ß");
     }
 
     #[test]
     fn a_redactor_prints_no_value() {
-        assert_eq!(
-            format!("{:?}", redactor(&[("A", "s3cret-db")])),
-            "Redactor(1 values)"
-        );
+        assert_eq!(format!("{:?}", redactor(&[("A", "s3cret-db")])), "Redactor(1 values)");
     }
 }

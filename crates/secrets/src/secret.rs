@@ -40,12 +40,7 @@ impl fmt::Display for Secret {
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
         let (one, two) = (self.0.as_bytes(), other.0.as_bytes());
-        one.len() == two.len()
-            && one
-                .iter()
-                .zip(two)
-                .fold(0, |differ, (a, b)| differ | (a ^ b))
-                == 0
+        one.len() == two.len() && one.iter().zip(two).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
     }
 }
 
@@ -68,10 +63,7 @@ mod tests {
             format!("{secret} {secret:?} {secret:#?} {secret:>30}"),
             "[redacted] [redacted] [redacted] [redacted]"
         );
-        assert_eq!(
-            format!("{:?}", Some((&secret, "x"))),
-            r#"Some(([redacted], "x"))"#
-        );
+        assert_eq!(format!("{:?}", Some((&secret, "x"))), r#"Some(([redacted], "x"))"#);
         assert_eq!(secret.expose(), "hunter2hunter2");
     }
 

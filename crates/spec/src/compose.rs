@@ -99,7 +99,11 @@ fn services(listed: Option<&Value>, problems: &mut Problems) -> BTreeMap<Service
             }
         }
         Some(other) => {
-            problems.0.push(problem("services", value::shown(other), "the services of the Compose project are not a mapping"));
+            problems.0.push(problem(
+                "services",
+                value::shown(other),
+                "the services of the Compose project are not a mapping",
+            ));
         }
     }
     services

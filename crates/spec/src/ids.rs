@@ -132,13 +132,11 @@ impl ReleaseId {
 }
 
 fn is_plain_name(text: &str) -> bool {
-    starts_with_alphanumeric(text)
-        && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
+    starts_with_alphanumeric(text) && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
 }
 
 fn is_service_name(text: &str) -> bool {
-    starts_with_alphanumeric(text)
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+    starts_with_alphanumeric(text) && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
 }
 
 fn is_release_id(text: &str) -> bool {
@@ -148,8 +146,7 @@ fn is_release_id(text: &str) -> bool {
 }
 
 fn is_saga_id(text: &str) -> bool {
-    !text.is_empty()
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':'))
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':'))
 }
 
 fn starts_with_alphanumeric(text: &str) -> bool {

@@ -85,7 +85,9 @@ fn service(text: &mut String, plan: &ServicePlan) {
         line(text, "port", &port.to_string(), &reason("port"));
     }
     match &plan.health.check {
-        Check::Http { path, port, .. } if Some(*port) == plan.port => line(text, "health", &quoted(path), &reason("health")),
+        Check::Http { path, port, .. } if Some(*port) == plan.port => {
+            line(text, "health", &quoted(path), &reason("health"))
+        }
         _ if plan.strategy == Strategy::Job => {}
         other => text.push_str(&format!("    # health: {other}; {}\n", reason("health"))),
     }

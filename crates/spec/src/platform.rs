@@ -226,7 +226,10 @@ pub struct Promises {
 /// Either one value or a list of values.
 #[derive(JsonSchema)]
 #[schemars(untagged, inline)]
-#[expect(dead_code, reason = "only its shape is used: it tells the JSON schema that a list may be written as one value")]
+#[expect(
+    dead_code,
+    reason = "only its shape is used: it tells the JSON schema that a list may be written as one value"
+)]
 enum OneOrMany<T> {
     One(T),
     Many(Vec<T>),

@@ -51,9 +51,7 @@ impl Problems {
         match value {
             Some(value) if self.is_empty() => Ok(value),
             _ => {
-                self.0.sort_by(|a, b| {
-                    (&a.file, a.line, a.column, &a.path).cmp(&(&b.file, b.line, b.column, &b.path))
-                });
+                self.0.sort_by(|a, b| (&a.file, a.line, a.column, &a.path).cmp(&(&b.file, b.line, b.column, &b.path)));
                 Err(self)
             }
         }

@@ -77,13 +77,19 @@ pub fn environment(file: &PlatformFile, asked: Option<&EnvironmentName>) -> Resu
     };
     if let Some(asked) = asked {
         let exists = known.is_empty() || file.environments.contains_key(asked);
-        return if exists { Ok(asked.clone()) } else { refused(asked.as_ref(), "this environment is not in the platform file") };
+        return if exists {
+            Ok(asked.clone())
+        } else {
+            refused(asked.as_ref(), "this environment is not in the platform file")
+        };
     }
     if file.require_environment == Some(true) {
         return refused("", "every command must name its environment here (`require_environment: true`)");
     }
     let only = file.environments.keys().next().filter(|_| known.len() == 1);
-    let fallback = EnvironmentName::parse(defaults::ENVIRONMENT).ok().filter(|name| known.is_empty() || known.contains(&name.as_str()));
+    let fallback = EnvironmentName::parse(defaults::ENVIRONMENT)
+        .ok()
+        .filter(|name| known.is_empty() || known.contains(&name.as_str()));
     match file.default_environment.as_ref().or(only).cloned().or(fallback) {
         Some(name) => Ok(name),
         None => refused("", "no environment is named, and the platform file has no `default_environment`"),
@@ -99,7 +105,11 @@ fn platform_name(file: &PlatformFile, project: &Project, problems: &mut Problems
             problems.0.push(Problem {
                 found: invalid.found,
                 allowed: invalid.allowed.to_owned(),
-                ..scene::compose_problem("name", "", "the name of the Compose project cannot name a platform; write `platform` in mainstay.yaml")
+                ..scene::compose_problem(
+                    "name",
+                    "",
+                    "the name of the Compose project cannot name a platform; write `platform` in mainstay.yaml",
+                )
             });
         })
         .ok()
@@ -110,7 +120,8 @@ fn platform_name(file: &PlatformFile, project: &Project, problems: &mut Problems
 fn binds_of_the_face(scene: &Scene<'_>, services: &[ServicePlan]) -> Vec<Bind> {
     let is_face = |plan: &&ServicePlan| plan.routes.iter().any(|route| route.host.is_none() && route.path == "/");
     let face = services.iter().find(is_face).and_then(|plan| Some((plan, scene.active.get(&plan.name)?)));
-    let ports = face.into_iter().flat_map(|(plan, service)| service.ports.iter().filter(|port| Some(port.target) == plan.port));
+    let ports =
+        face.into_iter().flat_map(|(plan, service)| service.ports.iter().filter(|port| Some(port.target) == plan.port));
     let binds: Vec<Bind> = ports
         .filter(|port| port.protocol == "tcp")
         .filter_map(|port| match &port.host_ip {

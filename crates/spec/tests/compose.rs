@@ -1,5 +1,10 @@
 //! Reading what Docker Compose prints: everything that decisions need is found, and nothing else is refused.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop with the cause")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on should stop with the cause"
+)]
 
 mod support;
 

@@ -1,5 +1,10 @@
 //! Whatever is given, the answer is a value or problems with their places; never a panic, never a long wait.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop with the cause")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on should stop with the cause"
+)]
 
 use proptest::prelude::*;
 use spec::compose::Project;

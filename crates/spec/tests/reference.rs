@@ -1,5 +1,10 @@
 //! What is generated from the code is the same as what is committed, and the crate keeps its own rules.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop with the cause")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on should stop with the cause"
+)]
 
 mod support;
 
@@ -46,7 +51,8 @@ fn a_first_platform_file_for_every_compose_sample_parses_and_means_what_would_be
     for (name, project) in support::projects() {
         let text = init::platform_file(&project);
         bless(&format!("samples/compose/{name}.init.yaml"), &text);
-        let file = platform::parse(&text, "mainstay.yaml").unwrap_or_else(|problems| panic!("{name}: {problems}\n{text}"));
+        let file =
+            platform::parse(&text, "mainstay.yaml").unwrap_or_else(|problems| panic!("{name}: {problems}\n{text}"));
         let written = resolve(&file, &project, &production, &HOST).unwrap_or_else(|p| panic!("{name}: {p}\n{text}"));
         let bare = platform::parse("version: 1\nenvironments: {production: {profiles: ['*']}}", "f").expect("a file");
         let derived = resolve(&bare, &project, &production, &HOST).expect("a platform");

@@ -1,5 +1,10 @@
 //! From a compose project and a platform file to what is meant.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop with the cause")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on should stop with the cause"
+)]
 
 mod support;
 
@@ -17,11 +22,9 @@ fn environment(name: &str) -> EnvironmentName {
 }
 
 fn derived(sample: &str) -> Platform {
-    let file = platform::parse(
-        "version: 1\nplatform: p\nenvironments: {production: {profiles: ['*']}}\n",
-        "mainstay.yaml",
-    )
-    .expect("a file");
+    let file =
+        platform::parse("version: 1\nplatform: p\nenvironments: {production: {profiles: ['*']}}\n", "mainstay.yaml")
+            .expect("a file");
     resolve(&file, &project(sample), &environment("production"), &HOST).unwrap_or_else(|p| panic!("{sample}: {p}"))
 }
 
@@ -121,7 +124,11 @@ fn proxy_labels_give_port_host_and_path() {
 fn the_url_of_a_declared_health_check_becomes_the_health_check() {
     let platform = derived("celery_with_beat");
     let api = service(&platform, "api");
-    assert!(matches!(&api.health.check, Check::Http { path, port: 8000, .. } if path == "/health/ready"), "{:?}", api.health);
+    assert!(
+        matches!(&api.health.check, Check::Http { path, port: 8000, .. } if path == "/health/ready"),
+        "{:?}",
+        api.health
+    );
     assert_eq!(api.health.interval, Duration::from_millis(250));
     assert_eq!(api.stop_grace, Duration::from_secs(90));
 }
@@ -160,7 +167,11 @@ fn a_volume_of_its_own_makes_a_service_exclusive_and_a_shared_one_only_warns() {
     let shared = derived("shared_uploads");
     let api = service(&shared, "api");
     assert_eq!(api.strategy, Strategy::BlueGreen);
-    assert!(api.warnings.iter().any(|warning| warning.contains("`uploads` is shared with 2 more")), "{:?}", api.warnings);
+    assert!(
+        api.warnings.iter().any(|warning| warning.contains("`uploads` is shared with 2 more")),
+        "{:?}",
+        api.warnings
+    );
 }
 
 #[test]
@@ -183,8 +194,11 @@ fn services_come_after_what_they_depend_on() {
 
 #[test]
 fn services_that_wait_for_each_other_are_a_problem_that_shows_the_circle() {
-    let depends = |on: &str| serde_json::json!({ "image": "a", "depends_on": { on: { "condition": "service_started" } } });
-    let project = from_services(serde_json::json!({ "a": depends("b"), "b": depends("c"), "c": depends("a"), "d": depends("a") }));
+    let depends =
+        |on: &str| serde_json::json!({ "image": "a", "depends_on": { on: { "condition": "service_started" } } });
+    let project = from_services(
+        serde_json::json!({ "a": depends("b"), "b": depends("c"), "c": depends("a"), "d": depends("a") }),
+    );
     assert!(refused("version: 1", &project).contains("a -> b -> c -> a"));
 }
 
@@ -260,7 +274,10 @@ fn what_is_written_for_an_environment_counts_before_what_is_written_for_all() {
 
 #[test]
 fn the_reference_platform_resolves_as_it_is_written() {
-    let (_, text) = support::folder("samples/valid", "yaml").into_iter().find(|(name, _)| name == "the_reference_platform").expect("a sample");
+    let (_, text) = support::folder("samples/valid", "yaml")
+        .into_iter()
+        .find(|(name, _)| name == "the_reference_platform")
+        .expect("a sample");
     let platform = with(&text, &project("whole_product"), "production").unwrap_or_else(|problems| panic!("{problems}"));
     let api = service(&platform, "api");
     assert_eq!((api.strategy, api.reason.as_str()), (Strategy::BlueGreen, "written in mainstay.yaml"));
@@ -281,7 +298,10 @@ fn limits_are_scaled_in_proportion_when_they_add_up_to_more_than_the_host_has() 
     let memory: u64 = platform.services.iter().filter_map(|plan| plan.limits.memory).map(|bytes| bytes.0).sum();
     assert!(memory <= host.memory.0 * 9 / 10, "{}", Bytes(memory));
     let lines = &platform.resources.lines;
-    assert!(lines[0].starts_with("CPU limits add up to 22.5; the host has 2, 0.2 of them kept for the system"), "{lines:?}");
+    assert!(
+        lines[0].starts_with("CPU limits add up to 22.5; the host has 2, 0.2 of them kept for the system"),
+        "{lines:?}"
+    );
     assert!(lines.iter().any(|line| line.starts_with("worker: 8 -> 1.8 CPUs, 32 GB -> ")), "{lines:?}");
 }
 
@@ -290,7 +310,8 @@ fn a_single_limit_above_the_hosts_processors_is_cut_even_where_limits_stay_as_de
     for mode in ["fit", "declared"] {
         let file = platform::parse(&format!("version: 1\nresources: {mode}"), "mainstay.yaml").expect("a file");
         let host = HostSize { cpus: 4.0, memory: Bytes::gib(128) };
-        let platform = resolve(&file, &project("graphics_card"), &environment("production"), &host).expect("a platform");
+        let platform =
+            resolve(&file, &project("graphics_card"), &environment("production"), &host).expect("a platform");
         let render = service(&platform, "render");
         assert!(render.limits.cpus.expect("a limit") <= 4.0, "{mode}: {:?}", render.limits);
         assert!(platform.resources.lines.iter().any(|line| line.starts_with("render: 16 -> ")), "{mode}");
@@ -316,9 +337,20 @@ fn the_environment_of_a_command_is_the_named_one_or_the_default_or_the_only_one(
     };
     assert_eq!(choose("version: 1", None).as_deref(), Ok("production"));
     assert_eq!(choose("version: 1\nenvironments: {dev: {}}", None).as_deref(), Ok("dev"));
-    assert_eq!(choose("version: 1\nenvironments: {dev: {}, staging: {}}\ndefault_environment: staging", None).as_deref(), Ok("staging"));
-    assert!(choose("version: 1\nrequire_environment: true", None).expect_err("a refusal").contains("must name its environment"));
-    assert!(choose("version: 1\nenvironments: {dev: {}, staging: {}}", Some("stagin")).expect_err("a refusal").contains("nearest  staging"));
+    assert_eq!(
+        choose("version: 1\nenvironments: {dev: {}, staging: {}}\ndefault_environment: staging", None).as_deref(),
+        Ok("staging")
+    );
+    assert!(
+        choose("version: 1\nrequire_environment: true", None)
+            .expect_err("a refusal")
+            .contains("must name its environment")
+    );
+    assert!(
+        choose("version: 1\nenvironments: {dev: {}, staging: {}}", Some("stagin"))
+            .expect_err("a refusal")
+            .contains("nearest  staging")
+    );
 }
 
 mod scaling {

@@ -1,5 +1,10 @@
 //! The sample files: what is valid parses and survives a round trip, what is invalid says exactly what its `.txt` says.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop with the cause")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on should stop with the cause"
+)]
 
 mod support;
 

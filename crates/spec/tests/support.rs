@@ -1,5 +1,10 @@
 //! What the tests of this crate share: sample files, expected texts, and the keys of the schema.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop with the cause")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on should stop with the cause"
+)]
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(clippy::disallowed_methods, reason = "tests read samples; the crate itself never touches a file")]
 
@@ -44,7 +49,10 @@ pub fn bless(path: &str, text: &str) {
         return;
     }
     let expected = std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(expected == text, "{path} differs; UPDATE_REFERENCE=1 writes it anew.\n--- expected\n{expected}\n--- found\n{text}");
+    assert!(
+        expected == text,
+        "{path} differs; UPDATE_REFERENCE=1 writes it anew.\n--- expected\n{expected}\n--- found\n{text}"
+    );
 }
 
 /// Every key that the JSON schema of the platform file knows.

@@ -1,5 +1,10 @@
 //! Ids, quantities, verdicts, problems and differences.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop with the cause")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on should stop with the cause"
+)]
 
 use std::time::Duration;
 
@@ -110,7 +115,10 @@ fn changes_of_a_service_are_said_in_words() {
     old.reason = "serves HTTP on port 8000".to_owned();
     let new = ServicePlan { port: Some(8000), drain: Duration::from_secs(60), ..old.clone() };
     assert_eq!(diff::service_changes(Some(&old), Some(&new)), ["port: none -> 8000", "drain: 30 s -> 1 min"]);
-    assert_eq!(diff::service_changes(None, Some(&old)), ["new service, blue-green because it serves HTTP on port 8000"]);
+    assert_eq!(
+        diff::service_changes(None, Some(&old)),
+        ["new service, blue-green because it serves HTTP on port 8000"]
+    );
     assert!(diff::service_changes(Some(&old), Some(&old)).is_empty());
     assert_eq!(diff::service_changes(Some(&old), None).len(), 1);
 }

@@ -102,7 +102,10 @@ async fn plan(State(agent): State<Agent>, Json(request): Json<deploy::up::Reques
     Ok(Json(draft.plan))
 }
 
-async fn way(State(agent): State<Agent>, Json(request): Json<deploy::rollback::Request>) -> Answer<deploy::rollback::Way> {
+async fn way(
+    State(agent): State<Agent>,
+    Json(request): Json<deploy::rollback::Request>,
+) -> Answer<deploy::rollback::Way> {
     Ok(Json(deploy::rollback::way(&agent.world(), &request).await?))
 }
 
@@ -146,11 +149,19 @@ async fn logs(State(agent): State<Agent>, Json(of): Json<LogsOf>) -> Result<Resp
         let container = serving(&world, &of.scope, &service)?.container;
         tokio::spawn(pour(world.clone(), service, container, of.tail, of.follow, sender.clone()));
     }
-    let lines = stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|line| (line, receiver)) });
+    let lines =
+        stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|line| (line, receiver)) });
     Ok(Body::from_stream(lines.map(Ok::<_, std::convert::Infallible>)).into_response())
 }
 
-async fn pour(world: World, service: spec::ServiceName, container: String, tail: usize, follow: bool, out: mpsc::Sender<String>) {
+async fn pour(
+    world: World,
+    service: spec::ServiceName,
+    container: String,
+    tail: usize,
+    follow: bool,
+    out: mpsc::Sender<String>,
+) {
     let line = |line: String| lines(&[LogLine { service: service.clone(), line }]);
     if !follow {
         for text in world.docker.logs(&container, tail).await.unwrap_or_default() {

@@ -71,7 +71,9 @@ async fn perform(agent: &Agent, live: &Arc<Live>, id: &str, work: Work) -> Ended
     };
     let world = World::new(agent.parts.clone(), talk, live.abort.clone());
     let result = match work {
-        Work::Up(request) => deploy::up::up(&world, id, &request, &agent.host).await.map(|report| Ended::Report { report }),
+        Work::Up(request) => {
+            deploy::up::up(&world, id, &request, &agent.host).await.map(|report| Ended::Report { report })
+        }
         Work::Rollback(request) => {
             deploy::rollback::rollback(&world, id, &request).await.map(|report| Ended::Report { report })
         }
@@ -173,8 +175,11 @@ async fn again(agent: &Agent, mut finished: BTreeMap<String, ServiceReport>) -> 
             continue;
         }
         if used_shell(&operation) {
-            let failure = Failure::new("the agent ended while this was under way; what had begun was finished or undone", Ending::Failed)
-                .hint("run the same command again");
+            let failure = Failure::new(
+                "the agent ended while this was under way; what had begun was finished or undone",
+                Ending::Failed,
+            )
+            .hint("run the same command again");
             operation.ended = Some(Ended::Failed { failure: failure.clone() });
             operation.ended_ms = Some(agent.parts.clock.now_ms());
             save(agent, &operation)?;
@@ -195,16 +200,18 @@ fn gone_back(
 ) -> Result<Option<ServiceReport>, Failure> {
     let serving = agent.world().serving_of(&request.scope, &request.service)?;
     let there = serving.filter(|release| request.to.as_ref() == Some(&release.id));
-    Ok(finished.or_else(|| there.map(|release| ServiceReport {
-        service: release.service,
-        strategy: release.plan.strategy,
-        release: Some(release.id),
-        result: deploy::report::Outcome::Done,
-        took_ms: 0,
-        healthy_after_ms: release.healthy_after_ms,
-        traffic_after_ms: None,
-        phases: Vec::new(),
-    })))
+    Ok(finished.or_else(|| {
+        there.map(|release| ServiceReport {
+            service: release.service,
+            strategy: release.plan.strategy,
+            release: Some(release.id),
+            result: deploy::report::Outcome::Done,
+            took_ms: 0,
+            healthy_after_ms: release.healthy_after_ms,
+            traffic_after_ms: None,
+            phases: Vec::new(),
+        })
+    }))
 }
 
 fn used_shell(operation: &Operation) -> bool {

@@ -38,7 +38,11 @@ fn needs(host: &Host) -> Vec<Need> {
     vec![
         Need {
             what: "Docker Engine",
-            verdict: host.docker.as_ref().map(|v| format!("{} (API {})", v.engine, v.api)).ok_or("it does not answer".into()),
+            verdict: host
+                .docker
+                .as_ref()
+                .map(|v| format!("{} (API {})", v.engine, v.api))
+                .ok_or("it does not answer".into()),
             fix: "apt-get install docker.io && systemctl start docker",
         },
         Need {

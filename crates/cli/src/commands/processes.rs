@@ -60,8 +60,11 @@ async fn answering(context: &Context, client: Client, other_than: u32) -> Result
         if tokio::time::Instant::now() > deadline {
             let what = if agent { "edge" } else { "agent" };
             let log = context.layout.log(what);
-            return Err(Failure::new(format!("the {what} did not come up within {} s", PATIENCE.as_secs()), Ending::Failed)
-                .hint(format!("its log is {}", log.display())));
+            return Err(Failure::new(
+                format!("the {what} did not come up within {} s", PATIENCE.as_secs()),
+                Ending::Failed,
+            )
+            .hint(format!("its log is {}", log.display())));
         }
         tokio::time::sleep(LOOK).await;
     }
@@ -84,11 +87,8 @@ async fn start(context: &Context) -> Result<(), Failure> {
     let root = layout.root.display().to_string();
     // The processes live long: what this shell happens to export must not leak into later deploys.
     let kept = crate::agent::PASSED_ON.iter().filter_map(|name| Some(format!("{name}={}", std::env::var(name).ok()?)));
-    let command = Command::new("env")
-        .arg("-i")
-        .args(kept)
-        .arg(binary.display().to_string())
-        .args(["supervise", "--root", &root]);
+    let command =
+        Command::new("env").arg("-i").args(kept).arg(binary.display().to_string()).args(["supervise", "--root", &root]);
     spawn_detached(&command, &layout.log("supervisor")).await.map(drop).map_err(failed("start the supervisor"))
 }
 

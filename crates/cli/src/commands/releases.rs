@@ -18,7 +18,8 @@ pub async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let client = processes::connect(context).await?;
     let scope = target::scope(context, &client).await?;
     let all: Vec<Release> = client.post("/v1/releases", &scope).await?;
-    let wanted = all.into_iter().filter(|release| args.service.as_ref().is_none_or(|service| *service == release.service));
+    let wanted =
+        all.into_iter().filter(|release| args.service.as_ref().is_none_or(|service| *service == release.service));
     let releases: Vec<Release> = wanted.collect();
     match context.global.json {
         true => println!("{}", show::json(&releases)),

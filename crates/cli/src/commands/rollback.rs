@@ -26,7 +26,8 @@ pub struct Args {
 pub async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let client = processes::connect(context).await?;
     let scope = target::scope(context, &client).await?;
-    let request = Request { scope: scope.clone(), service: args.service, to: args.to, by: target::who(), why: args.why };
+    let request =
+        Request { scope: scope.clone(), service: args.service, to: args.to, by: target::who(), why: args.why };
     let way: Way = client.post("/v1/way", &request).await?;
     let from = way.from.as_ref().map_or("nothing".into(), ToString::to_string);
     eprintln!("{}: {from} → {} ({}); {}", way.service, way.to, way.image, way.why);

@@ -87,7 +87,8 @@ impl View {
 
     fn said(&self, ms: u64, said: &Said) {
         let at = ms as f64 / 1000.0;
-        let name = |service: &Option<spec::ServiceName>| service.as_ref().map_or(String::new(), |name| format!("{name}: "));
+        let name =
+            |service: &Option<spec::ServiceName>| service.as_ref().map_or(String::new(), |name| format!("{name}: "));
         match said {
             Said::Line { service, text } => self.line(&format!("{at:7.1} s  {}{text}", name(service))),
             Said::Step { service, step, ms: Some(ms) } => {

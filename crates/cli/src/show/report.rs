@@ -71,7 +71,12 @@ fn failure(service: &ServiceReport, cause: &Cause) {
 }
 
 fn gone(scope: &Scope, removed: &Removed) {
-    eprintln!("{scope} is gone: {} containers, {} networks, {} volumes.", removed.containers.len(), removed.networks.len(), removed.volumes.len());
+    eprintln!(
+        "{scope} is gone: {} containers, {} networks, {} volumes.",
+        removed.containers.len(),
+        removed.networks.len(),
+        removed.volumes.len()
+    );
     if !removed.kept_volumes.is_empty() {
         eprintln!("Its data stays in: {}", removed.kept_volumes.join(", "));
     }

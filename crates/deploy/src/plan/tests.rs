@@ -14,7 +14,12 @@ fn wanted(service: &str, strategy: Strategy, id: Option<&str>) -> Wanted {
         service: name(service),
         strategy,
         strategy_reason: "written in mainstay.yaml".into(),
-        image: WantedImage { reference: format!("shop/{service}:2"), id: id.map(Into::into), build: true, instead_of: None },
+        image: WantedImage {
+            reference: format!("shop/{service}:2"),
+            id: id.map(Into::into),
+            build: true,
+            instead_of: None,
+        },
         hash: id.map(|id| format!("hash of {id}")),
         warnings: vec![],
     }
@@ -43,14 +48,16 @@ fn a_service_that_does_not_run_is_created_and_its_missing_image_built() {
 
 #[test]
 fn the_same_image_and_definition_is_no_change() {
-    let change = only(wanted("web", Strategy::BlueGreen, Some("sha256:a")), Some(running("sha256:a")), &Selection::default());
+    let change =
+        only(wanted("web", Strategy::BlueGreen, Some("sha256:a")), Some(running("sha256:a")), &Selection::default());
     assert_eq!(change.action, Action::Nothing);
     assert!(change.reasons.is_empty());
 }
 
 #[test]
 fn another_image_is_an_update_that_names_both() {
-    let change = only(wanted("web", Strategy::BlueGreen, Some("sha256:b")), Some(running("sha256:a")), &Selection::default());
+    let change =
+        only(wanted("web", Strategy::BlueGreen, Some("sha256:b")), Some(running("sha256:a")), &Selection::default());
     assert_eq!(change.action, Action::Update);
     assert_eq!(change.reasons, ["image shop/web:1 (a) → shop/web:2 (b)"]);
 }

@@ -68,7 +68,11 @@ impl Source<'_> {
     /// Real names of the networks the service is attached to.
     pub fn networks(&self) -> Vec<String> {
         let Some(service) = self.project.services.get(&self.plan.name) else { return Vec::new() };
-        service.networks.iter().map(|key| real_name(self.project.networks.get(key).map(|n| n.name.as_str()), key)).collect()
+        service
+            .networks
+            .iter()
+            .map(|key| real_name(self.project.networks.get(key).map(|n| n.name.as_str()), key))
+            .collect()
     }
 
     /// The keyed hash by which "nothing changed" is told.
@@ -125,7 +129,10 @@ impl Source<'_> {
         match labels {
             Value::Object(map) => map.extend(ours.into_iter().map(|(key, value)| (key.to_owned(), json!(value)))),
             Value::Array(list) => list.extend(ours.into_iter().map(|(key, value)| json!(format!("{key}={value}")))),
-            other => *other = ours.into_iter().map(|(key, value)| (key.to_owned(), json!(value))).collect::<Map<_, _>>().into(),
+            other => {
+                *other =
+                    ours.into_iter().map(|(key, value)| (key.to_owned(), json!(value))).collect::<Map<_, _>>().into()
+            }
         }
     }
 
@@ -242,7 +249,9 @@ fn escaped(value: Value) -> Value {
     match value {
         Value::String(text) if text.contains('$') => Value::String(text.replace('$', "$$")),
         Value::Array(items) => items.into_iter().map(escaped).collect(),
-        Value::Object(fields) => fields.into_iter().map(|(key, value)| (key, escaped(value))).collect::<Map<_, _>>().into(),
+        Value::Object(fields) => {
+            fields.into_iter().map(|(key, value)| (key, escaped(value))).collect::<Map<_, _>>().into()
+        }
         other => other,
     }
 }

@@ -35,7 +35,11 @@ fn line(out: &mut String, change: &Change, width: usize) {
         Some(Fetch::Pull) => format!(", pulls {}", change.image),
         None => String::new(),
     };
-    out.push_str(&format!("  {mark} {:width$}  {:<11} {reasons}{fetch}\n", change.service.as_ref(), change.strategy.to_string()));
+    out.push_str(&format!(
+        "  {mark} {:width$}  {:<11} {reasons}{fetch}\n",
+        change.service.as_ref(),
+        change.strategy.to_string()
+    ));
     if matches!(change.action, Action::Create | Action::Update) {
         out.push_str(&format!("    {:width$}  because {}\n", "", change.strategy_reason));
     }

@@ -31,7 +31,12 @@ pub async fn run(world: &World, params: Params, began: Duration) -> Result<Servi
     report.took_ms = millis(took);
     report.phases = phases.lock().map(|phases| phases.clone()).unwrap_or_default();
     report.traffic_after_ms = report.phases.iter().any(|phase| phase.step == "switch").then(|| {
-        let before_switch: u64 = report.phases.iter().take_while(|phase| phase.step != "drain" && phase.step != "retire").map(|phase| phase.ms).sum();
+        let before_switch: u64 = report
+            .phases
+            .iter()
+            .take_while(|phase| phase.step != "drain" && phase.step != "retire")
+            .map(|phase| phase.ms)
+            .sum();
         millis(started.saturating_sub(began)) + before_switch
     });
     Ok(report)
@@ -106,7 +111,9 @@ fn finish(world: &World, params: &Params, outcome: &SagaOutcome<Found>) -> Resul
         }
         SagaOutcome::Stuck { step, error, state } => (Outcome::Failed(stuck(step, error)), state.as_ref()),
         SagaOutcome::Crashed => return Err(DeployError::Refused("the journal was told to stop here".into())),
-        SagaOutcome::Stopped { error } => return Err(DeployError::Refused(format!("the roll-out stopped where it was: {error}"))),
+        SagaOutcome::Stopped { error } => {
+            return Err(DeployError::Refused(format!("the roll-out stopped where it was: {error}")));
+        }
     };
     write_down(world, release, &result)?;
     Ok(ServiceReport {
@@ -128,7 +135,8 @@ fn undone(
     step: &str,
     error: &saga::Failure,
 ) -> Result<Failure, DeployError> {
-    let cause = error.detail.get("cause").and_then(|cause| cause.as_str()).map_or_else(|| error.message.clone(), str::to_owned);
+    let cause =
+        error.detail.get("cause").and_then(|cause| cause.as_str()).map_or_else(|| error.message.clone(), str::to_owned);
     let cause = match cause == error.message || error.message.starts_with(&cause) {
         true => chain(error),
         false => cause,
@@ -153,7 +161,13 @@ fn undone(
 }
 
 fn stuck(step: &str, error: &saga::Failure) -> Failure {
-    Failure { step: step.to_owned(), cause: chain(error), logs: lines(&error.detail), kept: None, ending: Ending::Stuck }
+    Failure {
+        step: step.to_owned(),
+        cause: chain(error),
+        logs: lines(&error.detail),
+        kept: None,
+        ending: Ending::Stuck,
+    }
 }
 
 /// The failure and its causes in one line.

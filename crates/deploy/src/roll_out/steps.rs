@@ -120,7 +120,10 @@ pub fn probe<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) -> 
         let release = &params.release;
         let detail = health::inspect(world, &release.container).await.map_err(wrap("find the container"))?;
         let Some(detail) = detail.filter(|detail| detail.state == ContainerState::Running) else {
-            return Err(StepError::because(format!("container `{}` of {} does not run any more", release.container, release.id)));
+            return Err(StepError::because(format!(
+                "container `{}` of {} does not run any more",
+                release.container, release.id
+            )));
         };
         found.targets = targets(release, health::address(&detail));
         if let Some(target) = found.targets.first() {
@@ -147,7 +150,9 @@ pub fn switch<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) ->
         found.parked_until_ms = until;
         for listener in applied.listeners.iter().filter(|listener| listener.error.is_some()) {
             let error = listener.error.clone().unwrap_or_default();
-            world.talk.say(Some(&release.service), format!("warning: the edge cannot listen on {}: {error}", listener.bind));
+            world
+                .talk
+                .say(Some(&release.service), format!("warning: the edge cannot listen on {}: {error}", listener.bind));
         }
         if !release.targets.is_empty() {
             world.talk.say(Some(&release.service), format!("traffic goes to {} (epoch {})", release.id, applied.epoch));
@@ -161,7 +166,9 @@ pub fn switch_back<'a>(world: &'a World, params: &'a Params, _: &'a mut Found) -
     Box::pin(async move {
         let release = &params.release;
         match previous(world, params)? {
-            Some(previous) => world.move_serving(&previous, Some(&current(world, release)?), None).map_err(wrap("record the way back"))?,
+            Some(previous) => world
+                .move_serving(&previous, Some(&current(world, release)?), None)
+                .map_err(wrap("record the way back"))?,
             None => world.clear_serving(&release.scope, &release.service).map_err(wrap("record the way back"))?,
         }
         world.push_routes().await.map(drop).map_err(wrap("switch the traffic back"))
@@ -179,7 +186,10 @@ pub fn drain<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) -> 
         let left = world.edge.drained(&previous.pool(), &previous.id.to_string(), budget).await;
         found.left = left.map_err(wrap("drain the previous release"))?;
         if found.left > 0 {
-            world.talk.say(Some(&previous.service), format!("{} requests of {} outlasted the drain", found.left, previous.id));
+            world.talk.say(
+                Some(&previous.service),
+                format!("{} requests of {} outlasted the drain", found.left, previous.id),
+            );
         }
         Ok(())
     })
@@ -218,7 +228,10 @@ pub fn start_previous<'a>(world: &'a World, params: &'a Params, _: &'a mut Found
         gone(world.docker.start(&previous.container).await, "start the previous container again")?;
         let gate = health::gate(world, &previous.service, &previous.container, &previous.plan.health).await;
         let Gate::Healthy { address, .. } = gate.map_err(wrap("judge the previous container"))? else {
-            return Err(StepError::because(format!("the previous container `{}` did not become healthy again", previous.container)));
+            return Err(StepError::because(format!(
+                "the previous container `{}` did not become healthy again",
+                previous.container
+            )));
         };
         previous.targets = targets(&previous, address);
         world.save_release(&previous).map_err(wrap("record the previous container"))?;

@@ -25,17 +25,31 @@ const KEEPALIVE: Duration = Duration::from_secs(60);
 const BREATH: Duration = Duration::from_millis(50);
 
 /// Opens a listening socket.
-pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+///
+/// `0.0.0.0:8080` for the world and `172.18.0.1:8080` for a Docker network may both be ours; the kernel gives a
+/// connection to the more exact one, but lets both exist only when each shares its port. Sharing would also let a
+/// second edge in unseen, so a port that is not ours yet is first tried without.
+pub(crate) fn bind(address: SocketAddr, port_is_ours: bool) -> io::Result<TcpListener> {
+    if !port_is_ours && address.port() != 0 {
+        drop(socket(address, false)?);
+    }
+    let socket = socket(address, true)?;
+    socket.set_nonblocking(true)?;
+    TcpListener::from_std(socket.into())
+}
+
+fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
     if address.is_ipv6() {
         // `[::]` and `0.0.0.0` are two listeners here, so that each can fail alone.
         socket.set_only_v6(true)?;
     }
     socket.bind(&address.into())?;
+    // Without `listen` a taken port may go unnoticed: two sockets that do not listen can share one.
     socket.listen(BACKLOG)?;
-    socket.set_nonblocking(true)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket)
 }
 
 /// What an accept loop works with.

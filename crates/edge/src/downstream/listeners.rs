@@ -1,5 +1,6 @@
 //! The set of listeners: opened, renamed and closed one by one, so that none suffers from another's fault.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -69,10 +70,16 @@ impl Listeners {
 
     /// Tries to open those that are not; true when all are open afterwards.
     pub(crate) fn open_missing(&mut self, edge: &Arc<Edge>) -> bool {
+        let mut ours: BTreeSet<u16> =
+            self.places.iter().filter_map(|place| Some(place.open.as_ref().ok()?.address.port())).collect();
         for place in self.places.iter_mut().filter(|place| place.open.is_err()) {
             let number = self.next_number;
             self.next_number += 1;
-            place.open = open(edge, number, &place.wanted).map_err(|error| reason(&error));
+            let port = place.wanted.bind.port();
+            place.open = open(edge, number, &place.wanted, ours.contains(&port)).map_err(|error| reason(&error));
+            if place.open.is_ok() {
+                ours.insert(port);
+            }
         }
         self.places.iter().all(|place| place.open.is_ok())
     }
@@ -96,10 +103,10 @@ impl Listeners {
     }
 }
 
-fn open(edge: &Arc<Edge>, number: u64, wanted: &Listener) -> Result<Open, EdgeError> {
+fn open(edge: &Arc<Edge>, number: u64, wanted: &Listener, port_is_ours: bool) -> Result<Open, EdgeError> {
     let address = wanted.bind;
     let failed = |source| EdgeError::Listen { bind: address, source };
-    let listener = bind(address).map_err(failed)?;
+    let listener = bind(address, port_is_ours).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let view = Arc::new(View::new(&wanted.name, wanted.scope));
     let closed = CancellationToken::new();

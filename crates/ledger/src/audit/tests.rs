@@ -17,12 +17,7 @@ fn with_entries(count: usize) -> Ledger {
     for number in 0..count {
         clock.advance(Duration::from_secs(1));
         ledger
-            .append_audit(
-                "ops",
-                "deploy.start",
-                &format!("shop/{number}"),
-                json!({"release": number, "ok": true}),
-            )
+            .append_audit("ops", "deploy.start", &format!("shop/{number}"), json!({"release": number, "ok": true}))
             .unwrap();
     }
     ledger
@@ -31,7 +26,9 @@ fn with_entries(count: usize) -> Ledger {
 /// Somebody with the file in hand and without respect for triggers.
 fn tamper(ledger: &Ledger, statement: &str) {
     ledger.bare(|connection| {
-        connection.execute_batch("DROP TRIGGER IF EXISTS audit_is_never_changed; DROP TRIGGER IF EXISTS audit_is_never_deleted;")?;
+        connection.execute_batch(
+            "DROP TRIGGER IF EXISTS audit_is_never_changed; DROP TRIGGER IF EXISTS audit_is_never_deleted;",
+        )?;
         connection.execute_batch(statement)
     });
 }
@@ -43,20 +40,8 @@ fn each_entry_holds_the_hash_of_the_one_before() {
     assert_eq!(entries[0].prev_hash, GENESIS);
     assert_eq!(entries[1].prev_hash, entries[0].hash);
     assert_eq!(entries[2].prev_hash, entries[1].hash);
-    assert_eq!(
-        ledger.audit_head().unwrap(),
-        Some(AuditHead {
-            seq: 3,
-            hash: entries[2].hash.clone()
-        })
-    );
-    assert_eq!(
-        ledger.verify_audit().unwrap(),
-        AuditVerdict {
-            entries: 3,
-            chain: Chain::Ok
-        }
-    );
+    assert_eq!(ledger.audit_head().unwrap(), Some(AuditHead { seq: 3, hash: entries[2].hash.clone() }));
+    assert_eq!(ledger.verify_audit().unwrap(), AuditVerdict { entries: 3, chain: Chain::Ok });
     assert_eq!(ledger.audit(1, 1).unwrap(), [entries[1].clone()]);
 }
 
@@ -64,14 +49,7 @@ fn each_entry_holds_the_hash_of_the_one_before() {
 fn the_hash_of_an_entry_never_changes_between_versions() {
     let clock = Arc::new(TestClock::new(1_000));
     let ledger = Ledger::in_memory(clock).unwrap();
-    let entry = ledger
-        .append_audit(
-            "ops",
-            "login",
-            "shop",
-            json!({"b": 1, "a": [1.5, "é\n\"", null]}),
-        )
-        .unwrap();
+    let entry = ledger.append_audit("ops", "login", "shop", json!({"b": 1, "a": [1.5, "é\n\"", null]})).unwrap();
     let text = format!(
         r#"{{"action":"login","actor":"ops","at_ms":1000,"detail":{{"a":[1.5,"é\n\"",null],"b":1}},"prev_hash":"{GENESIS}","seq":1,"subject":"shop"}}"#
     );
@@ -80,13 +58,7 @@ fn the_hash_of_an_entry_never_changes_between_versions() {
 
 #[test]
 fn an_empty_chain_holds() {
-    assert_eq!(
-        ledger().verify_audit().unwrap(),
-        AuditVerdict {
-            entries: 0,
-            chain: Chain::Ok
-        }
-    );
+    assert_eq!(ledger().verify_audit().unwrap(), AuditVerdict { entries: 0, chain: Chain::Ok });
     assert_eq!(ledger().audit_head().unwrap(), None);
 }
 
@@ -94,9 +66,7 @@ fn an_empty_chain_holds() {
 fn a_float_that_prints_differently_than_it_parses_does_not_break_the_chain() {
     let ledger = ledger();
     for value in [0.1 + 0.2, 1e-300, 123_456_789.123_456_79, 5e-324, f64::MAX] {
-        ledger
-            .append_audit("ops", "measure", "shop", json!({ "value": value }))
-            .unwrap();
+        ledger.append_audit("ops", "measure", "shop", json!({ "value": value })).unwrap();
     }
     assert!(ledger.verify_audit().unwrap().is_ok());
 }
@@ -104,15 +74,8 @@ fn a_float_that_prints_differently_than_it_parses_does_not_break_the_chain() {
 #[test]
 fn accidents_are_stopped_by_the_database_itself() {
     let ledger = with_entries(2);
-    for statement in [
-        "UPDATE audit SET actor = 'nobody'",
-        "DELETE FROM audit WHERE seq = 2",
-    ] {
-        let refused = ledger.write(|tx| {
-            tx.sql("break the chain", |connection| {
-                connection.execute_batch(statement)
-            })
-        });
+    for statement in ["UPDATE audit SET actor = 'nobody'", "DELETE FROM audit WHERE seq = 2"] {
+        let refused = ledger.write(|tx| tx.sql("break the chain", |connection| connection.execute_batch(statement)));
         assert!(refused.is_err(), "{statement}");
     }
     assert!(ledger.verify_audit().unwrap().is_ok());
@@ -123,16 +86,7 @@ fn entries_cut_from_the_end_are_missed() {
     let ledger = with_entries(5);
     tamper(&ledger, "DELETE FROM audit WHERE seq > 3");
     let verdict = ledger.verify_audit().unwrap();
-    assert!(
-        matches!(
-            verdict,
-            AuditVerdict {
-                entries: 3,
-                chain: Chain::BrokenAt { seq: 4, .. }
-            }
-        ),
-        "{verdict:?}"
-    );
+    assert!(matches!(verdict, AuditVerdict { entries: 3, chain: Chain::BrokenAt { seq: 4, .. } }), "{verdict:?}");
 }
 
 #[test]
@@ -145,10 +99,7 @@ fn entries_cut_together_with_the_head_are_missed_by_whoever_kept_a_head() {
     );
     assert!(ledger.verify_audit().unwrap().is_ok());
     let verdict = ledger.verify_audit_against(&kept).unwrap();
-    assert!(
-        matches!(verdict.chain, Chain::BrokenAt { seq: 4, .. }),
-        "{verdict:?}"
-    );
+    assert!(matches!(verdict.chain, Chain::BrokenAt { seq: 4, .. }), "{verdict:?}");
 }
 
 #[test]
@@ -156,31 +107,18 @@ fn a_chain_that_was_rewritten_as_a_whole_is_found_by_whoever_kept_a_head() {
     let (honest, forged) = (with_entries(4), ledger());
     let kept = honest.audit_head().unwrap().unwrap();
     for _ in 0..6 {
-        forged
-            .append_audit("ops", "deploy.start", "shop", json!({}))
-            .unwrap();
+        forged.append_audit("ops", "deploy.start", "shop", json!({})).unwrap();
     }
     assert!(forged.verify_audit().unwrap().is_ok());
     let verdict = forged.verify_audit_against(&kept).unwrap();
-    assert!(
-        matches!(
-            verdict,
-            AuditVerdict {
-                entries: 4,
-                chain: Chain::BrokenAt { seq: 4, .. }
-            }
-        ),
-        "{verdict:?}"
-    );
+    assert!(matches!(verdict, AuditVerdict { entries: 4, chain: Chain::BrokenAt { seq: 4, .. } }), "{verdict:?}");
 }
 
 #[test]
 fn a_head_kept_earlier_is_still_found_in_a_chain_that_grew() {
     let ledger = with_entries(4);
     let kept = ledger.audit_head().unwrap().unwrap();
-    ledger
-        .append_audit("ops", "more", "shop", json!({}))
-        .unwrap();
+    ledger.append_audit("ops", "more", "shop", json!({})).unwrap();
     assert!(ledger.verify_audit_against(&kept).unwrap().is_ok());
 }
 
@@ -205,10 +143,7 @@ fn an_entry_put_behind_the_head_is_found() {
         )
     });
     let verdict = ledger.verify_audit().unwrap();
-    assert!(
-        matches!(verdict.chain, Chain::BrokenAt { seq: 4, .. }),
-        "{verdict:?}"
-    );
+    assert!(matches!(verdict.chain, Chain::BrokenAt { seq: 4, .. }), "{verdict:?}");
 }
 
 #[test]
@@ -227,10 +162,7 @@ fn two_neighbours_that_changed_places_are_found() {
     );
     assert!(matches!(
         ledger.verify_audit().unwrap(),
-        AuditVerdict {
-            entries: 1,
-            chain: Chain::BrokenAt { seq: 2, .. }
-        }
+        AuditVerdict { entries: 1, chain: Chain::BrokenAt { seq: 2, .. } }
     ));
 }
 

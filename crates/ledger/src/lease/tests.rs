@@ -13,11 +13,7 @@ fn bench() -> (Ledger, Arc<TestClock>) {
 }
 
 fn holder(pid: u32) -> Holder {
-    Holder {
-        pid,
-        boot_id: "boot-1".to_owned(),
-        note: "deploy r7".to_owned(),
-    }
+    Holder { pid, boot_id: "boot-1".to_owned(), note: "deploy r7".to_owned() }
 }
 
 fn is_held<T>(result: &Result<T, LeaseError>) -> bool {
@@ -33,10 +29,7 @@ fn a_lease_has_one_holder_and_says_who() {
     let (ledger, _) = bench();
     let lease = ledger.acquire("deploy", holder(1), TTL).unwrap();
     let error = ledger.acquire("deploy", holder(2), TTL).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "`deploy` is held by process 1 (deploy r7)"
-    );
+    assert_eq!(error.to_string(), "`deploy` is held by process 1 (deploy r7)");
     assert!(
         matches!(error, LeaseError::Held { holder: who, expires_ms, .. } if who == holder(1) && expires_ms == lease.expires_ms)
     );
@@ -117,12 +110,7 @@ fn the_lease_of_a_dead_holder_is_freed_and_that_of_a_living_one_is_not() {
     let lease = ledger.acquire("deploy", holder(1), TTL).unwrap();
     assert_eq!(ledger.steal_if_dead("deploy", |_| true).unwrap(), None);
     ledger.check(&lease).unwrap();
-    assert_eq!(
-        ledger
-            .steal_if_dead("deploy", |who| who.boot_id == "boot-2")
-            .unwrap(),
-        Some(holder(1))
-    );
+    assert_eq!(ledger.steal_if_dead("deploy", |who| who.boot_id == "boot-2").unwrap(), Some(holder(1)));
     assert!(is_lost(&ledger.check(&lease)));
     assert_eq!(ledger.acquire("deploy", holder(2), TTL).unwrap().token, 2);
     assert_eq!(ledger.steal_if_dead("nobody's", |_| false).unwrap(), None);
@@ -151,10 +139,7 @@ fn the_fence_and_the_write_it_protects_are_one_transaction() {
         tx.put_record("release", "r1", &"half")?;
         match tx.check(&old) {
             Err(LeaseError::Ledger(error)) => Err(error),
-            Err(_) => Err(crate::LedgerError::NotFound {
-                operation: "go on",
-                thing: "lease".to_owned(),
-            }),
+            Err(_) => Err(crate::LedgerError::NotFound { operation: "go on", thing: "lease".to_owned() }),
             Ok(()) => Ok(()),
         }
     });
@@ -168,21 +153,14 @@ fn of_many_threads_that_ask_at_once_one_gets_the_lease() {
     let path = folder.path().join("ledger.db");
     let clock = Arc::new(TestClock::default());
     // Each with a connection of its own, as processes have.
-    let ledgers: Vec<Ledger> = (0..6)
-        .map(|_| Ledger::open(&path, clock.clone()).unwrap())
-        .collect();
+    let ledgers: Vec<Ledger> = (0..6).map(|_| Ledger::open(&path, clock.clone()).unwrap()).collect();
     let got: Vec<Option<Lease>> = std::thread::scope(|scope| {
         let asked: Vec<_> = ledgers
             .iter()
             .zip(1..)
-            .map(|(ledger, pid)| {
-                scope.spawn(move || ledger.acquire("deploy", holder(pid), TTL).ok())
-            })
+            .map(|(ledger, pid)| scope.spawn(move || ledger.acquire("deploy", holder(pid), TTL).ok()))
             .collect();
-        asked
-            .into_iter()
-            .map(|thread| thread.join().unwrap())
-            .collect()
+        asked.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     assert_eq!(got.iter().flatten().count(), 1);
 }

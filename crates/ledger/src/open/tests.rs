@@ -15,19 +15,12 @@ struct Shelf {
 
 fn shelf() -> Shelf {
     let folder = tempfile::tempdir().unwrap();
-    Shelf {
-        path: folder.path().join("ledger.db"),
-        _folder: folder,
-    }
+    Shelf { path: folder.path().join("ledger.db"), _folder: folder }
 }
 
 impl Shelf {
     fn open(&self) -> Result<Ledger> {
-        Ledger::open_with_patience(
-            &self.path,
-            Arc::new(TestClock::default()),
-            Duration::from_millis(50),
-        )
+        Ledger::open_with_patience(&self.path, Arc::new(TestClock::default()), Duration::from_millis(50))
     }
 
     /// A ledger with something in it, closed.
@@ -35,9 +28,7 @@ impl Shelf {
         let ledger = self.open().unwrap();
         ledger
             .transaction(|tx| {
-                (0..200).try_for_each(|number| {
-                    tx.put_record("slot", &format!("{number:04}"), &"x".repeat(500))
-                })
+                (0..200).try_for_each(|number| tx.put_record("slot", &format!("{number:04}"), &"x".repeat(500)))
             })
             .unwrap();
         self
@@ -48,12 +39,7 @@ impl Shelf {
     }
 
     fn overwrite(&self, at: u64, bytes: &[u8]) {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&self.path)
-            .unwrap();
+        let mut file = OpenOptions::new().write(true).create(true).truncate(false).open(&self.path).unwrap();
         file.seek(SeekFrom::Start(at)).unwrap();
         file.write_all(bytes).unwrap();
     }
@@ -62,10 +48,7 @@ impl Shelf {
     fn refused(&self) -> LedgerError {
         let before = self.bytes();
         let error = self.open().unwrap_err();
-        assert!(
-            error.to_string().contains(&self.path.display().to_string()),
-            "{error}"
-        );
+        assert!(error.to_string().contains(&self.path.display().to_string()), "{error}");
         assert!(error.next_step().is_some(), "{error:?}");
         assert!(self.bytes() == before, "the file was changed");
         error
@@ -76,39 +59,20 @@ impl Shelf {
 fn a_new_ledger_is_for_its_owner_alone_and_durable() {
     let shelf = shelf();
     let ledger = shelf.open().unwrap();
-    assert_eq!(
-        std::fs::metadata(&shelf.path).unwrap().permissions().mode() & 0o777,
-        0o600
-    );
+    assert_eq!(std::fs::metadata(&shelf.path).unwrap().permissions().mode() & 0o777, 0o600);
     let pragma = |name: &str| {
-        ledger.bare(|connection| {
-            connection.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0))
-        })
+        ledger
+            .bare(|connection| connection.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0)))
     };
-    assert_eq!(
-        pragma("journal_mode"),
-        rusqlite::types::Value::Text("wal".to_owned())
-    );
-    assert_eq!(
-        pragma("synchronous"),
-        rusqlite::types::Value::Integer(2),
-        "2 is FULL"
-    );
+    assert_eq!(pragma("journal_mode"), rusqlite::types::Value::Text("wal".to_owned()));
+    assert_eq!(pragma("synchronous"), rusqlite::types::Value::Integer(2), "2 is FULL");
     assert_eq!(pragma("foreign_keys"), rusqlite::types::Value::Integer(1));
 }
 
 #[test]
 fn what_was_written_is_there_after_opening_again() {
     let shelf = shelf().filled();
-    assert_eq!(
-        shelf
-            .open()
-            .unwrap()
-            .list_records::<String>("slot", "")
-            .unwrap()
-            .len(),
-        200
-    );
+    assert_eq!(shelf.open().unwrap().list_records::<String>("slot", "").unwrap().len(), 200);
 }
 
 #[test]
@@ -119,11 +83,7 @@ fn what_was_written_is_there_after_a_crash() {
     // A copy of the files while the ledger is open is what a killed process leaves behind.
     let copy = shelf.path.with_file_name("copy.db");
     for suffix in ["", "-wal"] {
-        std::fs::copy(
-            crate::set_aside::beside(&shelf.path, suffix),
-            crate::set_aside::beside(&copy, suffix),
-        )
-        .unwrap();
+        std::fs::copy(crate::set_aside::beside(&shelf.path, suffix), crate::set_aside::beside(&copy, suffix)).unwrap();
     }
     let found = Ledger::open(&copy, Arc::new(TestClock::default())).unwrap();
     assert_eq!(found.get_record::<u32>("slot", "a").unwrap(), Some(1));
@@ -141,9 +101,7 @@ fn a_damaged_page_is_found_when_the_file_is_opened() {
     let shelf = shelf().filled();
     let middle = shelf.bytes().len() as u64 / 4096 / 2 * 4096;
     shelf.overwrite(middle, &[0xA5; 4096]);
-    let LedgerError::Damaged { finding, .. } = shelf.refused() else {
-        panic!("not reported as damaged")
-    };
+    let LedgerError::Damaged { finding, .. } = shelf.refused() else { panic!("not reported as damaged") };
     assert!(!finding.is_empty());
 }
 
@@ -153,31 +111,23 @@ fn a_damaged_file_with_a_log_is_left_alone_together_with_its_log() {
     let ledger = source.open().unwrap();
     let fill = |from: u32| {
         ledger.transaction(|tx| {
-            (from..from + 100)
-                .try_for_each(|key| tx.put_record("slot", &format!("{key:04}"), &"x".repeat(500)))
+            (from..from + 100).try_for_each(|key| tx.put_record("slot", &format!("{key:04}"), &"x".repeat(500)))
         })
     };
     fill(0).unwrap();
-    ledger
-        .bare(|connection| connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
+    ledger.bare(|connection| connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
     fill(100).unwrap();
     let shelf = shelf();
     for suffix in ["", "-wal"] {
-        std::fs::copy(
-            crate::set_aside::beside(&source.path, suffix),
-            crate::set_aside::beside(&shelf.path, suffix),
-        )
-        .unwrap();
+        std::fs::copy(crate::set_aside::beside(&source.path, suffix), crate::set_aside::beside(&shelf.path, suffix))
+            .unwrap();
     }
     // Neither the first page nor one that the log replaces.
     shelf.overwrite(shelf.bytes().len() as u64 / 4096 / 2 * 4096, &[0xA5; 4096]);
     let log = crate::set_aside::beside(&shelf.path, "-wal");
     let before = std::fs::read(&log).unwrap();
     assert!(matches!(shelf.refused(), LedgerError::Damaged { .. }));
-    assert!(
-        std::fs::read(&log).is_ok_and(|after| after == before),
-        "the log was changed"
-    );
+    assert!(std::fs::read(&log).is_ok_and(|after| after == before), "the log was changed");
 }
 
 #[test]
@@ -192,17 +142,8 @@ fn a_file_that_was_cut_off_is_found_when_it_is_opened() {
 fn a_log_whose_file_is_gone_is_reported_before_it_can_be_dropped() {
     let shelf = shelf();
     let log = crate::set_aside::beside(&shelf.path, "-wal");
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(&log)
-        .unwrap()
-        .write_all(b"changes")
-        .unwrap();
-    assert!(matches!(
-        shelf.open().unwrap_err(),
-        LedgerError::Damaged { .. }
-    ));
+    OpenOptions::new().write(true).create_new(true).open(&log).unwrap().write_all(b"changes").unwrap();
+    assert!(matches!(shelf.open().unwrap_err(), LedgerError::Damaged { .. }));
     assert!(log.exists() && !shelf.path.exists());
 }
 
@@ -214,42 +155,24 @@ fn a_damaged_file_can_be_set_aside_and_a_new_one_built() {
     shelf.refused();
     let clock = TestClock::default();
     let aside = Ledger::set_aside(&shelf.path, &clock).unwrap();
-    assert_eq!(
-        aside.file_name().unwrap(),
-        "ledger.db.damaged-20260101T000000Z"
-    );
+    assert_eq!(aside.file_name().unwrap(), "ledger.db.damaged-20260101T000000Z");
     assert_eq!(std::fs::read(&aside).unwrap(), damaged);
     shelf.open().unwrap().put_record("slot", "a", &1).unwrap();
     // A second one in the same second gets a name of its own.
     let second = Ledger::set_aside(&shelf.path, &clock).unwrap();
-    assert_eq!(
-        second.file_name().unwrap(),
-        "ledger.db.damaged-20260101T000000Z-2"
-    );
+    assert_eq!(second.file_name().unwrap(), "ledger.db.damaged-20260101T000000Z-2");
     assert!(aside.exists() && second.exists() && !shelf.path.exists());
-    assert!(matches!(
-        Ledger::set_aside(&shelf.path, &clock),
-        Err(LedgerError::SetAside { .. })
-    ));
+    assert!(matches!(Ledger::set_aside(&shelf.path, &clock), Err(LedgerError::SetAside { .. })));
 }
 
 #[test]
 fn a_log_goes_aside_with_its_file() {
     let shelf = shelf();
     let log = crate::set_aside::beside(&shelf.path, "-wal");
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(&log)
-        .unwrap()
-        .write_all(b"changes")
-        .unwrap();
+    OpenOptions::new().write(true).create_new(true).open(&log).unwrap().write_all(b"changes").unwrap();
     let aside = Ledger::set_aside(&shelf.path, &TestClock::default()).unwrap();
     let mut moved = String::new();
-    std::fs::File::open(crate::set_aside::beside(&aside, "-wal"))
-        .unwrap()
-        .read_to_string(&mut moved)
-        .unwrap();
+    std::fs::File::open(crate::set_aside::beside(&aside, "-wal")).unwrap().read_to_string(&mut moved).unwrap();
     assert_eq!(moved, "changes");
     shelf.open().unwrap();
 }
@@ -268,48 +191,21 @@ fn a_ledger_that_becomes_read_only_says_so_when_it_is_written() {
     let shelf = shelf();
     let ledger = shelf.open().unwrap();
     ledger.bare(|connection| connection.pragma_update(None, "query_only", true));
-    assert!(matches!(
-        ledger.put_record("slot", "a", &1),
-        Err(LedgerError::ReadOnly { .. })
-    ));
+    assert!(matches!(ledger.put_record("slot", "a", &1), Err(LedgerError::ReadOnly { .. })));
 }
 
 #[test]
 fn a_full_disk_is_told_and_loses_nothing() {
     let shelf = shelf().filled();
     let ledger = shelf.open().unwrap();
-    let pages: i64 = ledger
-        .bare(|connection| connection.pragma_query_value(None, "page_count", |row| row.get(0)));
-    ledger.bare(|connection| {
-        connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
-    });
-    let error = ledger
-        .put_record("slot", "large", &"x".repeat(100_000))
-        .unwrap_err();
-    assert!(
-        matches!(
-            error,
-            LedgerError::Full {
-                operation: "write a record",
-                ..
-            }
-        ),
-        "{error:?}"
-    );
-    assert!(
-        error.to_string().contains("no space left")
-            && error.next_step().unwrap().contains("nothing was lost")
-    );
-    assert_eq!(
-        ledger.list_records::<String>("slot", "").unwrap().len(),
-        200
-    );
-    ledger.bare(|connection| {
-        connection.pragma_update_and_check(None, "max_page_count", pages + 1_000, |_| Ok(()))
-    });
-    ledger
-        .put_record("slot", "large", &"x".repeat(100_000))
-        .unwrap();
+    let pages: i64 = ledger.bare(|connection| connection.pragma_query_value(None, "page_count", |row| row.get(0)));
+    ledger.bare(|connection| connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())));
+    let error = ledger.put_record("slot", "large", &"x".repeat(100_000)).unwrap_err();
+    assert!(matches!(error, LedgerError::Full { operation: "write a record", .. }), "{error:?}");
+    assert!(error.to_string().contains("no space left") && error.next_step().unwrap().contains("nothing was lost"));
+    assert_eq!(ledger.list_records::<String>("slot", "").unwrap().len(), 200);
+    ledger.bare(|connection| connection.pragma_update_and_check(None, "max_page_count", pages + 1_000, |_| Ok(())));
+    ledger.put_record("slot", "large", &"x".repeat(100_000)).unwrap();
 }
 
 #[test]
@@ -318,14 +214,7 @@ fn a_newer_schema_is_refused_and_left_alone() {
     let connection = Connection::open(&shelf.path).unwrap();
     connection.pragma_update(None, "user_version", 99).unwrap();
     drop(connection);
-    assert!(matches!(
-        shelf.refused(),
-        LedgerError::Newer {
-            found: 99,
-            known: 1,
-            ..
-        }
-    ));
+    assert!(matches!(shelf.refused(), LedgerError::Newer { found: 99, known: 1, .. }));
 }
 
 #[test]
@@ -348,10 +237,7 @@ fn a_file_that_another_process_has_locked_is_told() {
     assert!(matches!(error, LedgerError::Locked { .. }), "{error:?}");
     assert!(error.next_step().unwrap().contains("fuser"));
     // Reading goes on, and writing does once the other is done.
-    assert_eq!(
-        ledger.list_records::<String>("slot", "").unwrap().len(),
-        200
-    );
+    assert_eq!(ledger.list_records::<String>("slot", "").unwrap().len(), 200);
     other.execute_batch("ROLLBACK").unwrap();
     ledger.put_record("slot", "a", &1).unwrap();
 }
@@ -360,21 +246,17 @@ fn a_file_that_another_process_has_locked_is_told() {
 fn a_file_that_another_process_has_to_itself_cannot_be_opened() {
     let shelf = shelf().filled();
     let other = Connection::open(&shelf.path).unwrap();
-    other.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE; UPDATE counter SET value = value; COMMIT").unwrap();
+    other
+        .execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE; UPDATE counter SET value = value; COMMIT")
+        .unwrap();
     assert!(matches!(shelf.refused(), LedgerError::Locked { .. }));
 }
 
 #[test]
 fn a_folder_that_is_not_there_is_told() {
     let shelf = shelf();
-    let error = Ledger::open(
-        &shelf.path.join("no/ledger.db"),
-        Arc::new(TestClock::default()),
-    )
-    .unwrap_err();
-    assert!(
-        matches!(&error, LedgerError::Open { .. }) && error.next_step().unwrap().contains("folder")
-    );
+    let error = Ledger::open(&shelf.path.join("no/ledger.db"), Arc::new(TestClock::default())).unwrap_err();
+    assert!(matches!(&error, LedgerError::Open { .. }) && error.next_step().unwrap().contains("folder"));
 }
 
 #[test]
@@ -383,10 +265,7 @@ fn many_can_open_a_new_ledger_at_once() {
     std::thread::scope(|scope| {
         for _ in 0..6 {
             scope.spawn(|| {
-                Ledger::open(&shelf.path, Arc::new(TestClock::default()))
-                    .unwrap()
-                    .next_number("opened")
-                    .unwrap()
+                Ledger::open(&shelf.path, Arc::new(TestClock::default())).unwrap().next_number("opened").unwrap()
             });
         }
     });

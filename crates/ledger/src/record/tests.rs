@@ -12,20 +12,10 @@ fn ledger() -> Ledger {
 #[test]
 fn a_record_is_kept_under_its_kind_and_key_and_replaced_by_the_next() {
     let ledger = ledger();
-    assert_eq!(
-        ledger.get_record::<Value>("release", "shop/r1").unwrap(),
-        None
-    );
-    ledger
-        .put_record("release", "shop/r1", &json!({"image": "a"}))
-        .unwrap();
-    ledger
-        .put_record("release", "shop/r1", &json!({"image": "b"}))
-        .unwrap();
-    assert_eq!(
-        ledger.get_record("release", "shop/r1").unwrap(),
-        Some(json!({"image": "b"}))
-    );
+    assert_eq!(ledger.get_record::<Value>("release", "shop/r1").unwrap(), None);
+    ledger.put_record("release", "shop/r1", &json!({"image": "a"})).unwrap();
+    ledger.put_record("release", "shop/r1", &json!({"image": "b"})).unwrap();
+    assert_eq!(ledger.get_record("release", "shop/r1").unwrap(), Some(json!({"image": "b"})));
     assert_eq!(ledger.get_record::<Value>("slot", "shop/r1").unwrap(), None);
     assert!(ledger.delete_record("release", "shop/r1").unwrap());
     assert!(!ledger.delete_record("release", "shop/r1").unwrap());
@@ -34,22 +24,11 @@ fn a_record_is_kept_under_its_kind_and_key_and_replaced_by_the_next() {
 #[test]
 fn records_are_listed_by_the_first_letters_of_their_key_and_wildcards_mean_nothing() {
     let ledger = ledger();
-    for key in [
-        "shop/prod/api",
-        "shop/prod/web",
-        "shop_prod",
-        "shop%",
-        "other",
-    ] {
+    for key in ["shop/prod/api", "shop/prod/web", "shop_prod", "shop%", "other"] {
         ledger.put_record("slot", key, &1).unwrap();
     }
     let keys = |prefix| {
-        ledger
-            .list_records::<u32>("slot", prefix)
-            .unwrap()
-            .into_iter()
-            .map(|(key, _)| key)
-            .collect::<Vec<_>>()
+        ledger.list_records::<u32>("slot", prefix).unwrap().into_iter().map(|(key, _)| key).collect::<Vec<_>>()
     };
     assert_eq!(keys("shop/prod/"), ["shop/prod/api", "shop/prod/web"]);
     assert_eq!(keys("shop_"), ["shop_prod"]);
@@ -63,21 +42,12 @@ fn a_record_that_does_not_decode_is_an_error_with_its_name_and_stays() {
     ledger.put_record("slot", "a", &1).unwrap();
     ledger.put_record("slot", "b", &"not a number").unwrap();
     let error = ledger.get_record::<u32>("slot", "b").unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "could not read the slot record `b` in the ledger `:memory:`"
-    );
-    assert!(
-        ledger.list_records::<u32>("slot", "").is_err(),
-        "half of a list must not look like all of it"
-    );
+    assert_eq!(error.to_string(), "could not read the slot record `b` in the ledger `:memory:`");
+    assert!(ledger.list_records::<u32>("slot", "").is_err(), "half of a list must not look like all of it");
     let records = ledger.list_readable_records::<u32>("slot", "").unwrap();
     assert_eq!(records.readable, [("a".to_owned(), 1)]);
     assert_eq!(records.unreadable[0].key, "b");
-    assert_eq!(
-        ledger.get_record::<String>("slot", "b").unwrap().as_deref(),
-        Some("not a number")
-    );
+    assert_eq!(ledger.get_record::<String>("slot", "b").unwrap().as_deref(), Some("not a number"));
 }
 
 #[test]
@@ -100,17 +70,12 @@ fn what_is_done_in_a_transaction_is_kept_or_dropped_together() {
         tx.put_record("slot", "a", &1)?;
         tx.append_audit("ops", "x", "y", json!({}))?;
         assert_eq!(tx.get_record::<u32>("slot", "a")?, Some(1));
-        Err(LedgerError::NotFound {
-            operation: "go on",
-            thing: "reason".to_owned(),
-        })
+        Err(LedgerError::NotFound { operation: "go on", thing: "reason".to_owned() })
     });
     assert!(failed.is_err());
     assert_eq!(ledger.get_record::<u32>("slot", "a").unwrap(), None);
     assert!(ledger.audit(0, 1).unwrap().is_empty() && ledger.verify_audit().unwrap().is_ok());
-    ledger
-        .transaction(|tx| tx.put_record("slot", "a", &2))
-        .unwrap();
+    ledger.transaction(|tx| tx.put_record("slot", "a", &2)).unwrap();
     assert_eq!(ledger.get_record::<u32>("slot", "a").unwrap(), Some(2));
 }
 
@@ -140,24 +105,14 @@ fn threads_take_turns_and_nothing_is_lost() {
                 scope.spawn(move || {
                     (0..25)
                         .map(|round| {
-                            ledger
-                                .append_audit(
-                                    "ops",
-                                    "turn",
-                                    &format!("{thread}/{round}"),
-                                    json!({}),
-                                )
-                                .unwrap();
+                            ledger.append_audit("ops", "turn", &format!("{thread}/{round}"), json!({})).unwrap();
                             ledger.next_number("turn").unwrap()
                         })
                         .collect::<Vec<_>>()
                 })
             })
             .collect();
-        threads
-            .into_iter()
-            .flat_map(|thread| thread.join().unwrap())
-            .collect()
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });
     let distinct: std::collections::BTreeSet<u64> = numbers.into_iter().collect();
     assert_eq!(distinct, (1..=100).collect());

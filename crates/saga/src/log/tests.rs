@@ -7,11 +7,7 @@ use crate::step::{StepError, StepErrorKind};
 
 /// look (no undo), make, switch (commits), clean (no undo).
 fn shape() -> Shape {
-    let step = |name: &str, undo, commits| StepShape {
-        name: name.to_owned(),
-        undo,
-        commits,
-    };
+    let step = |name: &str, undo, commits| StepShape { name: name.to_owned(), undo, commits };
     Shape {
         steps: vec![
             step("look", false, false),
@@ -30,40 +26,16 @@ const CLEAN: usize = 3;
 /// started, succeeded, failed, aborted, undo started, undo finished, undo failed.
 fn events(step: &str) -> [LogEvent; 7] {
     let step = || step.to_owned();
-    let failure = |kind| Failure {
-        kind,
-        ..StepError::because("x").into()
-    };
-    let (failed, aborted) = (
-        failure(StepErrorKind::Failed),
-        failure(StepErrorKind::Aborted),
-    );
+    let failure = |kind| Failure { kind, ..StepError::because("x").into() };
+    let (failed, aborted) = (failure(StepErrorKind::Failed), failure(StepErrorKind::Aborted));
     [
         LogEvent::Started { step: step() },
-        LogEvent::Succeeded {
-            step: step(),
-            state: Value::Null,
-        },
-        LogEvent::Failed {
-            step: step(),
-            error: failed.clone(),
-            state: Value::Null,
-        },
-        LogEvent::Failed {
-            step: step(),
-            error: aborted,
-            state: Value::Null,
-        },
+        LogEvent::Succeeded { step: step(), state: Value::Null },
+        LogEvent::Failed { step: step(), error: failed.clone(), state: Value::Null },
+        LogEvent::Failed { step: step(), error: aborted, state: Value::Null },
         LogEvent::UndoStarted { step: step() },
-        LogEvent::UndoFinished {
-            step: step(),
-            state: Value::Null,
-        },
-        LogEvent::UndoFailed {
-            step: step(),
-            error: failed,
-            state: Value::Null,
-        },
+        LogEvent::UndoFinished { step: step(), state: Value::Null },
+        LogEvent::UndoFailed { step: step(), error: failed, state: Value::Null },
     ]
 }
 
@@ -72,20 +44,8 @@ fn every_event_in_every_position_leads_where_the_table_says() {
     use Position as P;
     let ready = |step, failures| Some(P::Ready { step, failures });
     let running = |step, failures| Some(P::Running { step, failures });
-    let unwinding = |failed, step, failures| {
-        Some(P::Unwinding {
-            failed,
-            step,
-            failures,
-        })
-    };
-    let undoing = |failed, step, failures| {
-        Some(P::Undoing {
-            failed,
-            step,
-            failures,
-        })
-    };
+    let unwinding = |failed, step, failures| Some(P::Unwinding { failed, step, failures });
+    let undoing = |failed, step, failures| Some(P::Undoing { failed, step, failures });
     let undone = |failed| Some(P::Undone { failed });
     let no = None;
     #[rustfmt::skip]
@@ -109,30 +69,17 @@ fn every_event_in_every_position_leads_where_the_table_says() {
     let shape = shape();
     for (position, row) in table {
         let step = match position {
-            P::Ready { step, .. }
-            | P::Running { step, .. }
-            | P::Unwinding { step, .. }
-            | P::Undoing { step, .. } => step,
+            P::Ready { step, .. } | P::Running { step, .. } | P::Unwinding { step, .. } | P::Undoing { step, .. } => {
+                step
+            }
             P::Done | P::Undone { .. } => CLEAN,
         };
         for (event, expected) in events(shape.name(step)).iter().zip(row) {
-            assert_eq!(
-                next(&shape, position, event).ok(),
-                expected,
-                "{event} in {position:?}"
-            );
+            assert_eq!(next(&shape, position, event).ok(), expected, "{event} in {position:?}");
         }
-        for (other, _) in shape
-            .steps
-            .iter()
-            .enumerate()
-            .filter(|(other, _)| *other != step)
-        {
+        for (other, _) in shape.steps.iter().enumerate().filter(|(other, _)| *other != step) {
             for event in events(shape.name(other)) {
-                assert!(
-                    next(&shape, position, &event).is_err(),
-                    "{event} in {position:?}"
-                );
+                assert!(next(&shape, position, &event).is_err(), "{event} in {position:?}");
             }
         }
     }
@@ -140,13 +87,7 @@ fn every_event_in_every_position_leads_where_the_table_says() {
 
 #[test]
 fn a_saga_starts_in_front_of_its_first_step_and_one_without_steps_is_done() {
-    assert_eq!(
-        shape().start(),
-        Position::Ready {
-            step: 0,
-            failures: 0
-        }
-    );
+    assert_eq!(shape().start(), Position::Ready { step: 0, failures: 0 });
     assert_eq!(Shape { steps: Vec::new() }.start(), Position::Done);
 }
 
@@ -162,10 +103,7 @@ fn an_entry_survives_being_written_and_read() {
 fn the_stored_form_of_an_entry_does_not_change() {
     // A saga that an older program left unfinished must still be readable.
     let [started, .., undo_failed] = events("make");
-    assert_eq!(
-        serde_json::to_string(&started).unwrap(),
-        r#"{"event":"started","step":"make"}"#
-    );
+    assert_eq!(serde_json::to_string(&started).unwrap(), r#"{"event":"started","step":"make"}"#);
     assert_eq!(
         serde_json::to_string(&undo_failed).unwrap(),
         r#"{"event":"undo-failed","step":"make","error":{"message":"x","kind":"failed"},"state":null}"#

@@ -52,11 +52,7 @@ impl Saga for Move {
     }
 }
 
-fn survey<'a>(
-    town: &'a Town,
-    _: &'a Plan,
-    _: &'a mut Progress,
-) -> BoxFuture<'a, Result<(), StepError>> {
+fn survey<'a>(town: &'a Town, _: &'a Plan, _: &'a mut Progress) -> BoxFuture<'a, Result<(), StepError>> {
     Box::pin(async move {
         town.call("survey")?;
         tokio::task::yield_now().await;
@@ -66,20 +62,17 @@ fn survey<'a>(
 
 fn build(room: &str) -> Step<Move> {
     let (run, undo) = (room.to_owned(), room.to_owned());
-    Step::new(
-        format!("build {room}"),
-        move |town: &Town, _, progress: &mut Progress| {
-            let room = run.clone();
-            Box::pin(async move {
-                // Half of the work is done before it can fail.
-                town.put(&format!("{room} floor"));
-                progress.built.push(room.clone());
-                town.call(&format!("build {room}"))?;
-                town.put(&format!("{room} roof"));
-                Ok(())
-            })
-        },
-    )
+    Step::new(format!("build {room}"), move |town: &Town, _, progress: &mut Progress| {
+        let room = run.clone();
+        Box::pin(async move {
+            // Half of the work is done before it can fail.
+            town.put(&format!("{room} floor"));
+            progress.built.push(room.clone());
+            town.call(&format!("build {room}"))?;
+            town.put(&format!("{room} roof"));
+            Ok(())
+        })
+    })
     .undo(move |town: &Town, _, progress: &mut Progress| {
         let room = undo.clone();
         Box::pin(async move {
@@ -92,11 +85,7 @@ fn build(room: &str) -> Step<Move> {
     })
 }
 
-fn hand_over<'a>(
-    town: &'a Town,
-    _: &'a Plan,
-    progress: &'a mut Progress,
-) -> BoxFuture<'a, Result<(), StepError>> {
+fn hand_over<'a>(town: &'a Town, _: &'a Plan, progress: &'a mut Progress) -> BoxFuture<'a, Result<(), StepError>> {
     Box::pin(async move {
         town.put("deed");
         progress.deed = Some("signed".to_owned());
@@ -104,11 +93,7 @@ fn hand_over<'a>(
     })
 }
 
-fn take_back<'a>(
-    town: &'a Town,
-    _: &'a Plan,
-    progress: &'a mut Progress,
-) -> BoxFuture<'a, Result<(), StepError>> {
+fn take_back<'a>(town: &'a Town, _: &'a Plan, progress: &'a mut Progress) -> BoxFuture<'a, Result<(), StepError>> {
     Box::pin(async move {
         town.call("take back")?;
         town.take("deed");
@@ -117,11 +102,7 @@ fn take_back<'a>(
     })
 }
 
-fn sweep<'a>(
-    town: &'a Town,
-    _: &'a Plan,
-    _: &'a mut Progress,
-) -> BoxFuture<'a, Result<(), StepError>> {
+fn sweep<'a>(town: &'a Town, _: &'a Plan, _: &'a mut Progress) -> BoxFuture<'a, Result<(), StepError>> {
     Box::pin(async move {
         town.call("sweep")?;
         town.take("old house");
@@ -169,10 +150,7 @@ impl Town {
         match breaks.iter().position(|broken| broken == name) {
             Some(at) => {
                 let broken = breaks.remove(at);
-                Err(StepError::failed(
-                    format!("could not {broken}"),
-                    std::io::Error::other("it rains"),
-                ))
+                Err(StepError::failed(format!("could not {broken}"), std::io::Error::other("it rains")))
             }
             None => Ok(()),
         }
@@ -195,45 +173,25 @@ impl Office {
 
     pub(super) fn empty() -> Self {
         let clock = Arc::new(TestClock::default());
-        Self {
-            ledger: Ledger::in_memory(clock.clone()).unwrap(),
-            clock,
-            id: SagaId::parse("m1").unwrap(),
-        }
+        Self { ledger: Ledger::in_memory(clock.clone()).unwrap(), clock, id: SagaId::parse("m1").unwrap() }
     }
 
     pub(super) fn runner(&self) -> Runner {
-        let retries = Retries {
-            attempts: 3,
-            first: Duration::from_millis(500),
-            longest: Duration::from_secs(10),
-        };
+        let retries = Retries { attempts: 3, first: Duration::from_millis(500), longest: Duration::from_secs(10) };
         Runner::new(self.ledger.clone(), self.clock.clone()).retries(retries)
     }
 
-    pub(super) fn tripped(
-        &self,
-        faults: impl Fn(u64, &LogEvent) -> Inject + Send + Sync + 'static,
-    ) -> Runner {
+    pub(super) fn tripped(&self, faults: impl Fn(u64, &LogEvent) -> Inject + Send + Sync + 'static) -> Runner {
         self.runner().faults(Arc::new(faults))
     }
 
     pub(super) async fn run(&self, town: &Town) -> Outcome<Progress> {
-        self.runner()
-            .run::<Move>(town, &self.id, &Abort::new())
-            .await
+        self.runner().run::<Move>(town, &self.id, &Abort::new()).await
     }
 
     pub(super) fn log(&self) -> Vec<String> {
         let events = self.ledger.saga_events(&self.id).unwrap();
-        events
-            .into_iter()
-            .map(|row| {
-                serde_json::from_value::<LogEvent>(row.event)
-                    .unwrap()
-                    .to_string()
-            })
-            .collect()
+        events.into_iter().map(|row| serde_json::from_value::<LogEvent>(row.event).unwrap().to_string()).collect()
     }
 
     pub(super) fn status(&self) -> SagaStatus {
@@ -242,16 +200,8 @@ impl Office {
 }
 
 pub(super) fn plan() -> Plan {
-    Plan {
-        rooms: vec!["hall".to_owned(), "attic".to_owned()],
-    }
+    Plan { rooms: vec!["hall".to_owned(), "attic".to_owned()] }
 }
 
 pub(super) const BEFORE: [&str; 1] = ["old house"];
-pub(super) const AFTER: [&str; 5] = [
-    "attic floor",
-    "attic roof",
-    "deed",
-    "hall floor",
-    "hall roof",
-];
+pub(super) const AFTER: [&str; 5] = ["attic floor", "attic roof", "deed", "hall floor", "hall roof"];

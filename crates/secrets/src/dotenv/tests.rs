@@ -5,12 +5,7 @@ fn value(text: &str, name: &str) -> String {
 }
 
 fn faults(text: &str) -> Vec<(usize, String)> {
-    parse(text)
-        .unwrap_err()
-        .0
-        .into_iter()
-        .map(|fault| (fault.line, fault.problem))
-        .collect()
+    parse(text).unwrap_err().0.into_iter().map(|fault| (fault.line, fault.problem)).collect()
 }
 
 #[test]
@@ -26,10 +21,7 @@ fn values_are_read_as_compose_reads_them() {
         ("A=x=y", "x=y"),
         ("A='single $HOME \\n'", "single $HOME \\n"),
         ("A=\"two\\nlines\" # note", "two\nlines"),
-        (
-            "A=\"a \\\"quote\\\" and \\\\ and \\q\"",
-            "a \"quote\" and \\ and \\q",
-        ),
+        ("A=\"a \\\"quote\\\" and \\\\ and \\q\"", "a \"quote\" and \\ and \\q"),
         ("A=\"a # b\"", "a # b"),
         ("A=${B}", "${B}"),
         ("A=it's", "it's"),
@@ -55,20 +47,9 @@ fn all_mistakes_are_told_at_once_with_their_lines() {
     assert_eq!(
         faults(text),
         [
-            (
-                2,
-                "no `=`: a line is `NAME=value`, a comment or empty".to_owned()
-            ),
-            (
-                3,
-                "what stands before `=` is not a name: letters, digits and `_`, first no digit"
-                    .to_owned()
-            ),
-            (
-                4,
-                "what stands before `=` is not a name: letters, digits and `_`, first no digit"
-                    .to_owned()
-            ),
+            (2, "no `=`: a line is `NAME=value`, a comment or empty".to_owned()),
+            (3, "what stands before `=` is not a name: letters, digits and `_`, first no digit".to_owned()),
+            (4, "what stands before `=` is not a name: letters, digits and `_`, first no digit".to_owned()),
             (5, "`GOOD` is already set in line 1".to_owned()),
             (6, "something follows the closing quote of `C`".to_owned()),
             (7, "the value of `D` has no closing \"".to_owned()),
@@ -78,13 +59,8 @@ fn all_mistakes_are_told_at_once_with_their_lines() {
 
 #[test]
 fn a_mistake_never_quotes_what_may_be_a_value() {
-    for text in [
-        "hunter2secret",
-        "hunter 2secret = x",
-        "A=\"hunter2secret",
-        "A='x'hunter2secret",
-        "A=hunter2secret\0",
-    ] {
+    for text in ["hunter2secret", "hunter 2secret = x", "A=\"hunter2secret", "A='x'hunter2secret", "A=hunter2secret\0"]
+    {
         let told = parse(text).unwrap_err().to_string();
         assert!(!told.contains("2secret"), "{told}");
     }

@@ -6,16 +6,10 @@ use super::*;
 fn file(folder: &tempfile::TempDir, name: &str, mode: u32, text: &str) -> PathBuf {
     use std::io::Write;
     let path = folder.path().join(name);
-    let mut file = std::fs::OpenOptions::new()
-        .create_new(true)
-        .write(true)
-        .mode(mode)
-        .open(&path)
-        .unwrap();
+    let mut file = std::fs::OpenOptions::new().create_new(true).write(true).mode(mode).open(&path).unwrap();
     file.write_all(text.as_bytes()).unwrap();
     // The mode at creation is narrowed by the umask of whoever runs the tests.
-    file.set_permissions(std::fs::Permissions::from_mode(mode))
-        .unwrap();
+    file.set_permissions(std::fs::Permissions::from_mode(mode)).unwrap();
     path
 }
 
@@ -23,8 +17,7 @@ fn file(folder: &tempfile::TempDir, name: &str, mode: u32, text: &str) -> PathBu
 fn a_file_for_its_owner_alone_is_read() {
     let folder = tempfile::tempdir().unwrap();
     for mode in [0o600, 0o400] {
-        let loaded =
-            EnvFile::load(&file(&folder, &format!("{mode:o}"), mode, "B=2\nA=1\n")).unwrap();
+        let loaded = EnvFile::load(&file(&folder, &format!("{mode:o}"), mode, "B=2\nA=1\n")).unwrap();
         assert_eq!(loaded.names(), ["A", "B"]);
         assert_eq!(loaded.get("A").unwrap().expose(), "1");
         assert!(loaded.get("C").is_none());
@@ -35,31 +28,12 @@ fn a_file_for_its_owner_alone_is_read() {
 fn any_other_mode_is_refused_with_the_command_to_type() {
     let folder = tempfile::tempdir().unwrap();
     for mode in [0o644, 0o640, 0o604, 0o660, 0o700, 0o500, 0o4600, 0o000] {
-        let path = file(
-            &folder,
-            &format!("it's {mode:o}"),
-            mode,
-            "A=hunter2hunter2\n",
-        );
+        let path = file(&folder, &format!("it's {mode:o}"), mode, "A=hunter2hunter2\n");
         let error = EnvFile::load(&path).unwrap_err();
-        let SecretsError::Mode {
-            mode: found, fix, ..
-        } = &error
-        else {
-            panic!("{error:?}")
-        };
+        let SecretsError::Mode { mode: found, fix, .. } = &error else { panic!("{error:?}") };
         assert_eq!(*found, mode);
-        assert_eq!(
-            *fix,
-            format!(
-                "chmod 0600 '{}'",
-                path.display().to_string().replace('\'', r"'\''")
-            )
-        );
-        assert!(
-            error.to_string().contains(&format!("has mode {mode:04o}"))
-                && error.to_string().ends_with(fix)
-        );
+        assert_eq!(*fix, format!("chmod 0600 '{}'", path.display().to_string().replace('\'', r"'\''")));
+        assert!(error.to_string().contains(&format!("has mode {mode:04o}")) && error.to_string().ends_with(fix));
         assert_eq!(error.next_step().as_ref(), Some(fix));
     }
 }
@@ -67,26 +41,11 @@ fn any_other_mode_is_refused_with_the_command_to_type() {
 #[test]
 fn what_is_no_small_text_file_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(matches!(
-        EnvFile::load(folder.path()),
-        Err(SecretsError::NotAFile { .. })
-    ));
-    assert!(matches!(
-        EnvFile::load(&folder.path().join("none")),
-        Err(SecretsError::Read { .. })
-    ));
+    assert!(matches!(EnvFile::load(folder.path()), Err(SecretsError::NotAFile { .. })));
+    assert!(matches!(EnvFile::load(&folder.path().join("none")), Err(SecretsError::Read { .. })));
     let large = file(&folder, "large", 0o600, &"#".repeat(1024 * 1024 + 1));
-    assert!(matches!(
-        EnvFile::load(&large),
-        Err(SecretsError::TooLarge {
-            limit: 1_048_576,
-            ..
-        })
-    ));
-    assert!(matches!(
-        EnvFile::parse(b"A=1\nB=\xff\n", ".env"),
-        Err(SecretsError::NotText { line: 2, .. })
-    ));
+    assert!(matches!(EnvFile::load(&large), Err(SecretsError::TooLarge { limit: 1_048_576, .. })));
+    assert!(matches!(EnvFile::parse(b"A=1\nB=\xff\n", ".env"), Err(SecretsError::NotText { line: 2, .. })));
 }
 
 #[test]
@@ -101,28 +60,16 @@ fn mistakes_are_told_with_the_file_and_every_line() {
 #[test]
 fn a_file_prints_its_names_and_no_value() {
     let loaded = EnvFile::parse(b"PASSWORD=hunter2hunter2", ".env").unwrap();
-    let told = format!(
-        "{loaded:?} {:?}",
-        crate::Source::EnvFile(EnvFile::parse(b"PASSWORD=hunter2hunter2", ".env").unwrap())
-    );
-    assert!(
-        told.contains("PASSWORD") && !told.contains("hunter2"),
-        "{told}"
-    );
+    let told =
+        format!("{loaded:?} {:?}", crate::Source::EnvFile(EnvFile::parse(b"PASSWORD=hunter2hunter2", ".env").unwrap()));
+    assert!(told.contains("PASSWORD") && !told.contains("hunter2"), "{told}");
 }
 
 #[test]
 fn the_version_depends_on_names_and_values_and_not_on_how_they_are_written() {
     let salt = Salt::try_new(b"sixteen bytes...").unwrap();
-    let version = |text: &str| {
-        EnvFile::parse(text.as_bytes(), ".env")
-            .unwrap()
-            .version(&salt)
-    };
-    assert_eq!(
-        version("A=1\nB=2"),
-        version("# note\nexport B='2'\nA=\"1\"\n")
-    );
+    let version = |text: &str| EnvFile::parse(text.as_bytes(), ".env").unwrap().version(&salt);
+    assert_eq!(version("A=1\nB=2"), version("# note\nexport B='2'\nA=\"1\"\n"));
     assert_ne!(version("A=1\nB=2"), version("A=1\nB=3"));
     assert_ne!(version("A=1\nB=2"), version("A=1"));
     assert_eq!(version("").as_str().len(), 12);
@@ -131,12 +78,8 @@ fn the_version_depends_on_names_and_values_and_not_on_how_they_are_written() {
 #[test]
 fn a_source_answers_for_its_file() {
     let folder = tempfile::tempdir().unwrap();
-    let source =
-        crate::Source::env_file(&file(&folder, ".env", 0o600, "TOKEN=abcdef123\n")).unwrap();
+    let source = crate::Source::env_file(&file(&folder, ".env", 0o600, "TOKEN=abcdef123\n")).unwrap();
     assert_eq!(source.names(), ["TOKEN"]);
     assert_eq!(source.get("TOKEN").unwrap().expose(), "abcdef123");
-    assert_eq!(
-        source.redactor().redact("got abcdef123"),
-        "got [TOKEN redacted]"
-    );
+    assert_eq!(source.redactor().redact("got abcdef123"), "got [TOKEN redacted]");
 }

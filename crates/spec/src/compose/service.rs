@@ -93,7 +93,10 @@ impl Service {
             volumes: Mount::all(get("volumes")),
             healthcheck: Healthcheck::read(get("healthcheck")),
             replicas: at("/deploy/replicas").or(get("scale")).and_then(value::whole).map_or(1, |n| n.min(1000) as u32),
-            cpus: at("/deploy/resources/limits/cpus").or(get("cpus")).and_then(value::number).filter(|cpus| *cpus > 0.0),
+            cpus: at("/deploy/resources/limits/cpus")
+                .or(get("cpus"))
+                .and_then(value::number)
+                .filter(|cpus| *cpus > 0.0),
             memory: at("/deploy/resources/limits/memory").or(get("mem_limit")).and_then(value::bytes),
             container_name: get("container_name").and_then(value::text),
             network_mode: get("network_mode").and_then(value::text),
@@ -151,9 +154,9 @@ fn name_of(entry: &str) -> String {
 
 fn wants_gpu(raw: &Value) -> bool {
     let asked = raw.get("gpus").is_some_and(|gpus| !gpus.is_null());
-    let reserved = raw
-        .pointer("/deploy/resources/reservations/devices")
-        .and_then(Value::as_array)
-        .is_some_and(|devices| devices.iter().any(|device| value::texts(device.get("capabilities")).iter().any(|c| c == "gpu")));
+    let reserved =
+        raw.pointer("/deploy/resources/reservations/devices").and_then(Value::as_array).is_some_and(|devices| {
+            devices.iter().any(|device| value::texts(device.get("capabilities")).iter().any(|c| c == "gpu"))
+        });
     asked || reserved
 }

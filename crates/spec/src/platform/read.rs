@@ -10,8 +10,7 @@ use crate::problem::{Problem, Problems, nearest};
 use crate::units::{Bytes, Money, Percent, parse_duration};
 use crate::yaml::{self, Shape};
 
-const RESOURCE_MODES: [(&str, ResourceMode); 2] =
-    [("fit", ResourceMode::Fit), ("declared", ResourceMode::Declared)];
+const RESOURCE_MODES: [(&str, ResourceMode); 2] = [("fit", ResourceMode::Fit), ("declared", ResourceMode::Declared)];
 
 pub(super) fn platform_file(text: &str, file: &str) -> Result<PlatformFile, Problems> {
     let (root, problems) = yaml::parse(text, file);

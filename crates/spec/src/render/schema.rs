@@ -63,7 +63,8 @@ fn flatten_single_choice(fields: &mut Map<String, Value>) {
 }
 
 fn allow_single_route(schema: &mut Value) {
-    let Some(properties) = schema.pointer_mut("/$defs/ServiceSettings/properties").and_then(Value::as_object_mut) else {
+    let Some(properties) = schema.pointer_mut("/$defs/ServiceSettings/properties").and_then(Value::as_object_mut)
+    else {
         return;
     };
     if let Some(mut route) = properties.get("routes").cloned() {

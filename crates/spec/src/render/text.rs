@@ -46,7 +46,8 @@ fn flow(value: &Value) -> String {
         Value::String(text) => quoted(text),
         Value::Array(items) => format!("[{}]", items.iter().map(flow).collect::<Vec<_>>().join(", ")),
         Value::Object(fields) => {
-            let fields: Vec<String> = fields.iter().map(|(key, value)| format!("{}: {}", quoted(key), flow(value))).collect();
+            let fields: Vec<String> =
+                fields.iter().map(|(key, value)| format!("{}: {}", quoted(key), flow(value))).collect();
             format!("{{{}}}", fields.join(", "))
         }
         other => other.to_string(),
@@ -57,7 +58,10 @@ fn flow(value: &Value) -> String {
 pub(crate) fn quoted(text: &str) -> String {
     let begins = text.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '/' | '.' | '_'));
     let inside = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'.' | b'_' | b'-'));
-    let word = matches!(text.to_ascii_lowercase().as_str(), "true" | "false" | "null" | "yes" | "no" | "on" | "off" | "y" | "n");
+    let word = matches!(
+        text.to_ascii_lowercase().as_str(),
+        "true" | "false" | "null" | "yes" | "no" | "on" | "off" | "y" | "n"
+    );
     let number = text.parse::<f64>().is_ok() || text.starts_with('.') && text.len() < 5;
     // Durations and sizes begin with a digit and are still no numbers to YAML.
     let unit = text.starts_with(|c: char| c.is_ascii_digit())

@@ -60,7 +60,8 @@ enum Asked {
 
 fn check(settings: &HealthSettings, port: Option<&Found>) -> Asked {
     let port = settings.port.or(port.map(|found| found.port));
-    let kind = settings.check.or(settings.path.as_ref().map(|_| CheckKind::Http)).or(settings.port.map(|_| CheckKind::Tcp));
+    let kind =
+        settings.check.or(settings.path.as_ref().map(|_| CheckKind::Http)).or(settings.port.map(|_| CheckKind::Tcp));
     let status = settings.status.unwrap_or(defaults::HEALTH_STATUS);
     match (kind, port) {
         (None, _) => Asked::Nothing,
@@ -92,11 +93,16 @@ fn derive(service: &Service, port: Option<&Found>, strategy: Strategy) -> Proof 
     }
     let reason = "no health check is declared".to_owned();
     match (port, strategy) {
-        (_, Strategy::Job) => {
-            Proof { health: with(Check::Stable), reason: "a job proves itself by ending well".to_owned(), warning: None }
-        }
+        (_, Strategy::Job) => Proof {
+            health: with(Check::Stable),
+            reason: "a job proves itself by ending well".to_owned(),
+            warning: None,
+        },
         (Some(found), _) => {
-            let taken = format!("no health check is declared: a connection to port {} and 5 stable seconds count as healthy", found.port);
+            let taken = format!(
+                "no health check is declared: a connection to port {} and 5 stable seconds count as healthy",
+                found.port
+            );
             Proof { health: with(Check::Tcp { port: found.port }), reason, warning: Some(taken) }
         }
         (None, _) => {

@@ -61,7 +61,8 @@ fn cycle<'a>(waiting: &Waits<'a>) -> Vec<&'a ServiceName> {
 
 fn check_missing(scene: &Scene<'_>, problems: &mut Problems) {
     for (name, service) in &scene.active {
-        let missing = |needed: &&ServiceName| !scene.active.contains_key(*needed) && !service.optional.contains(*needed);
+        let missing =
+            |needed: &&ServiceName| !scene.active.contains_key(*needed) && !service.optional.contains(*needed);
         for needed in service.depends_on.keys().filter(missing) {
             let path = format!("services.{name}.depends_on");
             problems.0.push(match scene.project.services.get(needed) {

@@ -50,7 +50,14 @@ fn room(host: &HostSize, share: Option<LimitSettings>) -> Room {
     let reserve_memory = tenth.clamp(Bytes::mib(256), Bytes::gib(4)).min(Bytes(host.memory.0 / 4));
     let (cpus, words_cpus) = match share.cpus {
         Some(cpus) => (cpus.min(host.cpus), "the environment may have".to_owned()),
-        None => (host.cpus - reserve_cpus, format!("the host has {}, {} of them kept for the system, which leaves", tidy(host.cpus), tidy(reserve_cpus))),
+        None => (
+            host.cpus - reserve_cpus,
+            format!(
+                "the host has {}, {} of them kept for the system, which leaves",
+                tidy(host.cpus),
+                tidy(reserve_cpus)
+            ),
+        ),
     };
     let (memory, words_memory) = match share.memory {
         Some(memory) => (memory.min(host.memory), "the environment may have".to_owned()),
@@ -93,13 +100,19 @@ fn explain(report: &mut ResourceReport, room: &Room, cpus: f64, memory: f64) {
     if report.factor_cpu < 1.0 {
         report.lines.push(format!(
             "CPU limits add up to {}; {} {}, and may add up to {CPU_OVERCOMMIT} times that: each is scaled to {}",
-            tidy(cpus), room.words_cpus, tidy(room.cpus), share_of_hundred(report.factor_cpu)
+            tidy(cpus),
+            room.words_cpus,
+            tidy(room.cpus),
+            share_of_hundred(report.factor_cpu)
         ));
     }
     if report.factor_memory < 1.0 {
         report.lines.push(format!(
             "memory limits add up to {}; {} {}: each is scaled to {}",
-            Bytes(memory as u64), room.words_memory, room.memory, share_of_hundred(report.factor_memory)
+            Bytes(memory as u64),
+            room.words_memory,
+            room.memory,
+            share_of_hundred(report.factor_memory)
         ));
     }
 }

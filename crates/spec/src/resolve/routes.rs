@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use super::known;
 use super::plan::{Route, ServicePlan};
 use super::port;
 use super::scene::{Scene, written_problem};
-use super::known;
 use crate::compose::Service;
 use crate::ids::ServiceName;
 use crate::platform::{RouteSettings, Strategy};
@@ -86,7 +86,8 @@ fn argument<'r>(rule: &'r str, matcher: &str) -> Option<&'r str> {
 /// The face of the product gets `/`; what else publishes a port gets a host name of its own.
 fn assign_published(scene: &Scene<'_>, services: &mut [ServicePlan]) {
     let serves = |plan: &ServicePlan| {
-        plan.port.is_some_and(known::is_http) && !matches!(plan.strategy, Strategy::Keep | Strategy::Job | Strategy::DrainFirst)
+        plan.port.is_some_and(known::is_http)
+            && !matches!(plan.strategy, Strategy::Keep | Strategy::Job | Strategy::DrainFirst)
     };
     let publishes = |plan: &ServicePlan| scene.active.get(&plan.name).is_some_and(|service| port::publishes(service));
     let rank = |plan: &ServicePlan| known::face_rank(plan.name.as_str()).unwrap_or(usize::MAX);
@@ -102,11 +103,18 @@ fn assign_published(scene: &Scene<'_>, services: &mut [ServicePlan]) {
     let domain = scene.environment.domain.clone().unwrap_or_else(|| "localhost".to_owned());
     for plan in services {
         let (route, reason) = if Some(&plan.name) == face.as_ref() {
-            let reason = if others.contains(&plan.name) { "it publishes a port" } else { "its name is that of a web front" };
-            (Route { host: None, path: "/".to_owned(), strip_prefix: false }, format!("no routes are written, and {reason}"))
+            let reason =
+                if others.contains(&plan.name) { "it publishes a port" } else { "its name is that of a web front" };
+            (
+                Route { host: None, path: "/".to_owned(), strip_prefix: false },
+                format!("no routes are written, and {reason}"),
+            )
         } else if others.contains(&plan.name) {
             let host = Some(format!("{}.{domain}", plan.name).to_lowercase());
-            let reason = format!("it publishes a port too, and `/` belongs to `{}`", face.as_ref().map_or("", |face| face.as_str()));
+            let reason = format!(
+                "it publishes a port too, and `/` belongs to `{}`",
+                face.as_ref().map_or("", |face| face.as_str())
+            );
             (Route { host, path: "/".to_owned(), strip_prefix: false }, format!("no routes are written; {reason}"))
         } else {
             continue;

@@ -70,9 +70,7 @@ impl<'a> Scene<'a> {
 
     /// How many running services mount this volume.
     pub(super) fn users_of(&self, volume: &str) -> usize {
-        let mounts = |service: &&&Service| {
-            service.volumes.iter().any(|mount| mount.source.as_deref() == Some(volume))
-        };
+        let mounts = |service: &&&Service| service.volumes.iter().any(|mount| mount.source.as_deref() == Some(volume));
         self.active.values().filter(mounts).count()
     }
 
@@ -92,7 +90,10 @@ impl<'a> Scene<'a> {
             ("post_rollback", &hooks.post_rollback),
         ];
         let hooked = lists.into_iter().flat_map(|(key, hooks)| {
-            hooks.iter().enumerate().filter_map(move |(index, hook)| Some((hook.service.as_ref()?, hook_path(key, index, hooks.len()))))
+            hooks
+                .iter()
+                .enumerate()
+                .filter_map(move |(index, hook)| Some((hook.service.as_ref()?, hook_path(key, index, hooks.len()))))
         });
         for (name, path) in everywhere.chain(per_environment).chain(hooked) {
             if !self.project.services.contains_key(name) {

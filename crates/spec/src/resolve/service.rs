@@ -47,12 +47,13 @@ fn port(written: &Written<'_>, service: &Service) -> Option<Found> {
 }
 
 fn fill_times(plan: &mut ServicePlan, written: &Written<'_>, service: &Service) {
-    let mut set = |key: &str, pick: fn(&ServiceSettings) -> Option<std::time::Duration>, value: &mut std::time::Duration| {
-        if let Some((chosen, reason)) = written.get(pick) {
-            *value = chosen;
-            plan.reasons.insert(key.to_owned(), reason);
-        }
-    };
+    let mut set =
+        |key: &str, pick: fn(&ServiceSettings) -> Option<std::time::Duration>, value: &mut std::time::Duration| {
+            if let Some((chosen, reason)) = written.get(pick) {
+                *value = chosen;
+                plan.reasons.insert(key.to_owned(), reason);
+            }
+        };
     set("drain", |s| s.drain, &mut plan.drain);
     set("drain_websocket", |s| s.drain_websocket, &mut plan.drain_websocket);
     set("warm", |s| s.warm, &mut plan.warm);
@@ -89,11 +90,20 @@ fn limits(plan: &mut ServicePlan, written: &Written<'_>, service: &Service) -> L
     if let Some((_, reason)) = cpus.as_ref().map(|(_, r)| ((), r)).or(memory.as_ref().map(|(_, r)| ((), r))) {
         plan.reasons.insert("limits".to_owned(), reason.clone());
     }
-    Limits { cpus: cpus.map(|(cpus, _)| cpus).or(service.cpus), memory: memory.map(|(memory, _)| memory).or(service.memory) }
+    Limits {
+        cpus: cpus.map(|(cpus, _)| cpus).or(service.cpus),
+        memory: memory.map(|(memory, _)| memory).or(service.memory),
+    }
 }
 
 /// Two database servers on one data folder destroy it, so this is a problem and not a warning.
-fn check_strategy(scene: &Scene<'_>, written: &Written<'_>, service: &Service, plan: &ServicePlan, problems: &mut Problems) {
+fn check_strategy(
+    scene: &Scene<'_>,
+    written: &Written<'_>,
+    service: &Service,
+    plan: &ServicePlan,
+    problems: &mut Problems,
+) {
     if !plan.strategy.runs_two() {
         return;
     }
@@ -111,7 +121,9 @@ fn warnings(scene: &Scene<'_>, service: &Service, plan: &ServicePlan) -> Vec<Str
     let mut warnings = Vec::new();
     let strategy = plan.strategy;
     if let Some(name) = service.container_name.as_deref().filter(|_| strategy.runs_two()) {
-        warnings.push(format!("`container_name: {name}` cannot be kept while two releases run; containers get names of their own"));
+        warnings.push(format!(
+            "`container_name: {name}` cannot be kept while two releases run; containers get names of their own"
+        ));
     }
     if service.gpus && strategy.runs_two() {
         warnings.push("two releases share the graphics card during a deploy".to_owned());
@@ -124,7 +136,9 @@ fn warnings(scene: &Scene<'_>, service: &Service, plan: &ServicePlan) -> Vec<Str
         let others = scene.users_of(volume).saturating_sub(1);
         warnings.push(match others {
             0 => format!("two releases write to volume `{volume}` during a deploy"),
-            _ => format!("volume `{volume}` is shared with {others} more, so two releases may write to it at the same time"),
+            _ => format!(
+                "volume `{volume}` is shared with {others} more, so two releases may write to it at the same time"
+            ),
         });
     }
     if strategy == Strategy::Rolling && plan.replicas < 2 {

@@ -1,8 +1,8 @@
 //! How a new release of a service takes over, derived from what the compose file tells.
 
+use super::known;
 use super::port::Found;
 use super::scene::Scene;
-use super::known;
 use crate::compose::Service;
 use crate::ids::ServiceName;
 use crate::platform::Strategy;
@@ -45,15 +45,17 @@ fn alone(scene: &Scene<'_>, service: &Service) -> Option<String> {
     if let Some(mode) = service.network_mode.as_deref().filter(|mode| *mode == "host" || mode.contains(':')) {
         return Some(format!("uses `network_mode: {mode}`, where two copies would want the same ports"));
     }
-    let own = service.volumes.iter().filter_map(|mount| mount.written_volume()).find(|volume| scene.users_of(volume) < 2);
+    let own =
+        service.volumes.iter().filter_map(|mount| mount.written_volume()).find(|volume| scene.users_of(volume) < 2);
     own.map(|volume| format!("writes to volume `{volume}`, which two copies at once could damage"))
 }
 
 fn by_port(service: &Service, port: Option<&Found>) -> (Strategy, String) {
     match port {
-        Some(found) if !found.http => {
-            (Strategy::Exclusive, format!("port {} does not speak plain HTTP, so the edge cannot switch it", found.port))
-        }
+        Some(found) if !found.http => (
+            Strategy::Exclusive,
+            format!("port {} does not speak plain HTTP, so the edge cannot switch it", found.port),
+        ),
         Some(found) if service.replicas > 1 => {
             let reason = format!("runs {} copies and serves HTTP on port {}", service.replicas, found.port);
             (Strategy::Rolling, reason)

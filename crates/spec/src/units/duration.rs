@@ -15,12 +15,8 @@ const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 
 /// Reads `250ms`, `30s`, `5m`, `1h30m`, `1.5h`, `7d`.
 pub fn parse_duration(text: &str) -> Result<Duration, InvalidUnit> {
-    let invalid = |nearest: Option<String>| InvalidUnit {
-        kind: "a duration",
-        found: text.to_owned(),
-        allowed: ALLOWED,
-        nearest,
-    };
+    let invalid =
+        |nearest: Option<String>| InvalidUnit { kind: "a duration", found: text.to_owned(), allowed: ALLOWED, nearest };
     let mut rest = text.trim();
     if rest.is_empty() {
         return Err(invalid(None));

@@ -9,12 +9,8 @@ use crate::platform::{
 use crate::units::{Bytes, parse_duration};
 use crate::yaml::Shape;
 
-const CHECKS: [(&str, CheckKind); 4] = [
-    ("http", CheckKind::Http),
-    ("tcp", CheckKind::Tcp),
-    ("docker", CheckKind::Docker),
-    ("stable", CheckKind::Stable),
-];
+const CHECKS: [(&str, CheckKind); 4] =
+    [("http", CheckKind::Http), ("tcp", CheckKind::Tcp), ("docker", CheckKind::Docker), ("stable", CheckKind::Stable)];
 
 pub(super) fn settings(at: &At<'_>, r: &mut Reader) -> Option<ServiceSettings> {
     let mut f = Fields::open(at, "a service", r)?;
@@ -31,7 +27,18 @@ pub(super) fn settings(at: &At<'_>, r: &mut Reader) -> Option<ServiceSettings> {
     let limits = f.get(r, "limits", limits);
     f.close(r, &[]);
     Some(ServiceSettings {
-        strategy, port, health, routes, drain, drain_websocket, warm, soak, migrate, hold, stop_grace, limits,
+        strategy,
+        port,
+        health,
+        routes,
+        drain,
+        drain_websocket,
+        warm,
+        soak,
+        migrate,
+        hold,
+        stop_grace,
+        limits,
     })
 }
 
