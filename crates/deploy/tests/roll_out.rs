@@ -1,5 +1,7 @@
 //! The roll-out saga passes the four tests of every saga: on a fake Docker, with a real edge and a real ledger.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

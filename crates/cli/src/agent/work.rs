@@ -33,7 +33,7 @@ pub async fn begin(agent: &Agent, work: Work) -> Result<String, Failure> {
         work: Some(work),
         ended: None,
     };
-    Ok(start(agent, &scope, lease, operation)?)
+    start(agent, &scope, lease, operation)
 }
 
 fn start(agent: &Agent, scope: &Scope, lease: Lease, operation: Operation) -> Result<String, Failure> {

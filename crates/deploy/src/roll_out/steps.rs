@@ -183,7 +183,7 @@ pub fn drain<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) -> 
             return Ok(());
         }
         let budget = previous.plan.drain.max(previous.plan.drain_websocket);
-        let left = world.edge.drained(&previous.pool(), &previous.id.to_string(), budget).await;
+        let left = world.edge.drained(&previous.pool(), previous.id.as_ref(), budget).await;
         found.left = left.map_err(wrap("drain the previous release"))?;
         if found.left > 0 {
             world.talk.say(
