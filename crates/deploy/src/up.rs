@@ -34,6 +34,9 @@ pub struct Request {
     pub build: bool,
     #[serde(default)]
     pub skip_migrations: bool,
+    /// Tell the plan before carrying it out: the caller has not asked for it before.
+    #[serde(default)]
+    pub tell_plan: bool,
     pub by: String,
     #[serde(default)]
     pub why: String,
@@ -44,6 +47,9 @@ pub async fn up(world: &World, operation: &str, request: &Request, host: &HostSi
     let mut draft = crate::draft::draft(world, request, host).await?;
     if request.build {
         draft.mark_for_build();
+    }
+    if request.tell_plan {
+        world.talk.plan(&draft.plan);
     }
     if needs_images(&draft) || request.build {
         images::fetch(world, &draft.loaded, &draft.plan, request.build).await?;

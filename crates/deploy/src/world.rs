@@ -71,13 +71,15 @@ impl World {
 }
 
 /// What an operation says while it works.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "said")]
 pub enum Said {
     /// Something worth keeping.
     Line { service: Option<ServiceName>, text: String },
     /// A step began (`ms` is `None`) or succeeded.
     Step { service: ServiceName, step: String, ms: Option<u64> },
+    /// What will be done, for a caller who did not ask first.
+    Plan { plan: Box<crate::plan::Plan> },
     /// Passing detail, such as a build's output.
     Passing { service: Option<ServiceName>, text: String },
 }
@@ -101,6 +103,10 @@ impl Talk {
 
     pub fn passing(&self, service: Option<&ServiceName>, text: impl Into<String>) {
         (self.0)(Said::Passing { service: service.cloned(), text: text.into() });
+    }
+
+    pub fn plan(&self, plan: &crate::plan::Plan) {
+        (self.0)(Said::Plan { plan: Box::new(plan.clone()) });
     }
 
     pub fn step(&self, service: &ServiceName, step: &str, ms: Option<u64>) {

@@ -69,6 +69,12 @@ pub async fn collect(processes: &dyn Processes, path: &Path) -> Result<Host, Fil
     })
 }
 
+/// Which part of the machine's memory is free for new work, from 0 to 1; `None` when it cannot be told.
+pub fn memory_free_share() -> Option<f64> {
+    let memory = parse::meminfo(&read("/proc/meminfo").ok()?);
+    (memory.total > 0).then(|| memory.available as f64 / memory.total as f64)
+}
+
 async fn docker_version(processes: &dyn Processes) -> Option<Version> {
     let ask = Command::new("docker").args(["version", "--format", "{{json .Server}}"]).timeout(PATIENCE);
     let answer = processes.run(&ask).await.ok()?.ok(&ask).ok()?;

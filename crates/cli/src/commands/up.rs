@@ -56,6 +56,7 @@ pub fn request(context: &Context, change: &Change) -> Result<deploy::up::Request
         images: Default::default(),
         build: false,
         skip_migrations: change.skip_migrations,
+        tell_plan: false,
         by: target::who(),
         why: change.why.clone(),
     };
@@ -64,16 +65,19 @@ pub fn request(context: &Context, change: &Change) -> Result<deploy::up::Request
 }
 
 /// Shows the plan, asks, does it, reports.
-pub async fn carry_out(context: &Context, request: deploy::up::Request, yes: bool) -> Result<u8, Failure> {
+pub async fn carry_out(context: &Context, mut request: deploy::up::Request, yes: bool) -> Result<u8, Failure> {
     let client = processes::ensure(context).await?;
-    let plan: deploy::plan::Plan = client.post("/v1/plan", &request).await?;
-    if !context.global.json {
+    if yes {
+        // The operation draws the plan anyway and tells it before it begins: asking twice costs half a second.
+        request.tell_plan = true;
+    } else {
+        let plan: deploy::plan::Plan = client.post("/v1/plan", &request).await?;
         eprint!("{}", deploy::render::plan::text(&plan));
+        if !plan.is_empty() && !show::ask::go_on("Go on?")? {
+            return Ok(deploy::Ending::Refused.exit_code());
+        }
     }
-    if !plan.is_empty() && !yes && !show::ask::go_on("Go on?")? {
-        return Ok(deploy::Ending::Refused.exit_code());
-    }
-    let scope = plan.scope.clone();
+    let scope = target::scope(context, &client).await?;
     let ended = show::follow::operation(context, &client, Work::Up(request)).await?;
     show::report::print(context, &client, &scope, ended).await
 }

@@ -94,6 +94,7 @@ impl View {
             Said::Step { service, step, ms: Some(ms) } => {
                 self.line(&format!("{at:7.1} s  {service}: {step} ({:.1} s)", *ms as f64 / 1000.0));
             }
+            Said::Plan { plan } => self.line(deploy::render::plan::text(plan).trim_end()),
             Said::Step { service, step, ms: None } => self.passing(format!("{service}: {step} …")),
             Said::Passing { service, text } => self.passing(format!("{}{text}", name(service))),
         }

@@ -142,6 +142,7 @@ pub fn switch<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) ->
         release.healthy_after_ms = found.healthy_after_ms.or(release.healthy_after_ms);
         let previous = previous(world, params)?;
         let warm = previous.as_ref().filter(|previous| previous.side_by_side() && !previous.plan.warm.is_zero());
+        let warm = warm.filter(|previous| memory_allows(world, previous));
         let until = warm.map(|previous| world.clock.now_ms() + millis(previous.plan.warm));
         world.move_serving(&release, previous.as_ref(), until).map_err(wrap("record the switch"))?;
         let applied = world.push_routes().await.map_err(wrap("switch the traffic"))?;
@@ -159,6 +160,18 @@ pub fn switch<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) ->
         }
         Ok(())
     })
+}
+
+/// A warm release is a comfort; the machine's last memory belongs to what serves.
+const LEAST_FREE_MEMORY: f64 = 0.1;
+
+fn memory_allows(world: &World, previous: &Release) -> bool {
+    let free = machine::facts::memory_free_share().unwrap_or(1.0);
+    if free < LEAST_FREE_MEMORY {
+        let text = format!("{} is not kept warm: only {:.0} % of the memory is free", previous.id, free * 100.0);
+        world.talk.say(Some(&previous.service), text);
+    }
+    free >= LEAST_FREE_MEMORY
 }
 
 /// Traffic back to where it was: only when the edge did not acknowledge, or refused.
