@@ -31,6 +31,8 @@ pub enum DeployError {
     Image { service: ServiceName, image: String, said: String },
     #[error("could not build {services}:\n{said}")]
     Build { services: String, said: String },
+    #[error("the hook {hook} (`{command}`) failed: {said}")]
+    Hook { hook: String, command: String, said: String },
     #[error("`{scope}` is being changed by {holder}")]
     Locked { scope: String, holder: String },
     #[error("{0}")]

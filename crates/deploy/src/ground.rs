@@ -54,6 +54,7 @@ pub async fn lay(world: &World, loaded: &Loaded, dir: &std::path::Path) -> Resul
         networks: used_networks(loaded).filter(|n| !n.external).map(|n| n.name.clone()).collect(),
         volumes: used_volumes(loaded).filter(|v| !v.external).map(|v| v.name.clone()).collect(),
         keep_releases: loaded.platform.keep_releases,
+        hooks: loaded.platform.hooks.clone(),
     };
     world.save_platform(&platform)?;
     Ok(platform)

@@ -23,6 +23,7 @@ mod draft;
 pub mod error;
 mod ground;
 pub mod health;
+pub mod hooks;
 mod images;
 pub mod load;
 pub mod names;

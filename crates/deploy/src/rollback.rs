@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 use spec::{ReleaseId, ServiceName};
 
 use crate::error::DeployError;
-use crate::health;
 use crate::names::Scope;
 use crate::release::{Release, State};
 use crate::report::{Report, ServiceReport};
 use crate::roll_out::{Params, after};
 use crate::world::World;
+use crate::{health, hooks};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Request {
@@ -68,6 +68,11 @@ pub async fn rollback(world: &World, operation: &str, request: &Request) -> Resu
     let operation = format!("{operation}.rollback");
     let params = Params { operation, release, previous: way.from, start: !way.warm, migrate: false };
     let report: ServiceReport = after::run(world, params, began).await?;
+    if let Some(platform) = world.platform(&request.scope)? {
+        let services = request.service.to_string();
+        let about = hooks::About { scope: &request.scope, dir: &platform.dir, services: &services, by: &request.by };
+        hooks::after(world, about, "post_rollback", &platform.hooks.post_rollback).await;
+    }
     let took = world.clock.monotonic().saturating_sub(began);
     Ok(Report::new(request.scope.clone(), vec![report], u64::try_from(took.as_millis()).unwrap_or(u64::MAX)))
 }

@@ -31,6 +31,8 @@ pub struct Platform {
     pub networks: Vec<String>,
     pub volumes: Vec<String>,
     pub keep_releases: u32,
+    #[serde(default)]
+    pub hooks: spec::HookPlan,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

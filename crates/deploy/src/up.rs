@@ -18,7 +18,7 @@ use crate::report::{Outcome, Report, ServiceReport};
 use crate::roll_out::{Params, after};
 use crate::store::Platform;
 use crate::world::World;
-use crate::{ground, images, load, removal};
+use crate::{ground, hooks, images, load, removal};
 
 /// What was asked for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -51,13 +51,22 @@ pub async fn up(world: &World, operation: &str, request: &Request, host: &HostSi
     if request.tell_plan {
         world.talk.plan(&draft.plan);
     }
+    let idle = draft.plan.pending().next().is_none();
+    let services = draft.plan.pending().map(|change| change.service.to_string()).collect::<Vec<_>>().join(" ");
+    let scope = draft.loaded.scope.clone();
+    let about = hooks::About { scope: &scope, dir: &request.source.dir, services: &services, by: &request.by };
+    let hook_plan = draft.loaded.platform.hooks.clone();
     if needs_images(&draft) || request.build {
+        hooks::before(world, about, "pre_build", &hook_plan.pre_build).await?;
         images::fetch(world, &draft.loaded, &draft.plan, request.build).await?;
         draft = crate::draft::draft(world, request, host).await?;
     }
     let platform = ground::lay(world, &draft.loaded, &request.source.dir).await?;
     world.sync_routes().await?;
     open_doors(world, &platform).await?;
+    if !idle {
+        hooks::before(world, about, "pre_deploy", &hook_plan.pre_deploy).await?;
+    }
     let mut reports = Vec::new();
     let mut failed = false;
     for level in levels(&draft) {
@@ -68,6 +77,11 @@ pub async fn up(world: &World, operation: &str, request: &Request, host: &HostSi
         };
         failed |= results.iter().any(|report| matches!(report.result, Outcome::Failed(_)));
         reports.extend(results);
+    }
+    match (idle, failed) {
+        (true, _) => {}
+        (false, true) => hooks::after(world, about, "deploy_failed", &hook_plan.deploy_failed).await,
+        (false, false) => hooks::after(world, about, "post_deploy", &hook_plan.post_deploy).await,
     }
     let took = world.clock.monotonic().saturating_sub(began);
     Ok(Report::new(draft.loaded.scope.clone(), reports, millis(took)))

@@ -135,6 +135,7 @@ async fn serve_first(world: &World, docker: &FakeDocker, strategy: Strategy) {
             networks: vec![],
             volumes: vec![],
             keep_releases: 5,
+            hooks: spec::HookPlan::default(),
         })
         .unwrap();
     let mut first = release(1, strategy);

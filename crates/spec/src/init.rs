@@ -15,10 +15,17 @@ use crate::units::Bytes;
 /// A commented `mainstay.yaml` for this project.
 /// Where the project itself has a problem, the file says so and leaves the services out.
 pub fn platform_file(project: &Project) -> String {
+    platform_file_of(project, &[defaults::COMPOSE_FILE.to_owned()])
+}
+
+/// The same for a project that was read from these files.
+pub fn platform_file_of(project: &Project, files: &[String]) -> String {
     let name = platform_name(&project.name);
     let profiles = profiles(project);
-    let mut text = head(&name, &profiles);
-    match derive(project, name, &profiles) {
+    let derived = derive(project, name.clone(), &profiles);
+    let http = derived.as_ref().map(|platform| platform.http.clone()).unwrap_or_default();
+    let mut text = head(&name, files, &profiles, &http);
+    match derived {
         Ok(platform) => platform.services.iter().for_each(|plan| service(&mut text, plan)),
         Err(problems) => {
             text.push_str("  # Nothing could be derived:\n");
@@ -52,7 +59,7 @@ fn derive(project: &Project, name: Option<PlatformName>, profiles: &[String]) ->
     resolve(&file, project, &production, &HostSize { cpus: 1024.0, memory: Bytes::gib(1 << 20) })
 }
 
-fn head(name: &Option<PlatformName>, profiles: &[String]) -> String {
+fn head(name: &Option<PlatformName>, files: &[String], profiles: &[String], http: &[String]) -> String {
     let name = name.as_ref().map(|name| format!("platform: {}\n", quoted(name.as_ref()))).unwrap_or_default();
     let profiles: Vec<String> = profiles.iter().map(|profile| quoted(profile)).collect();
     format!(
@@ -70,11 +77,24 @@ fn head(name: &Option<PlatformName>, profiles: &[String]) -> String {
          \x20 {environment}: {{profiles: [{profiles}], edge: {{http: {port}}}}}\n\
          \n\
          services:\n",
-        compose = defaults::COMPOSE_FILE,
+        compose = files.iter().map(|file| quoted(file)).collect::<Vec<_>>().join(", "),
         environment = defaults::ENVIRONMENT,
         profiles = profiles.join(", "),
-        port = defaults::HTTP_PORT,
+        port = port(http),
     )
+}
+
+/// `80` for every address, `"127.0.0.1:8080"` for one, a list for several.
+fn port(http: &[String]) -> String {
+    let one = |bind: &String| match bind.strip_prefix("0.0.0.0:") {
+        Some(port) => port.to_owned(),
+        None => format!("\"{bind}\""),
+    };
+    match http {
+        [] => defaults::HTTP_PORT.to_string(),
+        [only] => one(only),
+        several => format!("[{}]", several.iter().map(one).collect::<Vec<_>>().join(", ")),
+    }
 }
 
 fn service(text: &mut String, plan: &ServicePlan) {

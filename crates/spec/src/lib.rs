@@ -45,7 +45,10 @@ pub use evidence::{Evidence, Verdict};
 pub use ids::{EnvironmentName, PlatformName, ReleaseId, SagaId, ServiceName};
 pub use platform::{PlatformFile, Strategy};
 pub use problem::{Problem, Problems};
-pub use resolve::{Check, Health, Hold, HostSize, Job, Limits, Platform, ResourceReport, Route, ServicePlan, resolve};
+pub use resolve::{
+    Check, Health, Hold, HookJob, HookPlan, HostSize, Job, Limits, Platform, ResourceReport, Route, ServicePlan,
+    resolve,
+};
 pub use units::{Bytes, Money, Percent, human_duration};
 
 /// The commented example of a `mainstay.yaml`.

@@ -45,7 +45,9 @@ pub fn resolve(
         Some(written) => written,
         None => binds_of_the_face(&scene, &services),
     };
-    warn_of_taken_ports(&scene, &http, &mut services);
+    if environment.edge.is_some() {
+        warn_of_taken_ports(&scene, &http, &mut services);
+    }
     let mode = environment.resources.or(file.resources).unwrap_or_default();
     let resources = resources::fit(&mut services, mode, environment.limits, host);
     let platform = name.map(|name| Platform {

@@ -61,8 +61,21 @@ fn every_compose_sample_deploys_without_a_platform_file() {
         let platform = resolve(&PlatformFile::default(), &project, &environment("production"), &HOST);
         let platform = platform.unwrap_or_else(|problems| panic!("{name}: {problems}"));
         assert!(platform.services.iter().all(|plan| !plan.reason.is_empty()), "{name}: a strategy without a reason");
-        assert_eq!(platform.http, ["0.0.0.0:80"]);
+        assert!(!platform.http.is_empty(), "{name}: nowhere to open it");
     }
+}
+
+#[test]
+fn without_a_written_address_the_edge_listens_where_the_face_published_its_port() {
+    let at = |ports: serde_json::Value| {
+        let project = from_services(serde_json::json!({ "web": { "image": "a", "ports": ports } }));
+        resolve(&PlatformFile::default(), &project, &environment("production"), &HOST).expect("a platform").http
+    };
+    let published = serde_json::json!([{ "target": 80, "published": "8080", "protocol": "tcp" }]);
+    assert_eq!(at(published), ["0.0.0.0:8080"]);
+    let local = serde_json::json!([{ "target": 80, "published": "8080", "host_ip": "127.0.0.1", "protocol": "tcp" }]);
+    assert_eq!(at(local), ["127.0.0.1:8080"]);
+    assert_eq!(at(serde_json::json!([])), ["0.0.0.0:80"]);
 }
 
 #[test]

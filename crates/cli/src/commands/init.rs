@@ -34,7 +34,7 @@ pub async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let output = output.ok(&command).map_err(failed("read the Compose file"))?;
     let value = machine::compose::decode_config(&output.stdout).map_err(failed("understand Docker Compose"))?;
     let project = spec::Project::from_json(value).map_err(failed("understand the Compose file"))?;
-    let text = spec::init::platform_file(&project);
+    let text = spec::init::platform_file_of(&project, &files);
     if args.print {
         print!("{text}");
         return Ok(0);

@@ -77,3 +77,29 @@ fn real_a_rollback_starts_an_older_release_again_when_none_is_warm() {
     assert_eq!(place.containers(), [(place.container("web", "r1"), "running".to_owned())]);
     place.run(&["up", "--yes"]).done();
 }
+
+#[test]
+fn real_hooks_run_around_a_deploy_and_one_before_it_can_stop_it() {
+    let place = Place::with_web("hooks", &image("one", &[]));
+    let hook = |name: &str, script: &str| format!("  {name}: {{command: [sh, -c, '{script}'], timeout: 10s}}\n");
+    let note = "echo \"$MAINSTAY_HOOK $MAINSTAY_SERVICES $MAINSTAY_ENVIRONMENT\" >> hooks.txt";
+    let hooks = |pre: &str| {
+        let all =
+            [hook("pre_deploy", pre), hook("post_deploy", "echo too late >&2; exit 3"), hook("post_rollback", note)];
+        format!("hooks:\n{}", all.concat())
+    };
+    place.platform("5m", &hooks(note));
+    let told = place.run(&["deploy", "web", "--image", &image("two", &[]), "--yes"]).done();
+    told.says("hook post_deploy").says("too late");
+    assert_eq!(ask(place.port).as_deref(), Ok("two"), "a hook afterwards changes nothing");
+    place.run(&["rollback", "web", "--yes"]).done();
+    let written = std::fs::read_to_string(place.dir().join("hooks.txt")).unwrap();
+    assert_eq!(written, "pre_deploy web production\npost_rollback web production\n");
+
+    place.platform("5m", &hooks("echo not today; exit 1"));
+    let refused = place.run(&["deploy", "web", "--image", &image("three", &[]), "--yes"]);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(refused.err.contains("not today"), "{}", refused.err);
+    assert_eq!(ask(place.port).as_deref(), Ok("one"));
+    assert_eq!(place.containers().len(), 2, "nothing was started");
+}
