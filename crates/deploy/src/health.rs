@@ -31,12 +31,15 @@ enum Look {
 /// How long a service without any health check must listen without falling over.
 const STABLE: Duration = Duration::from_secs(5);
 /// Pause before the success is confirmed; shorter than the interval, since the first success is in.
-const CONFIRM: Duration = Duration::from_millis(100);
+const CONFIRM: Duration = Duration::from_millis(50);
+/// The first looks come quickly, since many services are ready in a fraction of a second; the pause
+/// then grows past the service's own interval to its longest.
+const EAGER: Duration = Duration::from_millis(50);
 
 pub async fn gate(world: &World, service: &ServiceName, container: &str, health: &Health) -> Result<Gate, DeployError> {
     let began = world.clock.monotonic();
     let mut successes = 0;
-    let mut interval = health.interval;
+    let mut interval = health.interval.min(EAGER);
     let mut last = "it has not answered yet".to_owned();
     loop {
         if world.abort.is_requested() {

@@ -58,7 +58,7 @@ pub(crate) fn at_rest(lab: &mut Lab) -> Outcome<Vec<Row>> {
 }
 
 /// Less than a tenth of the smallest server that is usually rented.
-const MEMORY_MB: f64 = 64.0;
+const MEMORY_MB: f64 = 60.0;
 
 fn read(path: &str) -> Outcome<String> {
     fs::read_to_string(path).map_err(|source| TaskError::Read { path: PathBuf::from(path), source })

@@ -6,9 +6,9 @@ use super::lab::{self, Lab};
 use super::row::Row;
 use crate::{Outcome, run};
 
-const ROLLBACK_MS: f64 = 1000.0;
+const ROLLBACK_MS: f64 = 300.0;
 const NOTHING_TO_DEPLOY_MS: f64 = 1000.0;
-const STATUS_MS: f64 = 200.0;
+const STATUS_MS: f64 = 300.0;
 const PLAN_MS: f64 = 1000.0;
 
 /// Each deploy leaves its predecessor warm; the rollback is timed until traffic is on it.
