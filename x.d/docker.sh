@@ -34,10 +34,35 @@ start_docker() {
 start_dockerd_alone() {
   note "no init system here: starting dockerd, log in $DOCKERD_STATE/dockerd.log"
   as_root mkdir -p "$DOCKERD_STATE"
+  mount_cgroups
   # shellcheck disable=SC2016 # expanded by the inner shell, which has the rights
   as_root env "PATH=$PATH:/usr/sbin:/sbin" sh -c \
     'setsid dockerd >>"$1/dockerd.log" 2>&1 </dev/null & echo $! >"$1/dockerd.pid"' \
     dockerd "$DOCKERD_STATE"
+}
+
+# Where control groups are of version 1, Docker measures a container, and learns that its memory ran out, only when
+# every hierarchy that the kernel has in use is mounted. An init system does that; here nobody has.
+mount_cgroups() {
+  local controllers place
+  ! is_cgroup2 || return 0
+  while read -r controllers; do
+    place=$CGROUP_ROOT/${controllers#name=}
+    ! is_mounted "$place" || continue
+    if ! as_root mkdir -p "$place" || ! as_root mount -t cgroup -o "$controllers" cgroup "$place"; then
+      warn "control group $controllers is not mounted: Docker may report no use of memory and processor"
+    fi
+  done < <(unmounted_cgroups)
+}
+
+CGROUP_ROOT=${CGROUP_ROOT:-/sys/fs/cgroup}
+is_cgroup2() { [ -e "$CGROUP_ROOT/cgroup.controllers" ] || [ ! -e /proc/cgroups ]; }
+is_mounted() { mountpoint -q "$1" 2>/dev/null; }
+
+# Hierarchies in use first (by the names they go by together), then controllers that none has taken yet.
+unmounted_cgroups() {
+  awk -F: '$2 != "" { print $2 }' /proc/self/cgroup
+  awk '!/^#/ && $2 == 0 && $4 == 1 { print $1 }' /proc/cgroups
 }
 
 wait_for_docker() {
