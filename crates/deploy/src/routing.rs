@@ -29,7 +29,7 @@ pub fn snapshot(epoch: u64, platforms: &[Platform], serving: &[Release]) -> Snap
 
 fn public_listeners(platform: &Platform) -> Vec<Listener> {
     let binds = platform.http.iter().filter_map(|bind| bind.parse::<SocketAddr>().ok());
-    binds.map(|bind| Listener { name: public_name(&bind), bind, scope: edge::Scope::Public }).collect()
+    binds.map(|bind| Listener::new(public_name(&bind), bind, edge::Scope::Public)).collect()
 }
 
 fn public_name(bind: &SocketAddr) -> String {
@@ -44,11 +44,7 @@ fn internal_listeners(platform: &Platform) -> Vec<Listener> {
         for network in &internal.networks {
             let Some(gateway) = platform.gateways.get(network) else { continue };
             let bind = SocketAddr::new(*gateway, internal.port);
-            listeners.push(Listener {
-                name: internal_name(network, internal.port),
-                bind,
-                scope: edge::Scope::Internal,
-            });
+            listeners.push(Listener::new(internal_name(network, internal.port), bind, edge::Scope::Internal));
         }
     }
     listeners
@@ -70,13 +66,11 @@ fn routes(snapshot: &mut Snapshot, platform: &Platform, release: &Release) {
     });
     let public: Vec<String> = public_listeners(platform).into_iter().map(|listener| listener.name).collect();
     for route in &release.plan.routes {
+        let host = route.host.as_deref().or(platform.domain.as_deref());
         snapshot.routes.push(Route {
-            scope: edge::Scope::Public,
-            host: route.host.clone().or_else(|| platform.domain.clone()),
-            path: route.path.clone(),
             strip_prefix: route.strip_prefix,
             listeners: public.clone(),
-            pool: pool.clone(),
+            ..Route::new(host, route.path.clone(), pool.clone())
         });
     }
     let Some(internal) = platform.internals.iter().find(|internal| internal.service == release.service) else { return };
@@ -85,11 +79,8 @@ fn routes(snapshot: &mut Snapshot, platform: &Platform, release: &Release) {
     if !names.is_empty() {
         snapshot.routes.push(Route {
             scope: edge::Scope::Internal,
-            host: Some(release.service.to_string()),
-            path: "/".into(),
-            strip_prefix: false,
             listeners: names,
-            pool,
+            ..Route::new(Some(release.service.as_str()), "/", pool)
         });
     }
 }

@@ -202,14 +202,7 @@ mod tests {
     #[test]
     fn what_cannot_work_is_named() {
         let mut s = snapshot(1, "a");
-        s.routes.push(crate::snapshot::Route {
-            scope: crate::snapshot::Scope::Public,
-            host: None,
-            path: "/".into(),
-            strip_prefix: false,
-            pool: "b".into(),
-            listeners: vec![],
-        });
+        s.routes.push(crate::snapshot::Route::new(None, "/", "b"));
         let found = problems(&s);
         assert_eq!(found.len(), 2, "{found:?}");
     }

@@ -45,4 +45,4 @@ pub use control::{Applied, Control, DrainRequest, Drained, DrainingPool, Listene
 pub use error::{ControlError, EdgeError, Refusal};
 pub use limits::Limits;
 pub use serve::{EdgeConfig, serve, serve_with};
-pub use snapshot::{Listener, Pool, Route, Scope, Snapshot};
+pub use snapshot::{Listener, Pool, Route, Scope, Snapshot, TcpRoute};

@@ -3,13 +3,16 @@
 //! The agent makes it, the edge serves it.
 //! It carries an epoch (which one is newer) and a hash (whether anything changed at all).
 
+mod policy;
+
 use std::net::SocketAddr;
 
+pub use policy::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// The newest snapshot schema this edge understands.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// One complete routing state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +34,19 @@ pub struct Snapshot {
     /// Which request goes to which pool.
     #[serde(default)]
     pub routes: Vec<Route>,
+    /// Listeners that carry bytes instead of requests.
+    #[serde(default)]
+    pub tcp: Vec<TcpRoute>,
+    /// What TLS listeners show; one that cannot be read is named as a problem, and the others serve.
+    #[serde(default)]
+    pub certificates: Vec<Certificate>,
+    /// Networks whose forwarding headers and PROXY protocol are believed.
+    #[serde(default)]
+    pub trusted_proxies: Vec<String>,
+    #[serde(default)]
+    pub access_log: Option<AccessLog>,
+    #[serde(default)]
+    pub shedding: Option<Shedding>,
 }
 
 /// An address the edge accepts connections on.
@@ -43,6 +59,19 @@ pub struct Listener {
     /// Which routes are seen through this listener.
     #[serde(default)]
     pub scope: Scope,
+    /// Serves TLS instead of plain text.
+    #[serde(default)]
+    pub tls: Option<Tls>,
+    /// Every connection from a trusted proxy begins with a PROXY protocol header, v1 or v2; from others it is refused.
+    #[serde(default)]
+    pub proxy_protocol: bool,
+}
+
+impl Listener {
+    /// A plain listener.
+    pub fn new(name: impl Into<String>, bind: SocketAddr, scope: Scope) -> Listener {
+        Listener { name: name.into(), bind, scope, tls: None, proxy_protocol: false }
+    }
 }
 
 /// Who may reach a route: the world, or the containers of a Docker network.
@@ -80,6 +109,18 @@ pub struct Pool {
     /// How long a target may keep silent, before its answer and inside it (milliseconds).
     #[serde(default = "response_timeout_ms")]
     pub response_timeout_ms: u64,
+    /// What the targets speak.
+    #[serde(default)]
+    pub protocol: Protocol,
+    #[serde(default)]
+    pub health: Option<Health>,
+    #[serde(default)]
+    pub outlier: Option<Outlier>,
+    /// A target that comes (back) gets its full share only after so long (milliseconds); 0 at once.
+    #[serde(default)]
+    pub slow_start_ms: u64,
+    #[serde(default)]
+    pub hold: Option<Hold>,
 }
 
 impl Pool {
@@ -93,6 +134,11 @@ impl Pool {
             drain_websocket_ms: drain_websocket_ms(),
             connect_timeout_ms: connect_timeout_ms(),
             response_timeout_ms: response_timeout_ms(),
+            protocol: Protocol::default(),
+            health: None,
+            outlier: None,
+            slow_start_ms: 0,
+            hold: None,
         }
     }
 }
@@ -118,14 +164,82 @@ pub struct Route {
     /// service `api`: the routing table must keep them apart by listener (a table per listener).
     #[serde(default)]
     pub listeners: Vec<String>,
-    /// The pool's name.
+    /// The pool's name; empty when the route answers by itself (a redirect).
+    #[serde(default)]
     pub pool: String,
+    /// Among routes of the same host and prefix, the higher one is asked first; the next one when it does not match.
+    #[serde(default)]
+    pub priority: i32,
+    /// Only these methods; empty means all.
+    #[serde(default)]
+    pub methods: Vec<String>,
+    /// Several pools instead of `pool`.
+    #[serde(default)]
+    pub split: Option<Split>,
+    #[serde(default)]
+    pub sticky: Option<Sticky>,
+    #[serde(default)]
+    pub redirect: Option<Redirect>,
+    /// Plain requests are sent to the same address with `https://` (308).
+    #[serde(default)]
+    pub https_only: bool,
+    #[serde(default)]
+    pub hsts: Option<Hsts>,
+    /// Refused with 403 unless the client showed a certificate that its listener's authorities signed.
+    #[serde(default)]
+    pub client_certificate: bool,
+    #[serde(default)]
+    pub maintenance: Option<Maintenance>,
+    #[serde(default)]
+    pub request_headers: HeaderRules,
+    #[serde(default)]
+    pub response_headers: HeaderRules,
+    #[serde(default)]
+    pub limits: RouteLimits,
+}
+
+impl Route {
+    /// A plain route: everything under `path`, on every public listener.
+    pub fn new(host: Option<&str>, path: impl Into<String>, pool: impl Into<String>) -> Route {
+        Route {
+            scope: Scope::Public,
+            host: host.map(str::to_owned),
+            path: path.into(),
+            strip_prefix: false,
+            listeners: vec![],
+            pool: pool.into(),
+            priority: 0,
+            methods: vec![],
+            split: None,
+            sticky: None,
+            redirect: None,
+            https_only: false,
+            hsts: None,
+            client_certificate: false,
+            maintenance: None,
+            request_headers: HeaderRules::default(),
+            response_headers: HeaderRules::default(),
+            limits: RouteLimits::default(),
+        }
+    }
 }
 
 impl Snapshot {
     /// An empty snapshot of the given epoch, to be filled and sealed.
     pub fn new(epoch: u64) -> Snapshot {
-        Snapshot { schema: SCHEMA, epoch, hash: String::new(), listeners: vec![], pools: vec![], routes: vec![] }
+        Snapshot {
+            schema: SCHEMA,
+            epoch,
+            hash: String::new(),
+            listeners: vec![],
+            pools: vec![],
+            routes: vec![],
+            tcp: vec![],
+            certificates: vec![],
+            trusted_proxies: vec![],
+            access_log: None,
+            shedding: None,
+        }
     }
 
     /// Computes the hash over the contents, so that equal contents are seen as equal.
@@ -137,15 +251,9 @@ impl Snapshot {
 
     /// The hash of the contents: SHA-256 over their JSON in the order of this type's fields.
     pub fn content_hash(&self) -> String {
-        #[derive(Serialize)]
-        struct Contents<'a> {
-            schema: u32,
-            listeners: &'a [Listener],
-            pools: &'a [Pool],
-            routes: &'a [Route],
-        }
-        let contents =
-            Contents { schema: self.schema, listeners: &self.listeners, pools: &self.pools, routes: &self.routes };
+        let Snapshot { schema, epoch: _, hash: _, listeners, pools, routes, tcp, certificates, .. } = self;
+        let Snapshot { trusted_proxies, access_log, shedding, .. } = self;
+        let contents = (schema, listeners, pools, routes, tcp, certificates, trusted_proxies, access_log, shedding);
         // These types have no map with non-string keys and no failing serializer: the default is never taken.
         let text = serde_json::to_vec(&contents).unwrap_or_default();
         let digest = Sha256::digest(&text);

@@ -115,15 +115,7 @@ mod tests {
     use super::*;
 
     fn route(host: Option<&str>, path: &str, pool: &str) -> Route {
-        let host = host.map(str::to_owned);
-        Route {
-            scope: Scope::Public,
-            host,
-            path: path.into(),
-            strip_prefix: false,
-            pool: pool.into(),
-            listeners: vec![],
-        }
+        Route::new(host, path, pool)
     }
 
     fn table(routes: Vec<Route>) -> Table {
@@ -176,11 +168,8 @@ mod tests {
     fn a_route_that_names_its_listeners_is_seen_there_only_and_wins_there() {
         let mut snapshot = Snapshot::new(1);
         for name in ["one", "two", "three"] {
-            snapshot.listeners.push(crate::snapshot::Listener {
-                name: name.into(),
-                bind: ([127, 0, 0, 1], 0).into(),
-                scope: Scope::Public,
-            });
+            let bind = ([127, 0, 0, 1], 0).into();
+            snapshot.listeners.push(crate::snapshot::Listener::new(name, bind, Scope::Public));
         }
         snapshot.routes.push(route(None, "/", "all"));
         snapshot.routes.push(route(None, "/shared", "all"));

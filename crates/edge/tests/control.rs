@@ -173,7 +173,7 @@ async fn many_snapshots_in_a_row_keep_one_generation_of_an_unchanged_pool() {
 fn the_snapshots_json_is_what_the_agent_writes() {
     let snapshot: Snapshot = snapshot(7, pool("r1", &[([127, 0, 0, 1], 8000).into()]));
     let value = serde_json::to_value(&snapshot).unwrap();
-    assert_eq!(value["schema"], 1);
+    assert_eq!(value["schema"], edge::snapshot::SCHEMA);
     assert_eq!(value["listeners"][0]["scope"], "public");
     assert_eq!(value["pools"][0]["targets"][0], "127.0.0.1:8000");
     assert_eq!(value["routes"][0]["strip_prefix"], false);

@@ -82,12 +82,11 @@ pub fn snapshot(epoch: u64, pool: Pool) -> Snapshot {
 }
 
 pub fn listener(name: &str, port: u16) -> Listener {
-    Listener { name: name.into(), bind: ([127, 0, 0, 1], port).into(), scope: Scope::Public }
+    Listener::new(name, ([127, 0, 0, 1], port).into(), Scope::Public)
 }
 
 pub fn route(host: Option<&str>, path: &str, pool: &str) -> Route {
-    let host = host.map(str::to_owned);
-    Route { scope: Scope::Public, host, path: path.into(), strip_prefix: false, pool: pool.into(), listeners: vec![] }
+    Route::new(host, path, pool)
 }
 
 /// Polls a condition until it holds; fails with its name.
