@@ -2,7 +2,7 @@
 # ./x test: every tier of tests, real daemons included. A missing daemon fails; nothing is skipped.
 
 # Stages in order; each is a function `stage_NAME`.
-TEST_STAGES=(shell workspace)
+TEST_STAGES=(shell workspace systemd)
 
 TEST_UNIT=
 TEST_FILTER=()
@@ -16,6 +16,7 @@ verb_test() {
   for stage in "${TEST_STAGES[@]}"; do step "test: $stage" "stage_$stage"; done
   # The runner's own closing lines, once more, since other stages may have printed after them.
   grep -hE '^ *Summary \[|^test result:' "$X_CACHE"/test-*.log || true
+  grep -hE '^(shell|systemd): [0-9]+ passed' "$X_CACHE"/test-*.log || true
 }
 
 read_test_options() {
@@ -73,6 +74,13 @@ stage_workspace() {
   else
     logged workspace cargo test --no-fail-fast "${TEST_FILTER[@]}" "${only[@]}"
   fi
+}
+
+# A whole server with systemd, in a container: units, kills, a reboot.
+stage_systemd() {
+  cargo build --quiet --package mainstay
+  build_testapp
+  MAINSTAY=$(target_dir)/debug/mainstay TESTAPP=$X_CACHE/testapp logged systemd with_docker lab/hosts/systemd.sh
 }
 
 # logged NAME COMMAND…: shows the output and keeps it for the closing lines.

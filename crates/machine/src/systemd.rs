@@ -51,7 +51,7 @@ impl Unit {
         lines.extend([String::new(), "[Service]".to_owned()]);
         let words: Vec<String> = self.exec.iter().map(|word| quoted(&word.replace('$', "$$"))).collect();
         lines.push(format!("ExecStart={}", words.join(" ")));
-        lines.extend(["Restart=always".to_owned(), "RestartSec=1".to_owned()]);
+        lines.extend(["Restart=always".to_owned(), "RestartSec=100ms".to_owned()]);
         lines
             .extend(self.env.iter().map(|(name, value)| format!("Environment={}", quoted(&format!("{name}={value}")))));
         lines.extend(self.user.iter().map(|user| format!("User={user}")));
@@ -132,7 +132,7 @@ mod tests {
         [Service]
         ExecStart=/usr/local/bin/mainstay edge --note "100%% of $$HOME"
         Restart=always
-        RestartSec=1
+        RestartSec=100ms
         Environment=LOG=info
         User=mainstay
         AmbientCapabilities=CAP_NET_BIND_SERVICE

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
-use spec::{ReleaseId, ServiceName, ServicePlan, compose::Project};
+use spec::{ReleaseId, ServiceName, ServicePlan, Strategy, compose::Project};
 
 use crate::ground::named_volumes;
 use crate::names::{self, Scope};
@@ -57,6 +57,7 @@ impl Source<'_> {
             service.remove("ports");
         }
         limits(&mut service, self.plan);
+        outlive_a_reboot(&mut service, self.plan.strategy);
         service
     }
 
@@ -196,6 +197,16 @@ pub struct Callers<'a> {
     pub gateways: &'a BTreeMap<String, IpAddr>,
 }
 
+/// A service that says nothing about it comes back after a crash and after a reboot of the host; Compose's own
+/// silence means that it stays away. What the file does say, `restart: "no"` as well, is left as it is.
+fn outlive_a_reboot(service: &mut Map<String, Value>, strategy: Strategy) {
+    let policy = service.get("deploy").and_then(|deploy| deploy.get("restart_policy"));
+    let is_said = service.contains_key("restart") || policy.is_some();
+    if !is_said && strategy != Strategy::Job {
+        service.insert("restart".into(), json!("unless-stopped"));
+    }
+}
+
 /// The limits of the plan, which may be scaled to the host, replace those of the file.
 fn limits(service: &mut Map<String, Value>, plan: &ServicePlan) {
     let deploy = service.entry("deploy").or_insert_with(|| json!({}));
@@ -265,5 +276,27 @@ fn sorted(value: &Value) -> Value {
         }
         Value::Array(list) => Value::Array(list.iter().map(sorted).collect()),
         other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn restart_of(service: Value, strategy: Strategy) -> Option<String> {
+        let mut service = service.as_object().cloned().unwrap();
+        outlive_a_reboot(&mut service, strategy);
+        service.get("restart").map(|value| value.as_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn a_service_without_a_restart_policy_comes_back_and_one_that_has_one_keeps_it() {
+        let silent = || json!({ "image": "shop/api" });
+        assert_eq!(restart_of(silent(), Strategy::BlueGreen).unwrap(), "unless-stopped");
+        assert_eq!(restart_of(silent(), Strategy::Keep).unwrap(), "unless-stopped");
+        assert_eq!(restart_of(json!({ "restart": "no" }), Strategy::BlueGreen).unwrap(), "no");
+        let swarm = json!({ "deploy": { "restart_policy": { "condition": "on-failure" } } });
+        assert_eq!(restart_of(swarm, Strategy::BlueGreen), None);
+        assert_eq!(restart_of(silent(), Strategy::Job), None);
     }
 }
