@@ -2,6 +2,8 @@
 //!
 //! The answers are read elsewhere; `decode_config` only undoes what Compose does to its own output.
 
+pub(crate) mod plugin;
+
 use std::path::PathBuf;
 use std::time::Duration;
 

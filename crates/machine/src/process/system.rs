@@ -1,5 +1,6 @@
 //! Real programs.
 
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use tokio::process::{Child, ChildStdin};
 use super::group::Group;
 use super::lines::{Lines, Tail, last_of};
 use super::{Command, Output, ProcessError, Processes, Stream};
+use crate::compose::plugin;
 
 /// More than any document we ask for, less than what would hurt a small server.
 const LARGEST_OUTPUT: usize = 64 * 1024 * 1024;
@@ -77,9 +79,10 @@ pub(super) fn spawn(
     command: &Command,
     prepare: impl FnOnce(&mut tokio::process::Command),
 ) -> Result<Child, ProcessError> {
+    let (program, skipped) = plugin::shortcut(command).unwrap_or((Path::new(&command.program), 0));
     #[expect(clippy::disallowed_methods, reason = "this is the one place that starts programs")]
-    let mut real = tokio::process::Command::new(&command.program);
-    real.args(&command.args).envs(command.env.iter().map(|(name, value)| (name, value)));
+    let mut real = tokio::process::Command::new(program);
+    real.args(&command.args[skipped..]).envs(command.env.iter().map(|(name, value)| (name, value)));
     if let Some(dir) = &command.dir {
         real.current_dir(dir);
     }
