@@ -8,7 +8,7 @@ use crate::control::{Applied, Source};
 use crate::edge::{Edge, State};
 use crate::error::{EdgeError, Refusal};
 use crate::snapshot::{Pool, SCHEMA, Snapshot};
-use crate::table::Table;
+use crate::table::{Table, named};
 use crate::upstream::generation::Generation;
 use crate::upstream::tally::Tally;
 
@@ -65,8 +65,9 @@ pub(crate) fn install(edge: &Arc<Edge>, snapshot: Snapshot, source: Source) {
     let mut state = edge.state.lock();
     let old = edge.table.load_full();
     let generations = generations(&mut state, &old, &snapshot);
-    let table = Table::compile(&snapshot, generations);
-    state.problems = problems(&snapshot);
+    let mut problems = problems(&snapshot);
+    let table = Table::compile(&snapshot, generations, &mut problems);
+    state.problems = problems;
     // Listeners that stay see the new routes only after the swap; a new one must not answer by the old table,
     // so the swap comes first.
     let table = Arc::new(table);
@@ -144,15 +145,19 @@ fn problems(snapshot: &Snapshot) -> Vec<String> {
             found.push(format!("pool `{}` ({}) has no target", pool.name, pool.release));
         }
     }
-    for route in snapshot.routes.iter().filter(|route| !names.contains(route.pool.as_str())) {
-        let host = route.host.as_deref().unwrap_or("*");
-        found.push(format!("route {host}{} goes to pool `{}`, which is not there", route.path, route.pool));
+    for route in &snapshot.routes {
+        // A redirect needs no pool; a split names its own.
+        let is_own_answer = route.redirect.is_some() && route.pool.is_empty();
+        let one = (!is_own_answer && route.split.is_none()).then_some(&route.pool);
+        let shares = route.split.iter().flat_map(|split| split.shares.iter().map(|share| &share.pool));
+        for pool in one.into_iter().chain(shares).filter(|pool| !names.contains(pool.as_str())) {
+            found.push(format!("{} goes to pool `{pool}`, which is not there", named(route)));
+        }
     }
     let listeners: BTreeSet<_> = snapshot.listeners.iter().map(|listener| listener.name.as_str()).collect();
     for route in &snapshot.routes {
         for name in route.listeners.iter().filter(|name| !listeners.contains(name.as_str())) {
-            let host = route.host.as_deref().unwrap_or("*");
-            found.push(format!("route {host}{} names listener `{name}`, which is not there", route.path));
+            found.push(format!("{} names listener `{name}`, which is not there", named(route)));
         }
     }
     found

@@ -1,5 +1,7 @@
 //! The clients' side: listeners, their connections, and what is known of each.
 
+pub(crate) mod arrival;
+pub(crate) mod client;
 pub(crate) mod connection;
 pub(crate) mod listener;
 pub(crate) mod listeners;

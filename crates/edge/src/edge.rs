@@ -54,6 +54,7 @@ pub(crate) struct State {
 /// Counters that belong to no release.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
+    pub(crate) redirected: AtomicU64,
     pub(crate) not_found: AtomicU64,
     pub(crate) refused: AtomicU64,
     pub(crate) unanswered: AtomicU64,
@@ -65,6 +66,7 @@ impl Counts {
     pub(crate) fn own_answer(&self, status: StatusCode) {
         let counter = match status {
             StatusCode::NOT_FOUND => &self.not_found,
+            status if status.is_redirection() => &self.redirected,
             status if status.is_client_error() => &self.refused,
             _ => &self.unanswered,
         };

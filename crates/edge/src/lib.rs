@@ -31,6 +31,7 @@ mod edge;
 mod error;
 mod limits;
 mod metrics;
+mod networks;
 mod persist;
 mod proxy;
 mod roster;

@@ -101,9 +101,12 @@ fn connections(text: &mut String, lines: &[Line]) {
 fn own(text: &mut String, edge: &Edge) {
     head(text, "mainstay_edge_own_answers_total", "counter", "Answers of the edge itself.");
     let counts = &edge.counts;
-    for (kind, count) in
-        [("not-found", &counts.not_found), ("refused", &counts.refused), ("unanswered", &counts.unanswered)]
-    {
+    for (kind, count) in [
+        ("redirected", &counts.redirected),
+        ("not-found", &counts.not_found),
+        ("refused", &counts.refused),
+        ("unanswered", &counts.unanswered),
+    ] {
         let _ = writeln!(text, "mainstay_edge_own_answers_total{{kind=\"{kind}\"}} {}", value(count));
     }
     head(text, "mainstay_edge_snapshots_total", "counter", "Snapshots taken since the start.");

@@ -4,6 +4,7 @@ pub(crate) mod answer;
 pub(crate) mod attempt;
 pub(crate) mod download;
 pub(crate) mod forward;
+pub(crate) mod gate;
 pub(crate) mod headers;
 pub(crate) mod memo;
 pub(crate) mod tunnel;

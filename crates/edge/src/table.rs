@@ -1,24 +1,21 @@
 //! The compiled routes: from a host and a path to a generation, at a cost that does not grow with their number.
 
 mod paths;
+pub(crate) mod policy;
+mod rules;
+mod template;
+mod way;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use paths::Paths;
+pub(crate) use template::{Blanks, Template};
+pub(crate) use way::{Way, named};
 
 use crate::downstream::visitor::View;
 use crate::snapshot::{Route, Scope, Snapshot};
 use crate::upstream::generation::Generation;
-
-/// Where a matching request goes.
-pub(crate) struct Way {
-    /// The pool's current generation; `None` when the snapshot names no such pool.
-    pub(crate) generation: Option<Arc<Generation>>,
-    pub(crate) pool: String,
-    /// How many bytes of the path are cut off.
-    pub(crate) strip: usize,
-}
 
 /// Everything a request needs to find its way; replaced as a whole.
 #[derive(Default)]
@@ -38,25 +35,31 @@ struct Hosts {
     any: Paths,
 }
 
+/// A route beside its compiled form.
+type Compiled<'a> = (&'a Route, Way);
+
 impl Table {
-    /// Compiles a snapshot over the given generations.
-    pub(crate) fn compile(snapshot: &Snapshot, generations: Vec<Arc<Generation>>) -> Table {
+    /// Compiles a snapshot over the given generations; what cannot work is named, and the rest is served.
+    pub(crate) fn compile(snapshot: &Snapshot, generations: Vec<Arc<Generation>>, problems: &mut Vec<String>) -> Table {
         let by_name: HashMap<&str, &Arc<Generation>> = generations.iter().map(|g| (g.pool.name.as_str(), g)).collect();
-        let compile = |is_shown: &dyn Fn(&Route) -> bool| {
+        let generation = |route: &Route| by_name.get(route.pool.as_str()).copied().cloned();
+        let mut ways: Vec<Compiled<'_>> =
+            snapshot.routes.iter().map(|route| (route, Way::compile(route, generation(route), problems))).collect();
+        // Stable, so that among equals the first of the snapshot is asked first.
+        ways.sort_by_key(|(route, _)| std::cmp::Reverse(route.priority));
+        let general = |scope| {
             let mut hosts = Hosts::default();
-            for route in snapshot.routes.iter().filter(|route| is_shown(route)) {
-                hosts.insert(route, by_name.get(route.pool.as_str()).copied());
-            }
+            hosts.extend(&ways, &|route| route.scope == scope && route.listeners.is_empty());
             hosts
         };
-        let general = |scope| compile(&|route| route.scope == scope && route.listeners.is_empty());
         let mut by_listener = HashMap::new();
         for listener in &snapshot.listeners {
             let names = |route: &Route| route.scope == listener.scope && route.listeners.contains(&listener.name);
             if snapshot.routes.iter().any(names) {
+                let mut hosts = Hosts::default();
                 // Its own routes come first, so that they win over general ones of the same host and path.
-                let mut hosts = compile(&names);
-                hosts.extend(snapshot, listener.scope, &by_name);
+                hosts.extend(&ways, &names);
+                hosts.extend(&ways, &|route| route.scope == listener.scope && route.listeners.is_empty());
                 by_listener.insert(listener.name.as_str().into(), hosts);
             }
         }
@@ -65,6 +68,9 @@ impl Table {
     }
 
     /// The way for a host (as the client wrote it) and a path: the longest prefix under the exact host, else under none.
+    ///
+    /// The prefix alone decides: a method that its ways do not take is not looked for under shorter ones, because
+    /// what was meant to be narrow would then reach a service that nobody meant.
     pub(crate) fn find(&self, view: &View, host: &str, path: &str) -> Option<&Way> {
         let own = if self.by_listener.is_empty() { None } else { self.by_listener.get(view.name().as_str()) };
         let hosts = own.unwrap_or(match view.scope() {
@@ -77,24 +83,14 @@ impl Table {
 }
 
 impl Hosts {
-    fn insert(&mut self, route: &Route, generation: Option<&Arc<Generation>>) {
-        let prefix = route.path.trim_end_matches('/');
-        let way = Way {
-            generation: generation.cloned(),
-            pool: route.pool.clone(),
-            strip: if route.strip_prefix { prefix.len() } else { 0 },
-        };
-        let paths = match &route.host {
-            Some(host) => self.named.entry(plain_host(host).into_owned().into()).or_default(),
-            None => &mut self.any,
-        };
-        paths.insert(prefix, way);
-    }
-
-    /// Adds the routes that every listener of the scope shows.
-    fn extend(&mut self, snapshot: &Snapshot, scope: Scope, by_name: &HashMap<&str, &Arc<Generation>>) {
-        for route in snapshot.routes.iter().filter(|route| route.scope == scope && route.listeners.is_empty()) {
-            self.insert(route, by_name.get(route.pool.as_str()).copied());
+    /// Adds the routes that are shown, after those that are there.
+    fn extend(&mut self, ways: &[Compiled<'_>], is_shown: &dyn Fn(&Route) -> bool) {
+        for (route, way) in ways.iter().filter(|(route, _)| is_shown(route)) {
+            let paths = match &route.host {
+                Some(host) => self.named.entry(plain_host(host).into_owned().into()).or_default(),
+                None => &mut self.any,
+            };
+            paths.insert(&way::prefix(route), way.clone());
         }
     }
 }
@@ -121,11 +117,11 @@ mod tests {
     fn table(routes: Vec<Route>) -> Table {
         let mut snapshot = Snapshot::new(1);
         snapshot.routes = routes;
-        Table::compile(&snapshot, vec![])
+        Table::compile(&snapshot, vec![], &mut vec![])
     }
 
     fn found<'a>(table: &'a Table, host: &str, path: &str) -> Option<&'a str> {
-        table.find(&View::new("web", Scope::Public), host, path).map(|way| way.pool.as_str())
+        table.find(&View::new("web", Scope::Public), host, path).map(|way| &*way.pool)
     }
 
     #[test]
@@ -175,10 +171,31 @@ mod tests {
         snapshot.routes.push(route(None, "/shared", "all"));
         snapshot.routes.push(Route { listeners: vec!["one".into()], ..route(None, "/", "first") });
         snapshot.routes.push(Route { listeners: vec!["two".into()], ..route(None, "/", "second") });
-        let t = Table::compile(&snapshot, vec![]);
-        let pool = |name: &str, path: &str| t.find(&View::new(name, Scope::Public), "x", path).unwrap().pool.clone();
+        let t = Table::compile(&snapshot, vec![], &mut vec![]);
+        let pool =
+            |name: &str, path: &str| t.find(&View::new(name, Scope::Public), "x", path).unwrap().pool.to_string();
         assert_eq!([pool("one", "/"), pool("two", "/"), pool("three", "/")], ["first", "second", "all"]);
         assert_eq!(pool("one", "/shared"), "all");
+    }
+
+    #[test]
+    fn ways_of_one_prefix_are_asked_by_priority_and_method() {
+        let only = |methods: &[&str], priority, pool: &str| Route {
+            methods: methods.iter().map(|m| (*m).to_owned()).collect(),
+            priority,
+            ..route(None, "/api", pool)
+        };
+        let t = table(vec![only(&["get"], 0, "read"), only(&["POST", "GET"], 5, "first"), only(&["PUT"], 0, "write")]);
+        let way = t.find(&View::new("web", Scope::Public), "x", "/api").unwrap();
+        let pool = |method: http::Method| way.for_method(&method).map(|way| way.pool.to_string());
+        assert_eq!(pool(http::Method::GET).as_deref(), Some("first"));
+        assert_eq!(pool(http::Method::PUT).as_deref(), Some("write"));
+        assert_eq!(pool(http::Method::DELETE), None);
+        assert_eq!(way.allowed(), "GET, POST, PUT");
+        let t = table(vec![only(&["bad method"], 0, "narrow")]);
+        assert!(
+            t.find(&View::new("web", Scope::Public), "x", "/api").unwrap().for_method(&http::Method::GET).is_none()
+        );
     }
 
     #[test]

@@ -14,6 +14,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 
+use super::arrival::Arrival;
 use super::presence::{Presence, Wish};
 use super::visitor::{View, Visitor};
 use super::wire::Wire;
@@ -39,11 +40,12 @@ pub(crate) async fn serve(
     peer: SocketAddr,
     presence: Arc<Presence>,
 ) {
+    let Ok(arrival) = Arrival::of(&stream, peer) else { return };
     let opening = tokio::time::timeout(edge.limits.header_read, is_h2(&stream, &presence));
     let Ok(Ok(is_h2)) = opening.await else { return };
     let _ = stream.set_nodelay(true);
     let io = TokioIo::new(Wire::new(stream, presence.clone(), !is_h2));
-    let visitor = Arc::new(Visitor::new(edge.clone(), view, peer, presence.clone()));
+    let visitor = Arc::new(Visitor::new(edge.clone(), view, arrival, presence.clone()));
     let service = service_fn(move |request: Request<Incoming>| handle(visitor.clone(), request));
     if is_h2 {
         presence.speaks_h2();

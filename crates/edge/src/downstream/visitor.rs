@@ -1,12 +1,12 @@
 //! One client connection as its requests see it.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
-use http::HeaderValue;
 
+use super::arrival::Arrival;
+use super::client::Client;
 use super::presence::Presence;
 use crate::edge::Edge;
 use crate::snapshot::Scope;
@@ -45,15 +45,14 @@ pub(crate) struct Visitor {
     pub(crate) edge: Arc<Edge>,
     pub(crate) presence: Arc<Presence>,
     view: Arc<View>,
-    /// The client's address as the `X-Forwarded-For` value.
-    pub(crate) address: HeaderValue,
+    pub(crate) arrival: Arrival,
+    /// Who the connection's own client is; a trusted proxy speaks for others.
+    pub(crate) client: Client,
 }
 
 impl Visitor {
-    pub(crate) fn new(edge: Arc<Edge>, view: Arc<View>, peer: SocketAddr, presence: Arc<Presence>) -> Visitor {
-        let address = HeaderValue::from_str(&peer.ip().to_canonical().to_string());
-        let address = address.unwrap_or_else(|_| HeaderValue::from_static("unknown"));
-        Visitor { edge, presence, view, address }
+    pub(crate) fn new(edge: Arc<Edge>, view: Arc<View>, arrival: Arrival, presence: Arc<Presence>) -> Visitor {
+        Visitor { edge, presence, view, client: Client::direct(&arrival), arrival }
     }
 
     pub(crate) fn view(&self) -> &View {

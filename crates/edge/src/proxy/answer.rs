@@ -1,11 +1,11 @@
 //! Answers of the edge itself: they say that it was the edge, and why.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, SERVER};
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
 use super::download::ResponseBody;
 use crate::downstream::presence::Busy;
@@ -18,11 +18,20 @@ pub(crate) struct Reason {
     pub(crate) text: String,
     /// Whether trying again soon makes sense.
     pub(crate) retry_after: Option<u32>,
+    /// Headers that belong to this answer, as `Location` or `Allow`.
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    /// Shown to people instead of the edge's own page.
+    pub(crate) page: Option<Arc<str>>,
 }
 
 impl Reason {
     pub(crate) fn new(status: StatusCode, code: &'static str, text: impl Into<String>) -> Reason {
-        Reason { status, code, text: text.into(), retry_after: None }
+        Reason { status, code, text: text.into(), retry_after: None, headers: Vec::new(), page: None }
+    }
+
+    pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Reason {
+        self.headers.push((name, value));
+        self
     }
 
     pub(crate) fn retry_after(mut self, seconds: u32) -> Reason {
@@ -35,7 +44,8 @@ impl Reason {
 pub(crate) fn answer(reason: &Reason, wants_page: bool, id: Option<HeaderValue>, busy: Busy) -> Response<ResponseBody> {
     let id_text = id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or("-");
     let (kind, text) = if wants_page {
-        ("text/html; charset=utf-8", page(reason, id_text))
+        let own = || page(reason, id_text);
+        ("text/html; charset=utf-8", reason.page.as_ref().map_or_else(own, |page| page.to_string()))
     } else {
         ("application/json", json(reason, id_text))
     };
@@ -47,6 +57,13 @@ pub(crate) fn answer(reason: &Reason, wants_page: bool, id: Option<HeaderValue>,
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Some(id) = id {
         headers.insert(super::headers::REQUEST_ID, id);
+    }
+    for (name, value) in &reason.headers {
+        headers.insert(name.clone(), value.clone());
+    }
+    if reason.status.is_redirection() {
+        // How long an address has moved for is what its status says.
+        headers.remove(CACHE_CONTROL);
     }
     if let Some(seconds) = reason.retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));

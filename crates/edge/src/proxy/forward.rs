@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Instant;
 
-use arc_swap::ArcSwap;
 use http::header::{CONNECTION, HOST, TRANSFER_ENCODING, UPGRADE, VIA};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
@@ -12,13 +11,15 @@ use hyper::body::Incoming;
 use super::answer::{Reason, answer, wants_page};
 use super::attempt::{Answered, attempt};
 use super::download::{Home, ResponseBody};
-use super::headers::{self, Client, REQUEST_ID};
+use super::headers::{self, FORWARDED_PREFIX, REQUEST_ID};
 use super::upload::RequestBody;
-use super::{tunnel, whom};
+use super::{gate, tunnel, whom};
+use crate::downstream::client::Client;
 use crate::downstream::presence::{Busy, Presence};
-use crate::downstream::visitor::{View, Visitor};
+use crate::downstream::visitor::Visitor;
 use crate::edge::Edge;
 use crate::table::Table;
+use crate::table::policy::Policy;
 use crate::upstream::generation::InFlight;
 
 /// Answers one request; never fails, because every failure is an answer too.
@@ -29,7 +30,8 @@ pub(crate) async fn handle(
     let began = Instant::now();
     let busy = Presence::begin(&visitor.presence);
     let page = wants_page(request.headers());
-    let way = match admit(&visitor, &mut request) {
+    let client = &visitor.client;
+    let way = match admit(&visitor, client, &mut request) {
         Ok(way) => way,
         Err(reason) => {
             visitor.edge.counts.own_answer(reason.status);
@@ -39,7 +41,8 @@ pub(crate) async fn handle(
     };
     let id = request.headers().get(REQUEST_ID).cloned();
     let tally = way.in_flight.generation().tally.clone();
-    Ok(match pass(&visitor, request, way, busy).await {
+    let policy = way.policy.clone();
+    Ok(match pass(&visitor, client, request, way, busy).await {
         Ok(response) => {
             tally.answered(response.status(), began);
             response
@@ -48,6 +51,7 @@ pub(crate) async fn handle(
             tally.answered(reason.status, began);
             crate::upstream::tally::count(&tally.unanswered);
             visitor.edge.counts.own_answer(reason.status);
+            let reason = policy.iter().fold(reason, |reason, policy| gate::sign(policy, client, reason));
             answer(&reason, page, id, busy)
         }
     })
@@ -56,25 +60,32 @@ pub(crate) async fn handle(
 /// Where a request goes, decided.
 struct Way {
     in_flight: InFlight,
+    policy: Option<Arc<Policy>>,
     upgrade: Option<HeaderValue>,
 }
 
 /// Checks the request, finds its way and makes its head the target's.
-fn admit(visitor: &Visitor, request: &mut Request<Incoming>) -> Result<Way, Reason> {
+fn admit(visitor: &Visitor, client: &Client, request: &mut Request<Incoming>) -> Result<Way, Reason> {
     check(visitor, request)?;
-    let found = find(&visitor.edge.table, visitor.view(), request)?;
-    if found.strip > 0
-        && let Some(uri) = whom::stripped(request.uri(), found.strip)
+    let found = find(visitor, client, request)?;
+    check_length(visitor, &found, client, request)?;
+    if let Some(prefix) = &found.strip
+        && let Some(uri) = whom::stripped(request.uri(), prefix.len())
     {
         *request.uri_mut() = uri;
     }
-    let client = Client { address: &visitor.address, is_secure: false };
-    let mut upgrade = headers::towards_target(request.headers_mut(), &client);
+    let mut upgrade = headers::towards_target(request.headers_mut(), client);
     if request.version() != Version::HTTP_11 {
         upgrade = None;
     }
     *request.version_mut() = Version::HTTP_11;
-    Ok(Way { in_flight: found.in_flight, upgrade })
+    if let Some(prefix) = found.strip {
+        request.headers_mut().insert(FORWARDED_PREFIX, prefix);
+    }
+    if let Some(rules) = found.policy.as_ref().and_then(|policy| policy.request.as_ref()) {
+        rules.apply(request.headers_mut());
+    }
+    Ok(Way { in_flight: found.in_flight, policy: found.policy, upgrade })
 }
 
 fn check(visitor: &Visitor, request: &mut Request<Incoming>) -> Result<(), Reason> {
@@ -94,38 +105,60 @@ fn check(visitor: &Visitor, request: &mut Request<Incoming>) -> Result<(), Reaso
         let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
         return Err(Reason::new(status, "headers-too-large", "the request's headers are too large"));
     }
-    let length = hyper::body::Body::size_hint(request.body()).lower();
-    if limits.body_bytes.is_some_and(|most| length > most) {
-        let text = "the request body is larger than allowed";
-        return Err(Reason::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", text));
-    }
     Ok(())
+}
+
+/// The length that a request announces; one that announces none is measured as it comes.
+fn check_length(visitor: &Visitor, found: &Found, client: &Client, request: &Request<Incoming>) -> Result<(), Reason> {
+    let policy = found.policy.as_deref();
+    let length = hyper::body::Body::size_hint(request.body()).lower();
+    if most_bytes(&visitor.edge, policy).is_none_or(|most| length <= most) {
+        return Ok(());
+    }
+    let text = "the request body is larger than allowed";
+    let reason = Reason::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", text);
+    Err(policy.into_iter().fold(reason, |reason, policy| gate::sign(policy, client, reason)))
+}
+
+/// A route's own limit goes before the edge's, in both directions.
+fn most_bytes(edge: &Edge, policy: Option<&Policy>) -> Option<u64> {
+    policy.and_then(|policy| policy.body_bytes).or(edge.limits.body_bytes)
 }
 
 struct Found {
     in_flight: InFlight,
-    strip: usize,
+    strip: Option<HeaderValue>,
+    policy: Option<Arc<Policy>>,
 }
 
 /// Looks the way up and counts the request in.
 ///
 /// Count in, then look again: a request that had read the old table just before a switch would otherwise not be
 /// seen by the drain, and its container could be stopped under it.
-fn find(tables: &ArcSwap<Table>, view: &View, request: &Request<Incoming>) -> Result<Found, Reason> {
+fn find(visitor: &Visitor, client: &Client, request: &Request<Incoming>) -> Result<Found, Reason> {
+    let tables = &visitor.edge.table;
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("");
     let path = request.uri().path();
     loop {
         let table = tables.load();
-        let Some(way) = table.find(view, host, path) else {
+        let Some(way) = table.find(visitor.view(), host, path) else {
             return Err(no_route(&table, host, path));
         };
+        let way = if way.takes_all() {
+            way
+        } else {
+            way.for_method(request.method()).ok_or_else(|| gate::wrong_method(way, request))?
+        };
+        if let Some(policy) = &way.policy {
+            gate::pass(policy, visitor, client, request)?;
+        }
         let Some(generation) = &way.generation else {
             let text = format!("the route's service `{}` is not there", way.pool);
             return Err(Reason::new(StatusCode::BAD_GATEWAY, "no-pool", text));
         };
         let in_flight = generation.enter();
         if Arc::ptr_eq(&table, &tables.load()) {
-            return Ok(Found { in_flight, strip: way.strip });
+            return Ok(Found { in_flight, strip: way.strip.clone(), policy: way.policy.clone() });
         }
     }
 }
@@ -142,6 +175,7 @@ fn no_route(table: &Table, host: &str, path: &str) -> Reason {
 
 async fn pass(
     visitor: &Visitor,
+    client: &Client,
     mut request: Request<Incoming>,
     way: Way,
     busy: Busy,
@@ -149,10 +183,17 @@ async fn pass(
     let edge: &Edge = &visitor.edge;
     let client_side = way.upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
     let (parts, body) = request.into_parts();
-    let body = RequestBody::new(body, edge.limits.request_body_idle, edge.limits.body_bytes);
+    let policy = way.policy.as_deref();
+    let body = RequestBody::new(body, edge.limits.request_body_idle, most_bytes(edge, policy));
     let request = Request::from_parts(parts, body);
     let generation = way.in_flight.generation().clone();
-    let Answered { response, link, target } = match attempt(edge, &generation, request).await {
+    let attempt = attempt(edge, &generation, request);
+    let attempted = match policy.and_then(|policy| policy.response_time) {
+        None => attempt.await,
+        // Boxed, so that a route without a limit does not carry the room for one that has it.
+        Some(limit) => tokio::time::timeout(limit, Box::pin(attempt)).await.unwrap_or_else(|_elapsed| Err(too_long())),
+    };
+    let Answered { response, link, target } = match attempted {
         Ok(answered) => answered,
         Err(reason) => return Err((reason, busy)),
     };
@@ -168,11 +209,18 @@ async fn pass(
     let (mut parts, incoming) = response.into_parts();
     headers::towards_client(&mut parts.headers);
     parts.headers.append(VIA, HeaderValue::from_static("1.1 mainstay"));
+    if let Some(policy) = policy {
+        policy.dress(&mut parts.headers, client.is_secure);
+    }
     parts.version = Version::HTTP_11;
     // What hyper left for itself in there is of no use to the client's side.
     parts.extensions.clear();
     let home = Home { target, most_idle: edge.limits.idle_per_target };
     Ok(Response::from_parts(parts, ResponseBody::from_target(incoming, link, home, way.in_flight, busy)))
+}
+
+fn too_long() -> Reason {
+    Reason::new(StatusCode::GATEWAY_TIMEOUT, "response-time", "the service did not answer in the route's time")
 }
 
 /// The head of a 101 as the client should see it.

@@ -1,18 +1,17 @@
 //! Which headers go on, which end here, and which the edge adds.
 
-use http::header::{CONNECTION, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, EXPECT, FORWARDED, HOST, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::downstream::client::Client;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+pub(crate) const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// What the edge knows about the client that a target should know.
-pub(crate) struct Client<'a> {
-    pub(crate) address: &'a HeaderValue,
-    pub(crate) is_secure: bool,
-}
 
 /// Which headers of interest a message carries: one look at each name instead of one look-up for each interest.
 #[derive(Default)]
@@ -25,7 +24,7 @@ struct Seen {
     request_id: bool,
     /// `Keep-Alive`, `Proxy-Connection` and their like.
     hop_names: bool,
-    /// Names by which a stranger could pose as a proxy.
+    /// Names by which a stranger could pose as a proxy, beyond those that are always set anew.
     claims: bool,
     bytes: usize,
 }
@@ -42,9 +41,7 @@ fn look(headers: &HeaderMap) -> Seen {
             "transfer-encoding" => seen.transfer_encoding = true,
             "x-request-id" => seen.request_id = true,
             "keep-alive" | "proxy-connection" | "proxy-authenticate" | "proxy-authorization" => seen.hop_names = true,
-            "forwarded" | "x-forwarded-port" | "x-forwarded-server" | "x-forwarded-prefix" | "x-real-ip" => {
-                seen.claims = true;
-            }
+            "x-forwarded-server" | "x-forwarded-prefix" => seen.claims = true,
             _ => {}
         }
     }
@@ -53,8 +50,8 @@ fn look(headers: &HeaderMap) -> Seen {
 
 /// Makes a client's headers a target's headers; returns the protocol the client wants to change to.
 ///
-/// Forwarding headers of strangers are replaced, never extended: there is no trusted proxy before the edge yet.
-pub(crate) fn towards_target(headers: &mut HeaderMap, client: &Client<'_>) -> Option<HeaderValue> {
+/// Forwarding headers are replaced, never extended: what a trusted proxy said is in `client` already.
+pub(crate) fn towards_target(headers: &mut HeaderMap, client: &Client) -> Option<HeaderValue> {
     let seen = look(headers);
     let upgrade = if seen.upgrade && seen.connection { wanted_upgrade(headers) } else { None };
     let trailers = seen.te && wants_trailers(headers);
@@ -64,9 +61,8 @@ pub(crate) fn towards_target(headers: &mut HeaderMap, client: &Client<'_>) -> Op
         headers.remove(EXPECT);
     }
     if seen.claims {
-        for name in ["forwarded", "x-forwarded-port", "x-forwarded-server", "x-forwarded-prefix", "x-real-ip"] {
-            headers.remove(name);
-        }
+        headers.remove("x-forwarded-server");
+        headers.remove(FORWARDED_PREFIX);
     }
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
@@ -80,11 +76,15 @@ pub(crate) fn towards_target(headers: &mut HeaderMap, client: &Client<'_>) -> Op
     upgrade
 }
 
-fn introduce(headers: &mut HeaderMap, client: &Client<'_>, has_id: bool) {
-    headers.reserve(4);
+/// One value each, all of the same client: a service that reads the first, the last or the only one is told the same.
+fn introduce(headers: &mut HeaderMap, client: &Client, has_id: bool) {
+    headers.reserve(7);
     headers.insert(FORWARDED_FOR, client.address.clone());
+    headers.insert(REAL_IP, client.address.clone());
+    headers.insert(FORWARDED, client.forwarded.clone());
+    headers.insert(FORWARDED_PORT, client.port.clone());
     headers.insert(FORWARDED_PROTO, HeaderValue::from_static(if client.is_secure { "https" } else { "http" }));
-    match headers.get(HOST).cloned() {
+    match client.host.clone().or_else(|| headers.get(HOST).cloned()) {
         Some(host) => headers.insert(FORWARDED_HOST, host),
         None => headers.remove(FORWARDED_HOST),
     };
@@ -177,8 +177,8 @@ mod tests {
 
     fn towards(pairs: &[(&'static str, &'static str)]) -> (HeaderMap, Option<HeaderValue>) {
         let mut headers = map(pairs);
-        let address = HeaderValue::from_static("10.0.0.9");
-        let upgrade = towards_target(&mut headers, &Client { address: &address, is_secure: false });
+        let client = Client::new([10, 0, 0, 9].into(), false, 8080, None);
+        let upgrade = towards_target(&mut headers, &client);
         (headers, upgrade)
     }
 
@@ -209,13 +209,19 @@ mod tests {
             ("x-forwarded-host", "evil"),
             ("forwarded", "for=1.2.3.4"),
             ("x-real-ip", "1.2.3.4"),
+            ("x-forwarded-port", "1"),
+            ("x-forwarded-server", "evil"),
+            ("x-forwarded-prefix", "/evil"),
         ]);
         assert_eq!(headers.get_all("x-forwarded-for").iter().count(), 1);
         assert_eq!(headers["x-forwarded-for"], "10.0.0.9");
         assert_eq!(headers["x-forwarded-proto"], "http");
         assert_eq!(headers["x-forwarded-host"], "x");
-        assert!(!headers.contains_key("forwarded"));
-        assert!(!headers.contains_key("x-real-ip"));
+        assert_eq!(headers["forwarded"], "for=10.0.0.9;proto=http");
+        assert_eq!(headers["x-real-ip"], "10.0.0.9");
+        assert_eq!(headers["x-forwarded-port"], "8080");
+        assert!(!headers.contains_key("x-forwarded-server"));
+        assert!(!headers.contains_key("x-forwarded-prefix"));
     }
 
     #[test]

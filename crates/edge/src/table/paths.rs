@@ -4,6 +4,7 @@
 //! have `/` alone and need none.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use super::Way;
 
@@ -17,15 +18,20 @@ pub(super) struct Paths {
 }
 
 impl Paths {
-    /// Adds a prefix without a trailing slash; the first of two equal ones wins.
+    /// Adds a prefix as [`super::way::prefix`] gives it; of two equal ones, the first is asked first.
     pub(super) fn insert(&mut self, prefix: &str, way: Way) {
         if prefix.is_empty() {
-            self.root.get_or_insert(way);
+            match &mut self.root {
+                Some(first) => first.then(way),
+                None => self.root = Some(way),
+            }
             return;
         }
-        let prefix = if prefix.starts_with('/') { prefix.to_owned() } else { format!("/{prefix}") };
         self.deepest = self.deepest.max(prefix.bytes().filter(|b| *b == b'/').count());
-        self.by_prefix.entry(prefix.into()).or_insert(way);
+        match self.by_prefix.entry(prefix.into()) {
+            Entry::Occupied(mut first) => first.get_mut().then(way),
+            Entry::Vacant(place) => drop(place.insert(way)),
+        }
     }
 
     pub(super) fn find(&self, path: &str) -> Option<&Way> {

@@ -1,0 +1,27 @@
+//! How a connection came in: between which addresses, and over what.
+
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::net::TcpStream;
+
+/// Known before the first request; what comes before HTTP (PROXY protocol, TLS) fills it in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Arrival {
+    /// Who connected: the socket's other side, or whom a PROXY protocol header names.
+    pub(crate) peer: SocketAddr,
+    /// What it connected to, likewise.
+    pub(crate) local: SocketAddr,
+    /// Over TLS.
+    pub(crate) is_secure: bool,
+    /// The client showed a certificate that the listener's authorities signed.
+    pub(crate) has_client_certificate: bool,
+}
+
+impl Arrival {
+    /// A plain connection.
+    pub(crate) fn of(stream: &TcpStream, peer: SocketAddr) -> io::Result<Arrival> {
+        let local = stream.local_addr()?;
+        Ok(Arrival { peer, local, is_secure: false, has_client_certificate: false })
+    }
+}
