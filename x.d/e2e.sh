@@ -19,18 +19,18 @@ check_e2e_script() {
     "it belongs to the checkout; run: git status $PLATFORM/e2e"
 }
 
-# A platform that ran before is left running, though it may have changed its port; its data is never touched.
+# A platform, a Mainstay and data of its own, so that one that runs here is left alone; nothing of it stays.
 stage_e2e() {
-  local ran_before=
   check_e2e_script
-  [ -z "$(with_docker docker ps -q --filter label=com.docker.compose.project=ytempire)" ] || ran_before=yes
+  MAINSTAY_PROFILE=dev UP_NAME=ytempire-e2e UP_ROOT=(--root "$X_CACHE/e2e-root")
   read_up_options --lite --http "$E2E_PORT"
   install_browser_tools
   build_mainstay
   build_images
   bring_platform_up
   logged e2e env BASE_URL="http://localhost:$E2E_PORT" N8N_URL= "$PLATFORM/e2e/run.sh"
-  if [ -z "$ran_before" ]; then take_platform_down ''; fi
+  as_root "$(mainstay_binary)" down --yes --volumes "${UP_ROOT[@]}" -C "$X_CACHE/platform"
+  as_root "$(mainstay_binary)" stop "${UP_ROOT[@]}"
 }
 
 # The browser itself is installed by the test; it is driven with Node.

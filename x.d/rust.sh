@@ -13,9 +13,11 @@ find_cargo() {
 }
 
 target_dir() { printf '%s' "${CARGO_TARGET_DIR:-$ROOT/target}"; }
-mainstay_binary() { printf '%s/release/mainstay' "$(target_dir)"; }
+# Tests use what the tests have built; a person gets the optimized one.
+MAINSTAY_PROFILE=release
+mainstay_binary() { printf '%s/%s/mainstay' "$(target_dir)" "${MAINSTAY_PROFILE/dev/debug}"; }
 
-build_mainstay() { cargo build --release --package mainstay; }
+build_mainstay() { cargo build --profile "$MAINSTAY_PROFILE" --package mainstay; }
 
 # Without optimisation and without updating itself it takes five minutes of one core; a runner mostly waits for tests.
 # A runner that cannot be built is no reason to test nothing.

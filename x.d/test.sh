@@ -2,7 +2,7 @@
 # ./x test: every tier of tests, real daemons included. A missing daemon fails; nothing is skipped.
 
 # Stages in order; each is a function `stage_NAME`.
-TEST_STAGES=(shell workspace systemd)
+TEST_STAGES=(shell workspace systemd e2e)
 
 TEST_UNIT=
 TEST_FILTER=()
@@ -16,7 +16,7 @@ verb_test() {
   for stage in "${TEST_STAGES[@]}"; do step "test: $stage" "stage_$stage"; done
   # The runner's own closing lines, once more, since other stages may have printed after them.
   grep -hE '^ *Summary \[|^test result:' "$X_CACHE"/test-*.log || true
-  grep -hE '^(shell|systemd): [0-9]+ passed' "$X_CACHE"/test-*.log || true
+  grep -hE '^(shell|systemd|e2e): [0-9]+ passed' "$X_CACHE"/test-*.log || true
 }
 
 read_test_options() {

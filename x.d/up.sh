@@ -4,6 +4,8 @@
 PLATFORM=platforms/ytempire
 UP_LITE=
 UP_HTTP=
+UP_NAME=
+UP_ROOT=()
 
 verb_up() {
   read_up_options "$@"
@@ -68,7 +70,7 @@ needed_space() {
 bring_platform_up() {
   local folder
   folder=$(platform_folder)
-  as_root "$(mainstay_binary)" up --yes -C "$folder"
+  as_root "$(mainstay_binary)" up --yes "${UP_ROOT[@]}" -C "$folder"
 }
 
 # Without options the platform's own folder. With --lite or --http a view of it, all links but the platform file:
@@ -88,12 +90,13 @@ platform_folder() {
 
 # adapted_platform_file FILE: fails rather than leave out a change that was asked for.
 adapted_platform_file() {
-  awk -v lite="$UP_LITE" -v http="$UP_HTTP" '
+  awk -v lite="$UP_LITE" -v http="$UP_HTTP" -v name="$UP_NAME" '
+    name != "" && $1 == "platform:" { $0 = "platform: " name; name = "" }
     environment == "production:" && lite != "" && $1 == "profiles:" { $0 = "    profiles: []"; lite = "" }
     environment == "production:" && http != "" && $1 == "edge:" { $0 = "    edge: {http: " http "}"; http = "" }
     /^  [a-z]/ { environment = $1 }
     { print }
-    END { exit (lite != "" || http != "") }
+    END { exit (lite != "" || http != "" || name != "") }
   ' "$1" || die "$1 has no production environment with its profiles and edge on lines of their own" \
     "change x.d/up.sh together with it"
 }

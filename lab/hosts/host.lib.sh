@@ -8,7 +8,7 @@ HOST_CAPABILITIES="SYS_ADMIN NET_ADMIN SYS_MODULE SYS_PTRACE SYS_NICE NET_RAW SY
   DAC_READ_SEARCH LINUX_IMMUTABLE SYSLOG SYS_BOOT SYS_RAWIO NET_BROADCAST LEASE BLOCK_SUSPEND WAKE_ALARM AUDIT_READ
   SYS_PACCT SYS_TTY_CONFIG IPC_OWNER MAC_OVERRIDE"
 
-# host_start NAME [docker run arguments...]: removed with host_remove.
+# host_start NAME [docker run arguments...]: removed with host_remove. HOST_COMMAND: another process 1 than the image's.
 host_start() {
     local name="$1" capability arguments=()
     shift
@@ -17,7 +17,7 @@ host_start() {
         --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined \
         --device-cgroup-rule 'a *:* rwm' --tmpfs /run --tmpfs /run/lock --tmpfs /tmp:exec \
         --volume /sys/fs/cgroup:/sys/fs/cgroup:rw --volume "$name-docker:/var/lib/docker" \
-        "$@" "$HOST_IMAGE" >/dev/null
+        "$@" "$HOST_IMAGE" ${HOST_COMMAND:-} >/dev/null
 }
 
 host_remove() {

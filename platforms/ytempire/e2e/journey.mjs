@@ -37,15 +37,19 @@ async function shot(name) {
   await page.screenshot({ path: join(SCREENSHOTS, `${picture}-${name}.png`) });
 }
 
+let passed = 0;
+
 async function step(name, work) {
   const started = Date.now();
   try {
     const found = await work();
+    passed += 1;
     console.log(`ok    ${name}${found ? ` (${found})` : ''}  ${Date.now() - started} ms`);
   } catch (problem) {
     await shot('failed').catch(() => {});
     console.log(`FAIL  ${name}\n      ${String(problem.message ?? problem)}`);
     await browser.close();
+    console.log(`e2e: ${passed} passed, 1 failed`);
     process.exit(1);
   }
 }
@@ -189,3 +193,4 @@ if (problems.length) {
   process.exit(1);
 }
 console.log(`pictures in ${SCREENSHOTS}`);
+console.log(`e2e: ${passed} passed, 0 failed`);
