@@ -27,13 +27,13 @@ as_who() {
 
 who_home() { if [ "$WHO" = root ]; then printf /root; else printf '/home/%s' "$WHO"; fi; }
 
-# The toolchain and the crates' sources are lent by this machine: they are what such a machine has.
+# The toolchain is lent by this machine, and so are its certificate authorities, since it may have some of its own.
 arrive() {
-    local sysroot
+    local sysroot authorities="${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}" lent=/opt/authorities.crt
     sysroot="$(rustc --print sysroot)"
-    host_start "$HOST" --init --volume "$sysroot:/opt/rust:ro" --volume /etc/ssl/certs:/etc/ssl/certs:ro \
+    host_start "$HOST" --init --volume "$sysroot:/opt/rust:ro" --volume "$authorities:$lent:ro" \
         --env "PATH=/opt/rust/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" \
-        --env SSL_CERT_FILE --env PIP_CERT
+        --env "SSL_CERT_FILE=$lent" --env "PIP_CERT=$lent"
     on "$HOST" mkdir -p /srv/mainstay
     git -C ../.. archive HEAD | docker exec -i "$HOST" tar -x -C /srv/mainstay
     [ "$WHO" != root ] || return 0
