@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use crate::control::{Applied, Source};
 use crate::edge::{Edge, State};
 use crate::error::{EdgeError, Refusal};
+use crate::protect::rules::Rules;
 use crate::snapshot::{Pool, SCHEMA, Snapshot};
 use crate::table::{Table, named};
 use crate::upstream::generation::Generation;
@@ -66,7 +67,9 @@ pub(crate) fn install(edge: &Arc<Edge>, snapshot: Snapshot, source: Source) {
     let old = edge.table.load_full();
     let generations = generations(&mut state, &old, &snapshot);
     let mut problems = problems(&snapshot);
-    let table = Table::compile(&snapshot, generations, &mut problems);
+    let mut table = Table::compile(&snapshot, generations, &mut problems);
+    table.rules = Rules::compile(&snapshot, &edge.protection, &edge.routes);
+    edge.routes.keep_only(&snapshot);
     state.problems = problems;
     // Listeners that stay see the new routes only after the swap; a new one must not answer by the old table,
     // so the swap comes first.

@@ -14,7 +14,11 @@ use crate::downstream::listeners::Listeners;
 use crate::downstream::presence::Presence;
 use crate::limits::Limits;
 use crate::persist::{Loaded, Store};
+use crate::protect::Protection;
+use crate::proxy::answer::Reason;
 use crate::roster::Roster;
+use crate::seen::refusals::Refusals;
+use crate::seen::routes::Routes;
 use crate::snapshot::Snapshot;
 use crate::table::Table;
 use crate::upstream::generation::Generation;
@@ -27,6 +31,9 @@ pub(crate) struct Edge {
     pub(crate) table: ArcSwap<Table>,
     pub(crate) limits: Limits,
     pub(crate) counts: Counts,
+    pub(crate) protection: Protection,
+    /// The counters of the snapshot's routes.
+    pub(crate) routes: Routes,
     pub(crate) presences: Roster<Presence>,
     pub(crate) links: Roster<LinkState>,
     /// Every connection, tunnel and accept loop.
@@ -59,12 +66,17 @@ pub(crate) struct Counts {
     pub(crate) refused: AtomicU64,
     pub(crate) unanswered: AtomicU64,
     pub(crate) snapshots: AtomicU64,
+    /// By the stable word of the reason.
+    pub(crate) refusals: Refusals,
 }
 
 impl Counts {
     /// Counts an answer of the edge itself.
-    pub(crate) fn own_answer(&self, status: StatusCode) {
-        let counter = match status {
+    pub(crate) fn own_answer(&self, reason: &Reason) {
+        if !reason.status.is_redirection() {
+            self.refusals.count(reason.code);
+        }
+        let counter = match reason.status {
             StatusCode::NOT_FOUND => &self.not_found,
             status if status.is_redirection() => &self.redirected,
             status if status.is_client_error() => &self.refused,
@@ -80,6 +92,8 @@ impl Edge {
             table: ArcSwap::from_pointee(Table::default()),
             limits,
             counts: Counts::default(),
+            protection: Protection::new(),
+            routes: Routes::default(),
             presences: Roster::new(),
             links: Roster::new(),
             tasks: TaskTracker::new(),

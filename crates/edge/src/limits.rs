@@ -17,10 +17,19 @@ pub struct Limits {
     pub target_idle: Duration,
     /// All headers of one request together; more is answered 431.
     pub header_bytes: usize,
+    /// Headers of one request by number; more are answered 431.
+    pub header_count: usize,
+    /// Path and query of one request; more is answered 414.
+    pub uri_bytes: usize,
     /// One request body; `None` leaves it to the service.
     pub body_bytes: Option<u64>,
     /// Connections per listener; more wait in the listen queue.
     pub connections: usize,
+    /// Connections of one client (an IPv6 /64) on public listeners; more are closed at once.
+    ///
+    /// Large enough for an office or a mobile network behind one address; a twentieth of a listener's connections, so
+    /// that no single address can take them all.
+    pub connections_per_client: u32,
     /// Streams of one HTTP/2 connection at a time.
     pub streams: u32,
     /// Idle connections kept per target.
@@ -40,8 +49,11 @@ impl Default for Limits {
             client_idle: Duration::from_secs(75),
             target_idle: Duration::from_secs(4),
             header_bytes: 32 << 10,
+            header_count: 100,
+            uri_bytes: 8 << 10,
             body_bytes: None,
             connections: 20_000,
+            connections_per_client: 1_000,
             streams: 128,
             idle_per_target: 256,
             shutdown: Duration::from_secs(30),

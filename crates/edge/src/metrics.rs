@@ -1,12 +1,16 @@
 //! The counters as Prometheus text.
 
+mod protection;
+mod routes;
+
 use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::edge::Edge;
+use crate::seen::histogram::{Histogram, SHOWN_MS, shown};
 use crate::upstream::generation::Generation;
-use crate::upstream::tally::{BUCKETS_MS, Tally};
+use crate::upstream::tally::Tally;
 
 /// One release with its labels and its living generations.
 struct Line {
@@ -25,6 +29,8 @@ pub(crate) fn render(edge: &Edge) -> String {
     gauges(&mut text, &lines);
     connections(&mut text, &lines);
     own(&mut text, edge);
+    routes::render(&mut text, edge);
+    protection::render(&mut text, edge);
     text
 }
 
@@ -58,17 +64,20 @@ fn times(text: &mut String, lines: &[Line]) {
     let name = "mainstay_edge_response_seconds";
     head(text, name, "histogram", "Time from a request's head to its response's head.");
     for Line { labels, tally, .. } in lines {
-        let mut sum = 0;
-        for (bound, count) in BUCKETS_MS.iter().zip(&tally.buckets) {
-            sum += value(count);
-            let _ = writeln!(text, "{name}_bucket{{{labels},le=\"{}\"}} {sum}", seconds(*bound));
-        }
-        sum += tally.buckets.last().map_or(0, value);
-        let _ = writeln!(text, "{name}_bucket{{{labels},le=\"+Inf\"}} {sum}");
-        let micros = value(&tally.micros);
-        let _ = writeln!(text, "{name}_sum{{{labels}}} {}.{:06}", micros / 1_000_000, micros % 1_000_000);
-        let _ = writeln!(text, "{name}_count{{{labels}}} {sum}");
+        histogram(text, name, labels, &tally.times);
     }
+}
+
+/// One series of a histogram.
+fn histogram(text: &mut String, name: &str, labels: &str, times: &Histogram) {
+    let (below, all) = shown(&times.counts());
+    for (bound, count) in SHOWN_MS.iter().zip(below) {
+        let _ = writeln!(text, "{name}_bucket{{{labels},le=\"{}\"}} {count}", seconds(*bound));
+    }
+    let _ = writeln!(text, "{name}_bucket{{{labels},le=\"+Inf\"}} {all}");
+    let micros = times.micros();
+    let _ = writeln!(text, "{name}_sum{{{labels}}} {}.{:06}", micros / 1_000_000, micros % 1_000_000);
+    let _ = writeln!(text, "{name}_count{{{labels}}} {all}");
 }
 
 fn gauges(text: &mut String, lines: &[Line]) {

@@ -31,6 +31,7 @@ pub(crate) async fn sweep(edge: Arc<Edge>, stop: CancellationToken) {
 }
 
 fn connections(edge: &Edge, now: u64) {
+    edge.protection.shedder.judge(now);
     edge.presences.visit(|presence| presence.sweep(now, &edge.limits));
     edge.links.visit(|link| link.sweep(now));
     let idle_limit = ms(edge.limits.target_idle);

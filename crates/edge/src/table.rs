@@ -14,6 +14,7 @@ pub(crate) use template::{Blanks, Template};
 pub(crate) use way::{Way, named};
 
 use crate::downstream::visitor::View;
+use crate::protect::rules::Rules;
 use crate::snapshot::{Route, Scope, Snapshot};
 use crate::upstream::generation::Generation;
 
@@ -26,6 +27,8 @@ pub(crate) struct Table {
     /// Listeners that some route names have a set of their own.
     by_listener: HashMap<Box<str>, Hosts>,
     pub(crate) generations: Vec<Arc<Generation>>,
+    /// What the routes limit; set before the table is served.
+    pub(crate) rules: Rules,
 }
 
 /// The routes of one scope.
@@ -43,8 +46,8 @@ impl Table {
     pub(crate) fn compile(snapshot: &Snapshot, generations: Vec<Arc<Generation>>, problems: &mut Vec<String>) -> Table {
         let by_name: HashMap<&str, &Arc<Generation>> = generations.iter().map(|g| (g.pool.name.as_str(), g)).collect();
         let generation = |route: &Route| by_name.get(route.pool.as_str()).copied().cloned();
-        let mut ways: Vec<Compiled<'_>> =
-            snapshot.routes.iter().map(|route| (route, Way::compile(route, generation(route), problems))).collect();
+        let mut compiled = |(number, route)| (route, Way::compile(number, route, generation(route), problems));
+        let mut ways: Vec<Compiled<'_>> = snapshot.routes.iter().enumerate().map(&mut compiled).collect();
         // Stable, so that among equals the first of the snapshot is asked first.
         ways.sort_by_key(|(route, _)| std::cmp::Reverse(route.priority));
         let general = |scope| {
@@ -64,7 +67,7 @@ impl Table {
             }
         }
         let (public, internal) = (general(Scope::Public), general(Scope::Internal));
-        Table { epoch: snapshot.epoch, public, internal, by_listener, generations }
+        Table { epoch: snapshot.epoch, public, internal, by_listener, generations, rules: Rules::default() }
     }
 
     /// The way for a host (as the client wrote it) and a path: the longest prefix under the exact host, else under none.

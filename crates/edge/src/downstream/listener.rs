@@ -14,6 +14,7 @@ use super::connection;
 use super::presence::Presence;
 use super::visitor::View;
 use crate::edge::Edge;
+use crate::snapshot::Scope;
 
 /// Enough for a burst of all clients coming back at once; the kernel cuts it to `somaxconn`.
 const BACKLOG: i32 = 4096;
@@ -86,6 +87,14 @@ impl Door {
     fn welcome(&self, stream: TcpStream, peer: SocketAddr, place: tokio::sync::OwnedSemaphorePermit) {
         let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 4);
         let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
+        // A container may have good reasons for many connections, and its network is not the world.
+        let is_public = self.view.scope() == Scope::Public;
+        let seat =
+            is_public.then(|| self.edge.protection.connection(peer.ip(), self.edge.limits.connections_per_client));
+        if let Some(None) = seat {
+            self.edge.counts.refusals.count("connections-per-client");
+            return;
+        }
         let presence = Arc::new(Presence::new(self.number));
         self.edge.presences.add(&presence);
         if self.closed.is_cancelled() {
@@ -94,7 +103,7 @@ impl Door {
         let (edge, view) = (self.edge.clone(), self.view.clone());
         self.edge.tasks.spawn(async move {
             connection::serve(edge, view, stream, peer, presence).await;
-            drop(place);
+            drop((place, seat));
         });
     }
 

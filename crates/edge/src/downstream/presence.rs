@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use futures_util::task::AtomicWaker;
 
 use crate::limits::Limits;
+use crate::protect::permit::Permit;
 use crate::uptime::{ms, now_ms};
 
 /// The connection goes on.
@@ -66,7 +67,7 @@ impl Presence {
         this.requests.fetch_add(1, Ordering::Relaxed);
         this.idle_since.store(0, Ordering::Relaxed);
         this.head_since.store(0, Ordering::Relaxed);
-        Busy { presence: this.clone() }
+        Busy { presence: this.clone(), permit: None }
     }
 
     pub(crate) fn is_idle(&self) -> bool {
@@ -153,6 +154,8 @@ impl Presence {
 /// One request under way.
 pub(crate) struct Busy {
     presence: Arc<Presence>,
+    /// What protection gave it, where anything is limited.
+    pub(crate) permit: Option<Box<Permit>>,
 }
 
 impl Drop for Busy {

@@ -19,7 +19,7 @@ pub(crate) struct ResponseBody {
     /// Counted out of the generation when the response is done or given up.
     in_flight: Option<InFlight>,
     /// Counted out of the client's connection likewise.
-    _busy: Busy,
+    busy: Busy,
 }
 
 enum Kind {
@@ -57,12 +57,12 @@ impl Home {
 impl ResponseBody {
     /// An answer of the edge itself.
     pub(crate) fn own(bytes: Bytes, busy: Busy) -> ResponseBody {
-        ResponseBody { kind: Kind::Whole(bytes), in_flight: None, _busy: busy }
+        ResponseBody { kind: Kind::Whole(bytes), in_flight: None, busy }
     }
 
     /// No body; the guard counts until the head is written.
     pub(crate) fn empty(in_flight: Option<InFlight>, busy: Busy) -> ResponseBody {
-        ResponseBody { kind: Kind::Empty, in_flight, _busy: busy }
+        ResponseBody { kind: Kind::Empty, in_flight, busy }
     }
 
     /// The target's body. What came together with the head is taken at once, and then often nothing is left to stream.
@@ -87,7 +87,14 @@ impl ResponseBody {
         } else {
             Kind::Stream(Box::new(Download { first: None, incoming, link: Some(link), home }))
         };
-        ResponseBody { kind, in_flight: Some(in_flight), _busy: busy }
+        ResponseBody { kind, in_flight: Some(in_flight), busy }
+    }
+}
+
+impl ResponseBody {
+    /// What lives as long as this body.
+    pub(crate) fn busy(&self) -> &Busy {
+        &self.busy
     }
 }
 

@@ -18,6 +18,8 @@ use crate::downstream::client::Client;
 use crate::downstream::presence::{Busy, Presence};
 use crate::downstream::visitor::Visitor;
 use crate::edge::Edge;
+use crate::protect::rules::RouteRules;
+use crate::protect::{self, Asked, Entry};
 use crate::table::Table;
 use crate::table::policy::Policy;
 use crate::upstream::generation::InFlight;
@@ -28,13 +30,13 @@ pub(crate) async fn handle(
     mut request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Infallible> {
     let began = Instant::now();
-    let busy = Presence::begin(&visitor.presence);
+    let mut busy = Presence::begin(&visitor.presence);
     let page = wants_page(request.headers());
     let client = &visitor.client;
-    let way = match admit(&visitor, client, &mut request) {
+    let way = match admit(&visitor, client, &mut request, &mut busy, began).await {
         Ok(way) => way,
         Err(reason) => {
-            visitor.edge.counts.own_answer(reason.status);
+            visitor.edge.counts.own_answer(&reason);
             let id = request.headers().get(REQUEST_ID).cloned();
             return Ok(answer(&reason, page, id, busy));
         }
@@ -42,15 +44,26 @@ pub(crate) async fn handle(
     let id = request.headers().get(REQUEST_ID).cloned();
     let tally = way.in_flight.generation().tally.clone();
     let policy = way.policy.clone();
+    let rules = way.rules.clone();
+    let answered = |status, busy: &Busy| {
+        let took = began.elapsed();
+        tally.answered(status, took);
+        if let Some(rules) = &rules {
+            rules.tally.answered(status, took);
+        }
+        if let Some(permit) = &busy.permit {
+            permit.answered(took);
+        }
+    };
     Ok(match pass(&visitor, client, request, way, busy).await {
         Ok(response) => {
-            tally.answered(response.status(), began);
+            answered(response.status(), response.body().busy());
             response
         }
         Err((reason, busy)) => {
-            tally.answered(reason.status, began);
+            answered(reason.status, &busy);
             crate::upstream::tally::count(&tally.unanswered);
-            visitor.edge.counts.own_answer(reason.status);
+            visitor.edge.counts.own_answer(&reason);
             let reason = policy.iter().fold(reason, |reason, policy| gate::sign(policy, client, reason));
             answer(&reason, page, id, busy)
         }
@@ -61,14 +74,27 @@ pub(crate) async fn handle(
 struct Way {
     in_flight: InFlight,
     policy: Option<Arc<Policy>>,
+    rules: Option<Arc<RouteRules>>,
     upgrade: Option<HeaderValue>,
 }
 
 /// Checks the request, finds its way and makes its head the target's.
-fn admit(visitor: &Visitor, client: &Client, request: &mut Request<Incoming>) -> Result<Way, Reason> {
+async fn admit(
+    visitor: &Visitor,
+    client: &Client,
+    request: &mut Request<Incoming>,
+    busy: &mut Busy,
+    began: Instant,
+) -> Result<Way, Reason> {
     check(visitor, request)?;
-    let found = find(visitor, client, request)?;
+    let mut found = find(visitor, client, request)?;
     check_length(visitor, &found, client, request)?;
+    if found.is_guarded()
+        && let Some(rules) = found.rules.clone()
+    {
+        let entered = guarded(visitor, client, request, busy, began, found, &rules).await;
+        found = entered.inspect_err(|reason| rules.tally.answered(reason.status, began.elapsed()))?;
+    }
     if let Some(prefix) = &found.strip
         && let Some(uri) = whom::stripped(request.uri(), prefix.len())
     {
@@ -85,7 +111,33 @@ fn admit(visitor: &Visitor, client: &Client, request: &mut Request<Incoming>) ->
     if let Some(rules) = found.policy.as_ref().and_then(|policy| policy.request.as_ref()) {
         rules.apply(request.headers_mut());
     }
-    Ok(Way { in_flight: found.in_flight, policy: found.policy, upgrade })
+    Ok(Way { in_flight: found.in_flight, policy: found.policy, rules: found.rules, upgrade })
+}
+
+/// Asks protection, and waits where it says so.
+async fn guarded(
+    visitor: &Visitor,
+    client: &Client,
+    request: &mut Request<Incoming>,
+    busy: &mut Busy,
+    began: Instant,
+    found: Found,
+    rules: &RouteRules,
+) -> Result<Found, Reason> {
+    let asked = Asked { client: client.ip, headers: request.headers(), at: began };
+    match protect::enter(&visitor.edge.protection, rules, found.sheds, &asked)? {
+        Entry::In(permit) => {
+            busy.permit = Some(permit);
+            Ok(found)
+        }
+        Entry::Wait(turn) => {
+            // Who waits is not in flight: a drain does not wait for it, and after the wait it goes where the newest
+            // table says.
+            drop(found);
+            busy.permit = Some(turn.come().await?);
+            find(visitor, client, request)
+        }
+    }
 }
 
 fn check(visitor: &Visitor, request: &mut Request<Incoming>) -> Result<(), Reason> {
@@ -104,6 +156,13 @@ fn check(visitor: &Visitor, request: &mut Request<Incoming>) -> Result<(), Reaso
     if headers::size(request.headers()) > limits.header_bytes {
         let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
         return Err(Reason::new(status, "headers-too-large", "the request's headers are too large"));
+    }
+    if request.headers().len() > limits.header_count {
+        let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        return Err(Reason::new(status, "headers-too-many", "the request has too many headers"));
+    }
+    if request.uri().path_and_query().is_some_and(|path| path.as_str().len() > limits.uri_bytes) {
+        return Err(Reason::new(StatusCode::URI_TOO_LONG, "uri-too-long", "the request's address is too long"));
     }
     Ok(())
 }
@@ -129,6 +188,15 @@ struct Found {
     in_flight: InFlight,
     strip: Option<HeaderValue>,
     policy: Option<Arc<Policy>>,
+    rules: Option<Arc<RouteRules>>,
+    /// Whether shedding is on.
+    sheds: bool,
+}
+
+impl Found {
+    fn is_guarded(&self) -> bool {
+        self.sheds || self.rules.as_ref().is_some_and(|rules| rules.guard.is_some())
+    }
 }
 
 /// Looks the way up and counts the request in.
@@ -158,7 +226,9 @@ fn find(visitor: &Visitor, client: &Client, request: &Request<Incoming>) -> Resu
         };
         let in_flight = generation.enter();
         if Arc::ptr_eq(&table, &tables.load()) {
-            return Ok(Found { in_flight, strip: way.strip.clone(), policy: way.policy.clone() });
+            let rules = table.rules.of(way.route).cloned();
+            let (strip, policy) = (way.strip.clone(), way.policy.clone());
+            return Ok(Found { in_flight, strip, policy, rules, sheds: table.rules.sheds });
         }
     }
 }

@@ -14,6 +14,8 @@ pub(crate) struct Way {
     /// The pool's current generation; `None` when the snapshot names no such pool.
     pub(crate) generation: Option<Arc<Generation>>,
     pub(crate) pool: Arc<str>,
+    /// The route's number in the snapshot, which is that of its rules.
+    pub(crate) route: usize,
     /// The prefix that is cut off, as the target is told it.
     pub(crate) strip: Option<HeaderValue>,
     pub(crate) policy: Option<Arc<Policy>>,
@@ -24,11 +26,17 @@ pub(crate) struct Way {
 }
 
 impl Way {
-    pub(crate) fn compile(route: &Route, generation: Option<Arc<Generation>>, problems: &mut Vec<String>) -> Way {
+    pub(crate) fn compile(
+        number: usize,
+        route: &Route,
+        generation: Option<Arc<Generation>>,
+        problems: &mut Vec<String>,
+    ) -> Way {
         let whose = named(route);
         Way {
             generation,
             pool: route.pool.as_str().into(),
+            route: number,
             // A prefix that no header can carry is one that no request's path can have either.
             strip: HeaderValue::from_str(&prefix(route)).ok().filter(|value| route.strip_prefix && !value.is_empty()),
             policy: Policy::compile(route, &whose, problems).map(Arc::new),

@@ -1,10 +1,10 @@
 //! The counters of one release of a pool; resolved once per generation, plain atomics afterwards.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::Duration;
 
-/// Upper bounds of the time buckets, in milliseconds.
-pub(crate) const BUCKETS_MS: [u64; 11] = [1, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 10_000];
+use crate::seen::histogram::Histogram;
+use crate::seen::route_tally::class_of;
 
 /// Counts since this process first served the release.
 #[derive(Debug, Default)]
@@ -16,21 +16,15 @@ pub(crate) struct Tally {
     pub(crate) retries: AtomicU64,
     /// Answers the edge gave because the pool could not: 502, 503, 504.
     pub(crate) unanswered: AtomicU64,
-    /// Times to the head of the response; the last bucket is for all that took longer.
-    pub(crate) buckets: [AtomicU64; BUCKETS_MS.len() + 1],
-    pub(crate) micros: AtomicU64,
+    /// Times to the head of the response.
+    pub(crate) times: Histogram,
 }
 
 impl Tally {
     /// Counts one answer.
-    pub(crate) fn answered(&self, status: http::StatusCode, began: Instant) {
-        let class = usize::from(status.as_u16() / 100).clamp(1, 5) - 1;
-        self.classes[class].fetch_add(1, Ordering::Relaxed);
-        let took = began.elapsed();
-        let ms = crate::uptime::ms(took);
-        let bucket = BUCKETS_MS.iter().position(|bound| ms < *bound).unwrap_or(BUCKETS_MS.len());
-        self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
-        self.micros.fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    pub(crate) fn answered(&self, status: http::StatusCode, took: Duration) {
+        self.classes[class_of(status)].fetch_add(1, Ordering::Relaxed);
+        self.times.count(took);
     }
 
     /// All answers so far.

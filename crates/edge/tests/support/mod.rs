@@ -206,3 +206,66 @@ pub async fn nobody() -> SocketAddr {
 pub fn status(answer: &str) -> u16 {
     answer.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0)
 }
+
+/// One edge whose only route is changed before it is served.
+pub async fn lab_with_route(targets: &[SocketAddr], change: impl FnOnce(&mut Route)) -> Lab {
+    lab_with_snapshot(quick(), pool("r1", targets), |snapshot| change(&mut snapshot.routes[0])).await
+}
+
+/// One edge whose snapshot is changed before it is served.
+pub async fn lab_with_snapshot(limits: Limits, pool: Pool, change: impl FnOnce(&mut Snapshot)) -> Lab {
+    let mut lab = start(tempfile::tempdir().unwrap(), limits).await;
+    let mut wanted = snapshot(1, pool);
+    change(&mut wanted);
+    let applied = lab.control.apply(&wanted.seal()).await.unwrap();
+    assert!(applied.problems.is_empty(), "{:?}", applied.problems);
+    lab.address = applied.listeners[0].bind;
+    lab
+}
+
+impl Lab {
+    /// The value of one line of the metrics; 0 when it is not there.
+    pub async fn metric(&self, line: &str) -> f64 {
+        let text = self.control.metrics().await.unwrap();
+        let found = text.lines().find_map(|l| l.strip_prefix(line)?.trim().parse().ok());
+        found.unwrap_or(0.0)
+    }
+
+    /// How often something was refused for this reason.
+    pub async fn refused(&self, reason: &str) -> f64 {
+        self.metric(&format!("mainstay_edge_refused_total{{reason=\"{reason}\"}}")).await
+    }
+}
+
+/// The value of an answer's header, by its lower-case name.
+pub fn header<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
+    let head = answer.split("\r\n\r\n").next()?;
+    let value = |line: &'a str| line.split_once(": ").filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v);
+    head.split("\r\n").find_map(value)
+}
+
+/// An upstream whose answers wait until they are let go, one permit each; the count says how many asked.
+pub async fn gated() -> (SocketAddr, Arc<tokio::sync::Semaphore>, Arc<AtomicUsize>) {
+    let (gate, count) = (Arc::new(tokio::sync::Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (keep, keep_count) = (gate.clone(), count.clone());
+    let address = upstream(move |mut stream| {
+        let (gate, count) = (keep.clone(), keep_count.clone());
+        async move {
+            while read_head(&mut stream).await.is_some() {
+                count.fetch_add(1, Ordering::SeqCst);
+                gate.acquire().await.unwrap().forget();
+                if stream.write_all(ok("let go").as_bytes()).await.is_err() {
+                    return;
+                }
+            }
+        }
+    })
+    .await;
+    (address, gate, count)
+}
+
+/// Starts a request and does not wait for its answer.
+pub fn asking(address: SocketAddr, path: &str) -> JoinHandle<String> {
+    let text = format!("GET {path} HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n");
+    tokio::spawn(async move { raw(address, text.as_bytes()).await })
+}
