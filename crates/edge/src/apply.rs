@@ -74,6 +74,7 @@ pub(crate) fn install(edge: &Arc<Edge>, snapshot: Snapshot, source: Source) {
     // Listeners that stay see the new routes only after the swap; a new one must not answer by the old table,
     // so the swap comes first.
     let table = Arc::new(table);
+    edge.trusts.store(!table.trusted.is_empty(), Ordering::Relaxed);
     edge.table.store(table.clone());
     state.listeners.arrange(edge, &snapshot.listeners);
     retire(&mut state, &old, &table);
@@ -162,6 +163,15 @@ fn problems(snapshot: &Snapshot) -> Vec<String> {
         for name in route.listeners.iter().filter(|name| !listeners.contains(name.as_str())) {
             found.push(format!("{} names listener `{name}`, which is not there", named(route)));
         }
+    }
+    if snapshot.trusted_proxies.is_empty() {
+        let deaf = snapshot.listeners.iter().filter(|listener| listener.proxy_protocol);
+        found.extend(deaf.map(|listener| {
+            format!(
+                "listener `{}` wants the PROXY protocol, but no proxy is trusted: it refuses everybody",
+                listener.name
+            )
+        }));
     }
     found
 }

@@ -3,9 +3,12 @@
 pub(crate) mod arrival;
 pub(crate) mod client;
 pub(crate) mod connection;
+pub(crate) mod forwarded;
 pub(crate) mod listener;
 pub(crate) mod listeners;
 pub(crate) mod presence;
+pub(crate) mod proxy_protocol;
 pub(crate) mod sniff;
+pub(crate) mod trust;
 pub(crate) mod visitor;
 pub(crate) mod wire;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use http::StatusCode;
@@ -29,6 +29,8 @@ use crate::upstream::tally::Tally;
 pub(crate) struct Edge {
     /// The one pointer that a switch changes.
     pub(crate) table: ArcSwap<Table>,
+    /// Whether the table trusts any proxy, so that most edges need not look.
+    pub(crate) trusts: AtomicBool,
     pub(crate) limits: Limits,
     pub(crate) counts: Counts,
     pub(crate) protection: Protection,
@@ -90,6 +92,7 @@ impl Edge {
     pub(crate) fn new(limits: Limits, store: Store, loaded: &Loaded, started_ms: i64) -> Arc<Edge> {
         Arc::new(Edge {
             table: ArcSwap::from_pointee(Table::default()),
+            trusts: AtomicBool::new(false),
             limits,
             counts: Counts::default(),
             protection: Protection::new(),

@@ -21,6 +21,10 @@ impl Networks {
         Networks(texts.iter().filter_map(read).collect())
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether an address lies in one of them; an IPv4 address inside IPv6 is the IPv4 address.
     pub(crate) fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();

@@ -14,6 +14,7 @@ pub(crate) use template::{Blanks, Template};
 pub(crate) use way::{Way, named};
 
 use crate::downstream::visitor::View;
+use crate::networks::Networks;
 use crate::protect::rules::Rules;
 use crate::snapshot::{Route, Scope, Snapshot};
 use crate::upstream::generation::Generation;
@@ -26,6 +27,8 @@ pub(crate) struct Table {
     internal: Hosts,
     /// Listeners that some route names have a set of their own.
     by_listener: HashMap<Box<str>, Hosts>,
+    /// Whose forwarding headers and PROXY protocol are believed.
+    pub(crate) trusted: Networks,
     pub(crate) generations: Vec<Arc<Generation>>,
     /// What the routes limit; set before the table is served.
     pub(crate) rules: Rules,
@@ -67,7 +70,9 @@ impl Table {
             }
         }
         let (public, internal) = (general(Scope::Public), general(Scope::Internal));
-        Table { epoch: snapshot.epoch, public, internal, by_listener, generations, rules: Rules::default() }
+        let trusted = Networks::compile(&snapshot.trusted_proxies, "trusted proxies", problems);
+        let (epoch, rules) = (snapshot.epoch, Rules::default());
+        Table { epoch, public, internal, by_listener, trusted, generations, rules }
     }
 
     /// The way for a host (as the client wrote it) and a path: the longest prefix under the exact host, else under none.

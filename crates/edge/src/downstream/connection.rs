@@ -1,6 +1,7 @@
 //! One client connection from its first byte to its last.
 
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -36,13 +37,21 @@ const PING_PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) async fn serve(
     edge: Arc<Edge>,
     view: Arc<View>,
-    stream: TcpStream,
+    mut stream: TcpStream,
     peer: SocketAddr,
     presence: Arc<Presence>,
 ) {
-    let Ok(arrival) = Arrival::of(&stream, peer) else { return };
-    let opening = tokio::time::timeout(edge.limits.header_read, is_h2(&stream, &presence));
-    let Ok(Ok(is_h2)) = opening.await else { return };
+    let opening = tokio::time::timeout(edge.limits.header_read, open(&edge, &view, &mut stream, peer));
+    let opened = tokio::select! {
+        biased;
+        () = is_unwanted(&presence) => return,
+        opened = opening => opened,
+    };
+    let (arrival, is_h2) = match opened {
+        Ok(Ok(opened)) => opened,
+        Ok(Err(error)) => return tracing::debug!(%error, %peer, "a connection did not begin"),
+        Err(_elapsed) => return,
+    };
     let _ = stream.set_nodelay(true);
     let io = TokioIo::new(Wire::new(stream, presence.clone(), !is_h2));
     let visitor = Arc::new(Visitor::new(edge.clone(), view, arrival, presence.clone()));
@@ -81,21 +90,33 @@ fn h2(edge: &Edge) -> http2::Builder<TokioExecutor> {
     builder
 }
 
+/// What comes before the first request.
+async fn open(edge: &Edge, view: &View, stream: &mut TcpStream, peer: SocketAddr) -> io::Result<(Arrival, bool)> {
+    let arrival = if view.is_announced() {
+        let table = edge.table.load_full();
+        Arrival::announced(stream, peer, &table.trusted).await?
+    } else {
+        Arrival::of(stream, peer)?
+    };
+    Ok((arrival, is_h2(stream).await?))
+}
+
+/// Resolves when the connection is to end before it has begun.
+async fn is_unwanted(presence: &Presence) {
+    std::future::poll_fn(|cx| {
+        presence.register(cx.waker());
+        if presence.wish() == Wish::Stay { Poll::Pending } else { Poll::Ready(()) }
+    })
+    .await;
+}
+
 /// Looks at the first bytes without taking them.
-async fn is_h2(stream: &TcpStream, presence: &Presence) -> std::io::Result<bool> {
+async fn is_h2(stream: &TcpStream) -> io::Result<bool> {
     let mut first = [0u8; PREFACE.len()];
     loop {
-        let ended = std::future::poll_fn(|cx| {
-            presence.register(cx.waker());
-            if presence.wish() == Wish::Stay { Poll::Pending } else { Poll::Ready(()) }
-        });
-        let count = tokio::select! {
-            biased;
-            () = ended => return Err(std::io::ErrorKind::ConnectionAborted.into()),
-            count = stream.peek(&mut first) => count?,
-        };
+        let count = stream.peek(&mut first).await?;
         if count == 0 {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
         if count == first.len() || first[..count] != PREFACE[..count] {
             return Ok(first == PREFACE);

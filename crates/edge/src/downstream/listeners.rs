@@ -51,7 +51,7 @@ impl Listeners {
                     let mut place = old.swap_remove(index);
                     place.wanted = listener.clone();
                     if let Ok(open) = &place.open {
-                        open.view.set(&listener.name, listener.scope);
+                        open.view.set(listener);
                     }
                     self.places.push(place);
                 }
@@ -108,7 +108,7 @@ fn open(edge: &Arc<Edge>, number: u64, wanted: &Listener, port_is_ours: bool) ->
     let failed = |source| EdgeError::Listen { bind: address, source };
     let listener = bind(address, port_is_ours).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    let view = Arc::new(View::new(&wanted.name, wanted.scope));
+    let view = Arc::new(View::of(wanted));
     let closed = CancellationToken::new();
     let door = Door { edge: edge.clone(), view: view.clone(), number, closed: closed.clone() };
     edge.tasks.spawn(door.accept(listener));

@@ -4,31 +4,48 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
+use http::HeaderMap;
 
 use super::arrival::Arrival;
 use super::client::Client;
 use super::presence::Presence;
+use super::trust::{self, Doubt};
 use crate::edge::Edge;
-use crate::snapshot::Scope;
+use crate::snapshot::{Listener, Scope};
 
 /// Which routes a listener shows; changed without touching the listener.
 #[derive(Debug)]
 pub(crate) struct View {
     is_internal: AtomicBool,
+    /// Connections begin with a PROXY protocol header.
+    is_announced: AtomicBool,
     name: ArcSwap<String>,
 }
 
 impl View {
     pub(crate) fn new(name: &str, scope: Scope) -> View {
         let is_internal = AtomicBool::new(scope == Scope::Internal);
-        View { is_internal, name: ArcSwap::from_pointee(name.to_owned()) }
+        let is_announced = AtomicBool::new(false);
+        View { is_internal, is_announced, name: ArcSwap::from_pointee(name.to_owned()) }
     }
 
-    pub(crate) fn set(&self, name: &str, scope: Scope) {
-        self.is_internal.store(scope == Scope::Internal, Ordering::Relaxed);
-        if self.name().as_str() != name {
-            self.name.store(Arc::new(name.to_owned()));
+    pub(crate) fn of(listener: &Listener) -> View {
+        let view = View::new(&listener.name, listener.scope);
+        view.is_announced.store(listener.proxy_protocol, Ordering::Relaxed);
+        view
+    }
+
+    pub(crate) fn set(&self, listener: &Listener) {
+        self.is_internal.store(listener.scope == Scope::Internal, Ordering::Relaxed);
+        self.is_announced.store(listener.proxy_protocol, Ordering::Relaxed);
+        if self.name().as_str() != listener.name {
+            self.name.store(Arc::new(listener.name.clone()));
         }
+    }
+
+    /// Whether a PROXY protocol header comes first.
+    pub(crate) fn is_announced(&self) -> bool {
+        self.is_announced.load(Ordering::Relaxed)
     }
 
     pub(crate) fn name(&self) -> arc_swap::Guard<Arc<String>> {
@@ -57,5 +74,13 @@ impl Visitor {
 
     pub(crate) fn view(&self) -> &View {
         &self.view
+    }
+
+    /// The client that a trusted proxy speaks for in this request; `None` when it is the connection's own.
+    pub(crate) fn introduced(&self, headers: &HeaderMap) -> Result<Option<Box<Client>>, Doubt> {
+        if !self.edge.trusts.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        trust::introduced(&self.edge.table.load().trusted, &self.arrival, headers)
     }
 }

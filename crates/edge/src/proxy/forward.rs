@@ -32,14 +32,21 @@ pub(crate) async fn handle(
     let began = Instant::now();
     let mut busy = Presence::begin(&visitor.presence);
     let page = wants_page(request.headers());
-    let client = &visitor.client;
+    let refused = |request: &Request<Incoming>, reason: Reason, busy| {
+        visitor.edge.counts.own_answer(&reason);
+        answer(&reason, page, request.headers().get(REQUEST_ID).cloned(), busy)
+    };
+    let introduced = match visitor.introduced(request.headers()) {
+        Ok(introduced) => introduced,
+        Err(doubt) => {
+            let reason = Reason::new(StatusCode::BAD_REQUEST, "forwarding", doubt.reason());
+            return Ok(refused(&request, reason, busy));
+        }
+    };
+    let client = introduced.as_deref().unwrap_or(&visitor.client);
     let way = match admit(&visitor, client, &mut request, &mut busy, began).await {
         Ok(way) => way,
-        Err(reason) => {
-            visitor.edge.counts.own_answer(&reason);
-            let id = request.headers().get(REQUEST_ID).cloned();
-            return Ok(answer(&reason, page, id, busy));
-        }
+        Err(reason) => return Ok(refused(&request, reason, busy)),
     };
     let id = request.headers().get(REQUEST_ID).cloned();
     let tally = way.in_flight.generation().tally.clone();

@@ -75,7 +75,7 @@ fn make_origin_form(uri: &mut Uri) {
 }
 
 /// Letters, digits and what host names, addresses and ports are written with.
-fn is_host(bytes: &[u8]) -> bool {
+pub(crate) fn is_host(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"-._~:[]%".contains(b))
 }
 
