@@ -4,12 +4,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use machine::clock::{Clock, SystemClock};
+
 use crate::control::{Applied, Source};
 use crate::edge::{Edge, State};
 use crate::error::{EdgeError, Refusal};
 use crate::protect::rules::Rules;
 use crate::snapshot::{Pool, SCHEMA, Snapshot};
 use crate::table::{Table, named};
+use crate::tls::Prepared;
 use crate::upstream::generation::Generation;
 use crate::upstream::tally::Tally;
 
@@ -37,10 +40,19 @@ pub(crate) async fn apply(edge: &Arc<Edge>, snapshot: Snapshot) -> Result<Applie
             let saved = tokio::task::spawn_blocking(move || store.save(&copy)).await;
             let epoch = snapshot.epoch;
             saved.map_err(|error| EdgeError::Save { epoch, source: error.into() })??;
-            install(edge, snapshot, Source::Pushed);
+            let prepared = prepare(edge, &snapshot).await?;
+            install(edge, snapshot, Source::Pushed, prepared);
             Ok(acknowledgement(edge, true))
         }
     }
+}
+
+/// Reads what the snapshot names but does not hold, before anything is locked.
+pub(crate) async fn prepare(edge: &Arc<Edge>, snapshot: &Snapshot) -> Result<Prepared, EdgeError> {
+    let (tls, copy, epoch) = (edge.clone(), snapshot.clone(), snapshot.epoch);
+    let now = SystemClock::new().now_ms();
+    let prepared = tokio::task::spawn_blocking(move || tls.tls.prepare(&copy, now)).await;
+    prepared.map_err(|error| EdgeError::Prepare { epoch, source: error.into() })
 }
 
 /// The epoch rules.
@@ -62,7 +74,7 @@ fn check(current: &Snapshot, offered: &Snapshot) -> Result<Verdict, Refusal> {
 }
 
 /// Serves a snapshot from now on.
-pub(crate) fn install(edge: &Arc<Edge>, snapshot: Snapshot, source: Source) {
+pub(crate) fn install(edge: &Arc<Edge>, snapshot: Snapshot, source: Source, mut prepared: Prepared) {
     let mut state = edge.state.lock();
     let old = edge.table.load_full();
     let generations = generations(&mut state, &old, &snapshot);
@@ -71,6 +83,8 @@ pub(crate) fn install(edge: &Arc<Edge>, snapshot: Snapshot, source: Source) {
     table.rules = Rules::compile(&snapshot, &edge.protection, &edge.routes);
     edge.routes.keep_only(&snapshot);
     state.problems = problems;
+    state.problems.append(&mut prepared.problems);
+    edge.tls.replace(prepared);
     // Listeners that stay see the new routes only after the swap; a new one must not answer by the old table,
     // so the swap comes first.
     let table = Arc::new(table);

@@ -6,6 +6,7 @@ pub(crate) mod connection;
 pub(crate) mod forwarded;
 pub(crate) mod listener;
 pub(crate) mod listeners;
+mod opening;
 pub(crate) mod presence;
 pub(crate) mod proxy_protocol;
 pub(crate) mod sniff;

@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use crate::control::Source;
 use crate::downstream::listeners::Listeners;
 use crate::downstream::presence::Presence;
+use crate::error::EdgeError;
 use crate::limits::Limits;
 use crate::persist::{Loaded, Store};
 use crate::protect::Protection;
@@ -21,6 +22,7 @@ use crate::seen::refusals::Refusals;
 use crate::seen::routes::Routes;
 use crate::snapshot::Snapshot;
 use crate::table::Table;
+use crate::tls::TlsServer;
 use crate::upstream::generation::Generation;
 use crate::upstream::link::LinkState;
 use crate::upstream::tally::Tally;
@@ -36,6 +38,7 @@ pub(crate) struct Edge {
     pub(crate) protection: Protection,
     /// The counters of the snapshot's routes.
     pub(crate) routes: Routes,
+    pub(crate) tls: TlsServer,
     pub(crate) presences: Roster<Presence>,
     pub(crate) links: Roster<LinkState>,
     /// Every connection, tunnel and accept loop.
@@ -89,14 +92,15 @@ impl Counts {
 }
 
 impl Edge {
-    pub(crate) fn new(limits: Limits, store: Store, loaded: &Loaded, started_ms: i64) -> Arc<Edge> {
-        Arc::new(Edge {
+    pub(crate) fn new(limits: Limits, store: Store, loaded: &Loaded, started_ms: i64) -> Result<Arc<Edge>, EdgeError> {
+        Ok(Arc::new(Edge {
             table: ArcSwap::from_pointee(Table::default()),
             trusts: AtomicBool::new(false),
             limits,
             counts: Counts::default(),
             protection: Protection::new(),
             routes: Routes::default(),
+            tls: TlsServer::new().map_err(|source| EdgeError::Tls { source })?,
             presences: Roster::new(),
             links: Roster::new(),
             tasks: TaskTracker::new(),
@@ -112,6 +116,6 @@ impl Edge {
                 tallies: BTreeMap::new(),
             }),
             applying: tokio::sync::Mutex::new(()),
-        })
+        }))
     }
 }

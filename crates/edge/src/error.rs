@@ -31,9 +31,22 @@ pub enum EdgeError {
         #[source]
         source: std::io::Error,
     },
+    /// The crypto library gives no keys.
+    #[error("could not make TLS ready")]
+    Tls {
+        #[source]
+        source: rustls::Error,
+    },
     /// The snapshot could not be saved, so it was not served either.
     #[error("could not save the snapshot of epoch {epoch}")]
     Save {
+        epoch: u64,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// What the snapshot names could not be looked at.
+    #[error("could not prepare the snapshot of epoch {epoch}")]
+    Prepare {
         epoch: u64,
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,

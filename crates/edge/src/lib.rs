@@ -30,6 +30,7 @@ mod downstream;
 mod edge;
 mod error;
 mod limits;
+pub mod local_ca;
 mod metrics;
 mod networks;
 mod persist;
@@ -41,6 +42,7 @@ mod serve;
 pub mod snapshot;
 mod sweep;
 mod table;
+mod tls;
 mod upstream;
 mod uptime;
 

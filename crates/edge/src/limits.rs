@@ -7,6 +7,8 @@ use std::time::Duration;
 pub struct Limits {
     /// From the first byte of a request to the end of its headers.
     pub header_read: Duration,
+    /// A TLS handshake, from the first byte to the agreed protocol.
+    pub tls_handshake: Duration,
     /// Silence inside a request body.
     pub request_body_idle: Duration,
     /// A client that does not take what it asked for.
@@ -44,6 +46,7 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             header_read: Duration::from_secs(15),
+            tls_handshake: Duration::from_secs(10),
             request_body_idle: Duration::from_secs(60),
             client_write: Duration::from_secs(60),
             client_idle: Duration::from_secs(75),

@@ -31,6 +31,7 @@ pub(crate) fn render(edge: &Edge) -> String {
     own(&mut text, edge);
     routes::render(&mut text, edge);
     protection::render(&mut text, edge);
+    tls(&mut text, edge);
     text
 }
 
@@ -126,6 +127,24 @@ fn own(text: &mut String, edge: &Edge) {
     edge.presences.visit(|_| clients += 1);
     head(text, "mainstay_edge_client_connections", "gauge", "Open connections of clients.");
     let _ = writeln!(text, "mainstay_edge_client_connections {clients}");
+}
+
+fn tls(text: &mut String, edge: &Edge) {
+    let name = "mainstay_edge_tls_handshakes_total";
+    head(text, name, "counter", "TLS handshakes that came about.");
+    for (version, kind, count) in edge.tls.tally.handshakes() {
+        let _ = writeln!(text, "{name}{{version=\"{version}\",kind=\"{kind}\"}} {count}");
+    }
+    let name = "mainstay_edge_tls_failures_total";
+    head(text, name, "counter", "TLS handshakes that came to nothing.");
+    for (reason, count) in edge.tls.tally.failures() {
+        let _ = writeln!(text, "{name}{{reason=\"{reason}\"}} {count}");
+    }
+    let name = "mainstay_edge_certificate_end_seconds";
+    head(text, name, "gauge", "When the certificate that is served for a name ends, in Unix time.");
+    for (host, end) in edge.tls.store.ends() {
+        let _ = writeln!(text, "{name}{{name=\"{}\"}} {end}", escaped(&host));
+    }
 }
 
 fn head(text: &mut String, name: &str, kind: &str, help: &str) {

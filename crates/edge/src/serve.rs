@@ -7,7 +7,7 @@ use std::time::Duration;
 use machine::clock::{Clock, SystemClock};
 use tokio_util::sync::CancellationToken;
 
-use crate::apply::install;
+use crate::apply::{install, prepare};
 use crate::control::server;
 use crate::edge::Edge;
 use crate::error::EdgeError;
@@ -34,12 +34,13 @@ pub async fn serve_with(config: EdgeConfig, limits: Limits, shutdown: Cancellati
     let store = Store::open(&config.state_dir)?;
     let socket = server::open(&config.control_socket).await?;
     let loaded = store.load();
-    let edge = Edge::new(limits, store, &loaded, SystemClock::new().now_ms());
+    let edge = Edge::new(limits, store, &loaded, SystemClock::new().now_ms())?;
     if let Some(note) = &loaded.note {
         tracing::error!(%note, source = ?loaded.source, "the routing snapshot is not the newest one");
     }
     if let Some(snapshot) = loaded.snapshot {
-        install(&edge, snapshot, loaded.source);
+        let prepared = prepare(&edge, &snapshot).await?;
+        install(&edge, snapshot, loaded.source, prepared);
     }
     let sweeper = tokio::spawn(sweep(edge.clone(), shutdown.clone()));
     server::serve(&edge, socket, &shutdown).await;

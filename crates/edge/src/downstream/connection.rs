@@ -1,7 +1,6 @@
 //! One client connection from its first byte to its last.
 
 use std::future::Future;
-use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -13,17 +12,15 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use super::arrival::Arrival;
+use super::opening::Opening;
 use super::presence::{Presence, Wish};
 use super::visitor::{View, Visitor};
 use super::wire::Wire;
 use crate::edge::Edge;
 use crate::proxy::forward::handle;
-
-/// How an HTTP/2 connection begins; no HTTP/1 method is `PRI`.
-const PREFACE: &[u8] = b"PRI ";
 
 /// HTTP/2's answer to a client that opens streams only to reset them.
 const PENDING_RESETS: usize = 64;
@@ -41,21 +38,28 @@ pub(crate) async fn serve(
     peer: SocketAddr,
     presence: Arc<Presence>,
 ) {
-    let opening = tokio::time::timeout(edge.limits.header_read, open(&edge, &view, &mut stream, peer));
-    let opened = tokio::select! {
-        biased;
-        () = is_unwanted(&presence) => return,
-        opened = opening => opened,
-    };
-    let (arrival, is_h2) = match opened {
-        Ok(Ok(opened)) => opened,
-        Ok(Err(error)) => return tracing::debug!(%error, %peer, "a connection did not begin"),
-        Err(_elapsed) => return,
-    };
+    let opening = Opening { edge: &edge, view: &view, peer, presence: &presence };
     let _ = stream.set_nodelay(true);
-    let io = TokioIo::new(Wire::new(stream, presence.clone(), !is_h2));
-    let visitor = Arc::new(Visitor::new(edge.clone(), view, arrival, presence.clone()));
+    if let Some(config) = view.tls() {
+        // Apart and boxed, so that a plain connection does not pay for the room TLS needs.
+        let Some((arrival, stream, is_h2)) = Box::pin(opening.secured(config, stream)).await else { return };
+        let wire = Wire::over_tls(stream, presence.clone(), !is_h2);
+        let visitor = Visitor::new(edge, view, arrival, presence);
+        return Box::pin(converse(visitor, wire, is_h2)).await;
+    }
+    let Some((arrival, is_h2)) = opening.plain(&mut stream).await else { return };
+    let wire = Wire::new(stream, presence.clone(), !is_h2);
+    converse(Visitor::new(edge, view, arrival, presence), wire, is_h2).await;
+}
+
+async fn converse<S>(visitor: Visitor, wire: Wire<S>, is_h2: bool)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (edge, presence) = (visitor.edge.clone(), visitor.presence.clone());
+    let visitor = Arc::new(visitor);
     let service = service_fn(move |request: Request<Incoming>| handle(visitor.clone(), request));
+    let io = TokioIo::new(wire);
     if is_h2 {
         presence.speaks_h2();
         let connection = h2(&edge).serve_connection(io, service);
@@ -88,42 +92,6 @@ fn h2(edge: &Edge) -> http2::Builder<TokioExecutor> {
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_PATIENCE);
     builder
-}
-
-/// What comes before the first request.
-async fn open(edge: &Edge, view: &View, stream: &mut TcpStream, peer: SocketAddr) -> io::Result<(Arrival, bool)> {
-    let arrival = if view.is_announced() {
-        let table = edge.table.load_full();
-        Arrival::announced(stream, peer, &table.trusted).await?
-    } else {
-        Arrival::of(stream, peer)?
-    };
-    Ok((arrival, is_h2(stream).await?))
-}
-
-/// Resolves when the connection is to end before it has begun.
-async fn is_unwanted(presence: &Presence) {
-    std::future::poll_fn(|cx| {
-        presence.register(cx.waker());
-        if presence.wish() == Wish::Stay { Poll::Pending } else { Poll::Ready(()) }
-    })
-    .await;
-}
-
-/// Looks at the first bytes without taking them.
-async fn is_h2(stream: &TcpStream) -> io::Result<bool> {
-    let mut first = [0u8; PREFACE.len()];
-    loop {
-        let count = stream.peek(&mut first).await?;
-        if count == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        if count == first.len() || first[..count] != PREFACE[..count] {
-            return Ok(first == PREFACE);
-        }
-        // Part of what may be the preface: the rest is on its way, and peeking would not wait for it.
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
 }
 
 /// Polls the connection, and looks at the sweeper's and the listener's wishes whenever it is woken.

@@ -52,6 +52,7 @@ impl Listeners {
                     place.wanted = listener.clone();
                     if let Ok(open) = &place.open {
                         open.view.set(listener);
+                        open.view.secure(tls(edge, listener));
                     }
                     self.places.push(place);
                 }
@@ -109,10 +110,15 @@ fn open(edge: &Arc<Edge>, number: u64, wanted: &Listener, port_is_ours: bool) ->
     let listener = bind(address, port_is_ours).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let view = Arc::new(View::of(wanted));
+    view.secure(tls(edge, wanted));
     let closed = CancellationToken::new();
     let door = Door { edge: edge.clone(), view: view.clone(), number, closed: closed.clone() };
     edge.tasks.spawn(door.accept(listener));
     Ok(Open { address, number, view, closed })
+}
+
+fn tls(edge: &Edge, listener: &Listener) -> Option<Arc<rustls::ServerConfig>> {
+    listener.tls.as_ref().map(|wanted| edge.tls.config(wanted))
 }
 
 /// The whole chain on one line: an acknowledgement has no other place for the cause.

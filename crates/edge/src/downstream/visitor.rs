@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use http::HeaderMap;
+use rustls::ServerConfig;
 
 use super::arrival::Arrival;
 use super::client::Client;
@@ -20,13 +21,15 @@ pub(crate) struct View {
     /// Connections begin with a PROXY protocol header.
     is_announced: AtomicBool,
     name: ArcSwap<String>,
+    /// How new connections are secured; `None` for plain text.
+    tls: ArcSwapOption<ServerConfig>,
 }
 
 impl View {
     pub(crate) fn new(name: &str, scope: Scope) -> View {
         let is_internal = AtomicBool::new(scope == Scope::Internal);
         let is_announced = AtomicBool::new(false);
-        View { is_internal, is_announced, name: ArcSwap::from_pointee(name.to_owned()) }
+        View { is_internal, is_announced, name: ArcSwap::from_pointee(name.to_owned()), tls: ArcSwapOption::empty() }
     }
 
     pub(crate) fn of(listener: &Listener) -> View {
@@ -41,6 +44,15 @@ impl View {
         if self.name().as_str() != listener.name {
             self.name.store(Arc::new(listener.name.clone()));
         }
+    }
+
+    /// New connections are secured by this from now on; those that are open go on as they began.
+    pub(crate) fn secure(&self, tls: Option<Arc<ServerConfig>>) {
+        self.tls.store(tls);
+    }
+
+    pub(crate) fn tls(&self) -> Option<Arc<ServerConfig>> {
+        self.tls.load_full()
     }
 
     /// Whether a PROXY protocol header comes first.

@@ -6,22 +6,27 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use super::presence::Presence;
 use super::sniff::Sniff;
 
 /// See the module's text.
-pub(crate) struct Wire {
-    stream: TcpStream,
+pub(crate) struct Wire<S> {
+    stream: S,
     presence: Arc<Presence>,
     /// `None` for HTTP/2, whose frames have one length only.
     sniff: Option<Sniff>,
+    /// TLS keeps written bytes of its own, so that only a flush tells whether the client takes them.
+    is_tls: bool,
 }
 
-impl Wire {
-    pub(crate) fn new(stream: TcpStream, presence: Arc<Presence>, is_h1: bool) -> Wire {
-        Wire { stream, presence, sniff: is_h1.then(Sniff::default) }
+impl<S> Wire<S> {
+    pub(crate) fn new(stream: S, presence: Arc<Presence>, is_h1: bool) -> Wire<S> {
+        Wire { stream, presence, sniff: is_h1.then(Sniff::default), is_tls: false }
+    }
+
+    pub(crate) fn over_tls(stream: S, presence: Arc<Presence>, is_h1: bool) -> Wire<S> {
+        Wire { is_tls: true, ..Wire::new(stream, presence, is_h1) }
     }
 
     fn note_read(&mut self, bytes: &[u8]) {
@@ -43,7 +48,7 @@ impl Wire {
     }
 }
 
-impl AsyncRead for Wire {
+impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
@@ -55,7 +60,7 @@ impl AsyncRead for Wire {
     }
 }
 
-impl AsyncWrite for Wire {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.stream).poll_write(cx, buf);
@@ -79,7 +84,12 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.stream).poll_flush(cx);
+        if this.is_tls {
+            this.note_write(&polled);
+        }
+        polled
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
