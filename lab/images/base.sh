@@ -24,7 +24,7 @@ debootstrap_image() {
     command -v debootstrap >/dev/null \
         || die "debootstrap is missing: apt-get install debootstrap"
     local root status=0
-    root="$(mktemp -d)"
+    root="$(mktemp -d -p "$(folder_for_devices)")"
     {
         debootstrap --variant=minbase bookworm "$root" >"$root.log" 2>&1 \
             && rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/* \
@@ -34,6 +34,21 @@ debootstrap_image() {
     [ "$status" -eq 0 ] || tail -n 20 "$root.log" >&2
     rm -rf "$root" "$root.log"
     [ "$status" -eq 0 ] || die "debian:bookworm-slim could not be built"
+}
+
+# A system's own folder needs device files, which careful servers forbid in /tmp.
+folder_for_devices() {
+    local folder probe
+    for folder in "${TMPDIR:-/tmp}" /var/tmp /var/lib /root; do
+        probe="$(mktemp -d -p "$folder" 2>/dev/null)" || continue
+        if { mknod "$probe/null" c 1 3 && echo >"$probe/null"; } 2>/dev/null; then
+            rm -rf "$probe"
+            printf '%s' "$folder"
+            return
+        fi
+        rm -rf "$probe"
+    done
+    die "no folder here allows device files, which building debian:bookworm-slim needs: set TMPDIR to one that does"
 }
 
 # The host's authorities go into a throw-away context, never into the repository.
