@@ -78,6 +78,7 @@ pub(crate) fn install(edge: &Arc<Edge>, snapshot: Snapshot, source: Source, mut 
     let mut state = edge.state.lock();
     let old = edge.table.load_full();
     let generations = generations(&mut state, &old, &snapshot);
+    hold(&state, &snapshot, &generations);
     let mut problems = problems(&snapshot);
     let mut table = Table::compile(&snapshot, generations, &mut problems);
     table.rules = Rules::compile(&snapshot, &edge.protection, &edge.routes);
@@ -90,6 +91,7 @@ pub(crate) fn install(edge: &Arc<Edge>, snapshot: Snapshot, source: Source, mut 
     let table = Arc::new(table);
     edge.trusts.store(!table.trusted.is_empty(), Ordering::Relaxed);
     edge.table.store(table.clone());
+    release(&mut state, &snapshot, &table);
     state.listeners.arrange(edge, &snapshot.listeners);
     retire(&mut state, &old, &table);
     state.snapshot = snapshot;
@@ -105,11 +107,12 @@ fn generations(state: &mut State, old: &Table, snapshot: &Snapshot) -> Vec<Arc<G
     let mut names = BTreeSet::new();
     let mut chosen = Vec::with_capacity(snapshot.pools.len());
     for pool in snapshot.pools.iter().filter(|pool| names.insert(pool.name.clone())) {
-        let living = old.generations.iter().find(|generation| generation.pool == *pool).cloned();
+        let living = old.generations.iter().find(|generation| generation.is(pool)).cloned();
         let generation = living.or_else(|| revived(state, pool)).unwrap_or_else(|| {
             let key = (pool.name.clone(), pool.release.clone());
             let tally = state.tallies.entry(key).or_insert_with(|| Arc::new(Tally::default()));
-            Arc::new(Generation::new(pool.clone(), tally.clone()))
+            let gate = state.gates.entry(pool.name.clone()).or_default();
+            Arc::new(Generation::new(pool.clone(), tally.clone(), gate.clone()))
         });
         chosen.push(generation);
     }
@@ -117,8 +120,33 @@ fn generations(state: &mut State, old: &Table, snapshot: &Snapshot) -> Vec<Arc<G
 }
 
 fn revived(state: &mut State, pool: &Pool) -> Option<Arc<Generation>> {
-    let index = state.draining.iter().position(|generation| generation.pool == *pool)?;
+    let index = state.draining.iter().position(|generation| generation.is(pool))?;
     state.draining[index].revive().then(|| state.draining.swap_remove(index))
+}
+
+/// Closes gates before the table is swapped: no request reaches a target that the snapshot holds.
+fn hold(state: &State, snapshot: &Snapshot, generations: &[Arc<Generation>]) {
+    for pool in &snapshot.pools {
+        if let (Some(hold), Some(gate)) = (pool.hold.as_ref().filter(|hold| hold.now), state.gates.get(&pool.name)) {
+            gate.close(hold);
+            generations.iter().filter(|g| g.pool.name == pool.name).for_each(|g| g.set_held(true));
+        }
+    }
+}
+
+/// Opens gates after the table was swapped: who waited finds the new generation, never the one being replaced.
+fn release(state: &mut State, snapshot: &Snapshot, table: &Table) {
+    for generation in &table.generations {
+        if !snapshot.pools.iter().any(|pool| pool.is_held() && pool.name == generation.pool.name) {
+            generation.set_held(false);
+        }
+    }
+    for (name, gate) in &state.gates {
+        if !snapshot.pools.iter().any(|pool| pool.is_held() && pool.name == *name) {
+            gate.open();
+        }
+    }
+    state.gates.retain(|name, gate| gate.waiting() > 0 || snapshot.pools.iter().any(|pool| pool.name == *name));
 }
 
 /// Lets what is no longer routed drain, and forgets what has drained.
@@ -159,7 +187,7 @@ fn problems(snapshot: &Snapshot) -> Vec<String> {
         if !names.insert(pool.name.as_str()) {
             found.push(format!("pool `{}` is there twice; the first is used", pool.name));
         }
-        if pool.targets.is_empty() {
+        if pool.targets.is_empty() && !pool.is_held() {
             found.push(format!("pool `{}` ({}) has no target", pool.name, pool.release));
         }
     }

@@ -23,6 +23,7 @@ use crate::seen::routes::Routes;
 use crate::snapshot::Snapshot;
 use crate::table::Table;
 use crate::tls::TlsServer;
+use crate::upstream::gate::Gate;
 use crate::upstream::generation::Generation;
 use crate::upstream::link::LinkState;
 use crate::upstream::tally::Tally;
@@ -61,6 +62,8 @@ pub(crate) struct State {
     pub(crate) draining: Vec<Arc<Generation>>,
     /// Counters by pool and release; they outlive generations, so that a roll-back goes on counting.
     pub(crate) tallies: BTreeMap<(String, String), Arc<Tally>>,
+    /// Where requests wait, by pool.
+    pub(crate) gates: BTreeMap<String, Arc<Gate>>,
 }
 
 /// Counters that belong to no release.
@@ -114,6 +117,7 @@ impl Edge {
                 listeners: Listeners::default(),
                 draining: Vec::new(),
                 tallies: BTreeMap::new(),
+                gates: BTreeMap::new(),
             }),
             applying: tokio::sync::Mutex::new(()),
         }))

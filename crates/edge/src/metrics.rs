@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::edge::Edge;
 use crate::seen::histogram::{Histogram, SHOWN_MS, shown};
+use crate::upstream::gate::Gate;
 use crate::upstream::generation::Generation;
 use crate::upstream::tally::Tally;
 
@@ -28,6 +29,7 @@ pub(crate) fn render(edge: &Edge) -> String {
     times(&mut text, &lines);
     gauges(&mut text, &lines);
     connections(&mut text, &lines);
+    holds(&mut text, edge);
     own(&mut text, edge);
     routes::render(&mut text, edge);
     protection::render(&mut text, edge);
@@ -104,6 +106,24 @@ fn connections(text: &mut String, lines: &[Line]) {
         head(text, name, "counter", help);
         for Line { labels, tally, .. } in lines {
             let _ = writeln!(text, "{name}{{{labels}}} {}", value(pick(tally)));
+        }
+    }
+}
+
+fn holds(text: &mut String, edge: &Edge) {
+    let gates = edge.state.lock().gates.clone();
+    type Pick = fn(&Gate) -> u64;
+    let rows: [(&str, &str, &str, Pick); 5] = [
+        ("mainstay_edge_held", "gauge", "Requests that wait for a pool's next release.", |gate| gate.waiting() as u64),
+        ("mainstay_edge_held_bytes", "gauge", "Of their bodies already read.", |gate| gate.bytes()),
+        ("mainstay_edge_held_total", "counter", "Requests that had to wait.", |gate| value(&gate.held_total)),
+        ("mainstay_edge_hold_full_total", "counter", "Refused, too many waited.", |gate| value(&gate.full_total)),
+        ("mainstay_edge_hold_late_total", "counter", "Waited for too long.", |gate| value(&gate.late_total)),
+    ];
+    for (name, kind, help, pick) in rows {
+        head(text, name, kind, help);
+        for (pool, gate) in &gates {
+            let _ = writeln!(text, "{name}{{pool=\"{}\"}} {}", escaped(pool), pick(gate));
         }
     }
 }

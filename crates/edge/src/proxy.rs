@@ -6,6 +6,7 @@ pub(crate) mod download;
 pub(crate) mod forward;
 pub(crate) mod gate;
 pub(crate) mod headers;
+pub(crate) mod hold;
 pub(crate) mod memo;
 pub(crate) mod tunnel;
 pub(crate) mod upload;

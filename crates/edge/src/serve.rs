@@ -56,6 +56,7 @@ async fn leave(edge: &Arc<Edge>) {
     edge.state.lock().listeners.close_all(edge);
     edge.presences.visit(|presence| presence.leave());
     edge.tasks.close();
+    edge.state.lock().gates.values().for_each(|gate| gate.leave());
     // WebSockets get half the time, since they never end by themselves.
     let stop = edge.clone();
     let cut = tokio::spawn(async move {

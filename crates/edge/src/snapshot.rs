@@ -124,6 +124,11 @@ pub struct Pool {
 }
 
 impl Pool {
+    /// Whether its requests wait.
+    pub(crate) fn is_held(&self) -> bool {
+        self.hold.as_ref().is_some_and(|hold| hold.now)
+    }
+
     /// A pool with the default times.
     pub fn new(name: impl Into<String>, release: impl Into<String>, targets: Vec<SocketAddr>) -> Pool {
         Pool {

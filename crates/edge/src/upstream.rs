@@ -1,5 +1,6 @@
 //! The services' side: targets, their connections, and the generations that own both.
 
+pub(crate) mod gate;
 pub(crate) mod generation;
 pub(crate) mod latch;
 pub(crate) mod link;

@@ -79,6 +79,12 @@ pub struct PoolState {
     pub websockets: u64,
     /// Since this process first served the release.
     pub requests_total: u64,
+    /// Whether new requests wait because the pool is being replaced.
+    #[serde(default)]
+    pub is_held: bool,
+    /// Requests that wait now.
+    #[serde(default)]
+    pub held: u64,
 }
 
 /// One release that was switched away and still works on what it had begun.

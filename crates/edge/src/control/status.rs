@@ -33,6 +33,8 @@ fn pool_state(generation: &Generation) -> PoolState {
         in_flight: generation.in_flight() as u64,
         websockets: generation.tunnels() as u64,
         requests_total: generation.tally.requests(),
+        is_held: generation.is_held(),
+        held: generation.gate.waiting() as u64,
     }
 }
 

@@ -12,6 +12,7 @@ use super::answer::Reason;
 use super::memo::Memo;
 use super::upload::RequestBody;
 use crate::edge::Edge;
+use crate::upstream::gate::Waiting;
 use crate::upstream::generation::Generation;
 use crate::upstream::link::{Failure, FailureKind, Link};
 use crate::upstream::tally::count;
@@ -36,8 +37,11 @@ pub(crate) async fn attempt(
     edge: &Edge,
     generation: &Generation,
     mut request: Request<RequestBody>,
+    place: Option<Waiting>,
 ) -> Result<Answered, Reason> {
     let mut reached = reach(edge, generation, true).await?;
+    // Who waits behind comes after; its turn begins when this task has written and lets others run.
+    drop(place);
     let memo = remember(&mut reached, &request);
     request.body_mut().goes_to(reached.link.state());
     let failure = match reached.link.exchange(request).await {

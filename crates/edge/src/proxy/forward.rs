@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::header::{CONNECTION, HOST, TRANSFER_ENCODING, UPGRADE, VIA};
+use http::header::{CONNECTION, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE, VIA};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 
@@ -12,8 +12,9 @@ use super::answer::{Reason, answer, wants_page};
 use super::attempt::{Answered, attempt};
 use super::download::{Home, ResponseBody};
 use super::headers::{self, FORWARDED_PREFIX, REQUEST_ID};
+use super::hold::{Early, Waited};
 use super::upload::RequestBody;
-use super::{gate, tunnel, whom};
+use super::{gate, hold, tunnel, whom};
 use crate::downstream::client::Client;
 use crate::downstream::presence::{Busy, Presence};
 use crate::downstream::visitor::Visitor;
@@ -45,6 +46,10 @@ pub(crate) async fn handle(
     };
     let client = introduced.as_deref().unwrap_or(&visitor.client);
     let way = match admit(&visitor, client, &mut request, &mut busy, began).await {
+        Ok(way) if way.in_flight.generation().is_held() => Box::pin(held(&visitor, way, &mut request)).await,
+        admitted => admitted,
+    };
+    let way = match way {
         Ok(way) => way,
         Err(reason) => return Ok(refused(&request, reason, busy)),
     };
@@ -83,6 +88,9 @@ struct Way {
     policy: Option<Arc<Policy>>,
     rules: Option<Arc<RouteRules>>,
     upgrade: Option<HeaderValue>,
+    /// The client sends its body only when it is told to.
+    expects: bool,
+    waited: Option<Box<Waited>>,
 }
 
 /// Checks the request, finds its way and makes its head the target's.
@@ -107,6 +115,7 @@ async fn admit(
     {
         *request.uri_mut() = uri;
     }
+    let expects = found.in_flight.generation().is_held() && request.headers().contains_key(EXPECT);
     let mut upgrade = headers::towards_target(request.headers_mut(), client);
     if request.version() != Version::HTTP_11 {
         upgrade = None;
@@ -118,7 +127,17 @@ async fn admit(
     if let Some(rules) = found.policy.as_ref().and_then(|policy| policy.request.as_ref()) {
         rules.apply(request.headers_mut());
     }
-    Ok(Way { in_flight: found.in_flight, policy: found.policy, rules: found.rules, upgrade })
+    let Found { in_flight, policy, rules, .. } = found;
+    Ok(Way { in_flight, policy, rules, upgrade, expects, waited: None })
+}
+
+/// The way once the pool's hold is over.
+async fn held(visitor: &Visitor, way: Way, request: &mut Request<Incoming>) -> Result<Way, Reason> {
+    // An upgraded connection's bytes are no body, and reading an expected body would ask the client to send it.
+    let body = (!way.expects && way.upgrade.is_none()).then_some(request.body_mut());
+    let (in_flight, waited) = hold::wait(&visitor.edge, way.in_flight, body).await?;
+    let Way { policy, rules, upgrade, expects, .. } = way;
+    Ok(Way { in_flight, waited: Some(waited), policy, rules, upgrade, expects })
 }
 
 /// Asks protection, and waits where it says so.
@@ -261,10 +280,14 @@ async fn pass(
     let client_side = way.upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
     let (parts, body) = request.into_parts();
     let policy = way.policy.as_deref();
-    let body = RequestBody::new(body, edge.limits.request_body_idle, most_bytes(edge, policy));
+    let (early, place) = match way.waited {
+        None => (Early::new(), None),
+        Some(waited) => (waited.early, Some(waited.place)),
+    };
+    let body = RequestBody::new(body, early, edge.limits.request_body_idle, most_bytes(edge, policy));
     let request = Request::from_parts(parts, body);
     let generation = way.in_flight.generation().clone();
-    let attempt = attempt(edge, &generation, request);
+    let attempt = attempt(edge, &generation, request, place);
     let attempted = match policy.and_then(|policy| policy.response_time) {
         None => attempt.await,
         // Boxed, so that a route without a limit does not carry the room for one that has it.

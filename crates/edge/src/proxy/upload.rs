@@ -9,6 +9,7 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep};
 
+use super::hold::Early;
 use crate::upstream::link::LinkState;
 
 /// Nothing, or what the client sends as it sends it.
@@ -19,6 +20,8 @@ pub(crate) enum RequestBody {
 
 /// A streamed body with its limits.
 pub(crate) struct Upload {
+    /// What was read before there was anybody to send it to.
+    early: Early,
     incoming: Incoming,
     /// Whose patience counts only while the client is not the slow one.
     link: Option<Arc<LinkState>>,
@@ -40,12 +43,12 @@ pub(crate) enum UploadError {
 }
 
 impl RequestBody {
-    pub(crate) fn new(incoming: Incoming, idle: Duration, most: Option<u64>) -> RequestBody {
-        if incoming.is_end_stream() {
+    pub(crate) fn new(incoming: Incoming, early: Early, idle: Duration, most: Option<u64>) -> RequestBody {
+        if incoming.is_end_stream() && early.is_empty() {
             return RequestBody::Empty;
         }
         let left = most.unwrap_or(u64::MAX);
-        RequestBody::Stream(Box::new(Upload { incoming, link: None, idle, timer: None, left }))
+        RequestBody::Stream(Box::new(Upload { early, incoming, link: None, idle, timer: None, left }))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -74,20 +77,23 @@ impl Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         match self {
             RequestBody::Empty => true,
-            RequestBody::Stream(upload) => upload.incoming.is_end_stream(),
+            RequestBody::Stream(upload) => upload.early.is_empty() && upload.incoming.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             RequestBody::Empty => SizeHint::with_exact(0),
-            RequestBody::Stream(upload) => upload.incoming.size_hint(),
+            RequestBody::Stream(upload) => upload.size_hint(),
         }
     }
 }
 
 impl Upload {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
+        if let Some(frame) = self.early.pop_front() {
+            return Poll::Ready(Some(self.admit(Ok(frame))));
+        }
         match Pin::new(&mut self.incoming).poll_frame(cx) {
             Poll::Ready(item) => {
                 self.timer = None;
@@ -105,6 +111,17 @@ impl Upload {
                 ready!(timer.as_mut().poll(cx));
                 Poll::Ready(Some(Err(UploadError::Silent)))
             }
+        }
+    }
+
+    /// What is left of the body; a known length stays known, so that the next hop gets it too.
+    fn size_hint(&self) -> SizeHint {
+        let rest = self.incoming.size_hint();
+        let early: u64 = self.early.iter().filter_map(Frame::data_ref).map(|data| data.len() as u64).sum();
+        match rest.exact() {
+            _ if early == 0 => rest,
+            Some(rest) => SizeHint::with_exact(rest + early),
+            None => SizeHint::default(),
         }
     }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::gate::Gate;
 use super::tally::Tally;
 use super::target::Target;
 use crate::snapshot::Pool;
@@ -19,27 +20,33 @@ pub(crate) struct Generation {
     pub(crate) pool: Pool,
     pub(crate) targets: Box<[Target]>,
     pub(crate) tally: Arc<Tally>,
+    /// The pool's, whatever the release.
+    pub(crate) gate: Arc<Gate>,
     turn: AtomicUsize,
     in_flight: AtomicUsize,
     tunnels: AtomicUsize,
     draining: AtomicBool,
+    /// New requests wait at the gate; stays set for ever on a generation that was replaced while it was.
+    held: AtomicBool,
     changed: Notify,
     /// Cancelled when its tunnels have had their time.
     cut: CancellationToken,
 }
 
 impl Generation {
-    pub(crate) fn new(pool: Pool, tally: Arc<Tally>) -> Generation {
+    pub(crate) fn new(pool: Pool, tally: Arc<Tally>, gate: Arc<Gate>) -> Generation {
         Generation {
             targets: pool.targets.iter().copied().map(Target::new).collect(),
             tally,
+            gate,
             turn: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
             tunnels: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
+            held: AtomicBool::new(pool.is_held()),
             changed: Notify::new(),
             cut: CancellationToken::new(),
-            pool,
+            pool: Pool { hold: None, ..pool },
         }
     }
 
@@ -59,6 +66,20 @@ impl Generation {
 
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::SeqCst)
+    }
+
+    /// Whether new requests wait at the gate.
+    pub(crate) fn is_held(&self) -> bool {
+        self.held.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn set_held(&self, is_held: bool) {
+        self.held.store(is_held, Ordering::SeqCst);
+    }
+
+    /// Whether this is the pool as a snapshot has it; whether requests are held does not make another generation.
+    pub(crate) fn is(&self, pool: &Pool) -> bool {
+        self.pool.name == pool.name && self.pool == Pool { hold: None, ..pool.clone() }
     }
 
     pub(crate) fn cut(&self) -> &CancellationToken {
