@@ -12,6 +12,7 @@ use crate::error::{EdgeError, Refusal};
 use crate::protect::rules::Rules;
 use crate::snapshot::{Pool, SCHEMA, Snapshot};
 use crate::table::{Table, named};
+use crate::tcp::lines::Lines;
 use crate::tls::Prepared;
 use crate::upstream::generation::Generation;
 use crate::upstream::tally::Tally;
@@ -81,6 +82,7 @@ pub(crate) fn install(edge: &Arc<Edge>, snapshot: Snapshot, source: Source, mut 
     hold(&state, &snapshot, &generations);
     let mut problems = problems(&snapshot);
     let mut table = Table::compile(&snapshot, generations, &mut problems);
+    table.lines = Lines::compile(&snapshot, &mut problems);
     table.rules = Rules::compile(&snapshot, &edge.protection, &edge.routes);
     edge.routes.keep_only(&snapshot);
     state.problems = problems;

@@ -42,6 +42,7 @@ mod serve;
 pub mod snapshot;
 mod sweep;
 mod table;
+mod tcp;
 mod tls;
 mod upstream;
 mod uptime;

@@ -96,11 +96,13 @@ fn gauges(text: &mut String, lines: &[Line]) {
 
 fn connections(text: &mut String, lines: &[Line]) {
     type Pick = fn(&Tally) -> &AtomicU64;
-    let counters: [(&str, &str, Pick); 4] = [
+    let counters: [(&str, &str, Pick); 6] = [
         ("mainstay_edge_connects_total", "New connections to targets.", |tally| &tally.connects),
         ("mainstay_edge_connect_errors_total", "Connections that did not come about.", |tally| &tally.connect_errors),
         ("mainstay_edge_retries_total", "Second tries.", |tally| &tally.retries),
         ("mainstay_edge_unanswered_total", "Requests the edge answered for a pool.", |tally| &tally.unanswered),
+        ("mainstay_edge_tcp_in_bytes_total", "Carried from clients.", |tally| &tally.bytes_in),
+        ("mainstay_edge_tcp_out_bytes_total", "Carried to clients.", |tally| &tally.bytes_out),
     ];
     for (name, help, pick) in counters {
         head(text, name, "counter", help);

@@ -17,6 +17,7 @@ use crate::downstream::visitor::View;
 use crate::networks::Networks;
 use crate::protect::rules::Rules;
 use crate::snapshot::{Route, Scope, Snapshot};
+use crate::tcp::lines::Lines;
 use crate::upstream::generation::Generation;
 
 /// Everything a request needs to find its way; replaced as a whole.
@@ -30,6 +31,8 @@ pub(crate) struct Table {
     /// Whose forwarding headers and PROXY protocol are believed.
     pub(crate) trusted: Networks,
     pub(crate) generations: Vec<Arc<Generation>>,
+    /// Listeners that carry bytes; set before the table is served.
+    pub(crate) lines: Lines,
     /// What the routes limit; set before the table is served.
     pub(crate) rules: Rules,
 }
@@ -71,8 +74,8 @@ impl Table {
         }
         let (public, internal) = (general(Scope::Public), general(Scope::Internal));
         let trusted = Networks::compile(&snapshot.trusted_proxies, "trusted proxies", problems);
-        let (epoch, rules) = (snapshot.epoch, Rules::default());
-        Table { epoch, public, internal, by_listener, trusted, generations, rules }
+        let (epoch, rules, lines) = (snapshot.epoch, Rules::default(), Lines::default());
+        Table { epoch, public, internal, by_listener, trusted, generations, rules, lines }
     }
 
     /// The way for a host (as the client wrote it) and a path: the longest prefix under the exact host, else under none.

@@ -21,6 +21,7 @@ use super::visitor::{View, Visitor};
 use super::wire::Wire;
 use crate::edge::Edge;
 use crate::proxy::forward::handle;
+use crate::tcp::carry::carry;
 
 /// HTTP/2's answer to a client that opens streams only to reset them.
 const PENDING_RESETS: usize = 64;
@@ -40,6 +41,15 @@ pub(crate) async fn serve(
 ) {
     let opening = Opening { edge: &edge, view: &view, peer, presence: &presence };
     let _ = stream.set_nodelay(true);
+    let line = edge.table.load().lines.of(view.name().as_str());
+    if let Some(line) = line {
+        let carried = async {
+            if let Some(arrival) = opening.carried(&mut stream).await {
+                carry(&edge, &line, stream, arrival, &presence).await;
+            }
+        };
+        return Box::pin(carried).await;
+    }
     if let Some(config) = view.tls() {
         // Apart and boxed, so that a plain connection does not pay for the room TLS needs.
         let Some((arrival, stream, is_h2)) = Box::pin(opening.secured(config, stream)).await else { return };

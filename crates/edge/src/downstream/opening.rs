@@ -41,6 +41,15 @@ impl Opening<'_> {
             .ok()
     }
 
+    /// Of a listener that carries bytes; nothing is looked at, since in many protocols the server speaks first.
+    pub(super) async fn carried(&self, stream: &mut TcpStream) -> Option<Arrival> {
+        tokio::select! {
+            biased;
+            () = self.is_unwanted() => None,
+            arrived = tokio::time::timeout(self.edge.limits.header_read, self.arrival(stream)) => arrived.ok()?.ok(),
+        }
+    }
+
     /// Over TLS; `None` when the handshake came to nothing, which is counted.
     pub(super) async fn secured(
         &self,

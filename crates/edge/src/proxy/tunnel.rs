@@ -14,7 +14,7 @@ use super::download::ResponseBody;
 use super::forward::switching;
 use crate::downstream::presence::Busy;
 use crate::edge::Edge;
-use crate::upstream::generation::{InFlight, Tunnel};
+use crate::upstream::generation::{Generation, InFlight, Tunnel};
 use crate::upstream::link::Link;
 
 /// Per direction; a WebSocket message is mostly smaller.
@@ -47,16 +47,18 @@ pub(crate) fn open(
 
 async fn carry(client: Upgraded, target: Upgraded, tunnel: &Tunnel, spread: Duration) {
     let (mut client, mut target) = (TokioIo::new(client), TokioIo::new(target));
-    let over = async {
-        tunnel.generation().cut().cancelled().await;
-        tokio::time::sleep(jitter(spread)).await;
-    };
     tokio::select! {
         // Which side ended it, and how, is between the two of them.
         _ended = tokio::io::copy_bidirectional_with_sizes(&mut client, &mut target, BUFFER, BUFFER) => {}
-        () = over => {}
+        () = over(tunnel.generation(), spread) => {}
     }
     let _ = client.shutdown().await;
+}
+
+/// Resolves when the time of the generation's tunnels is over, for each at another moment of the spread.
+pub(crate) async fn over(generation: &Generation, spread: Duration) {
+    generation.cut().cancelled().await;
+    tokio::time::sleep(jitter(spread)).await;
 }
 
 /// A random part of the spread, so that not all clients come back in the same moment.

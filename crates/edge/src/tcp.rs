@@ -1,0 +1,6 @@
+//! Listeners that carry bytes instead of requests.
+
+pub(crate) mod carry;
+mod header;
+pub(crate) mod lines;
+mod meter;
