@@ -15,6 +15,7 @@ mod rollback;
 mod status;
 mod target;
 mod up;
+mod upgrade;
 
 use std::path::PathBuf;
 
@@ -88,6 +89,9 @@ pub enum Verb {
     Down(down::Args),
     /// Print shell completions
     Completion(completion::Args),
+    /// Replace the running edge by this program; traffic goes on
+    #[command(after_help = "Example:\n  mainstay upgrade")]
+    Upgrade,
     /// Stop agent and edge on this machine
     #[command(after_help = "Example:\n  mainstay stop")]
     Stop,
@@ -96,7 +100,7 @@ pub enum Verb {
     Agent,
     /// Run the data plane (started for you)
     #[command(hide = true)]
-    Edge,
+    Edge(crate::edge_process::Args),
     /// Keep agent and edge running where no systemd does (started for you)
     #[command(hide = true)]
     Supervise,
@@ -111,7 +115,7 @@ pub struct Context {
 /// The edge uses every core; the rest is mostly waiting.
 pub fn runtime(cli: &Cli) -> std::io::Result<tokio::runtime::Runtime> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    if !matches!(cli.verb, Verb::Edge) {
+    if !matches!(cli.verb, Verb::Edge(_)) {
         builder.worker_threads(2);
     }
     builder.enable_all().build()
@@ -133,9 +137,10 @@ pub async fn run(cli: Cli) -> Result<u8, Failure> {
         Verb::Exec(args) => exec::run(&context, args).await,
         Verb::Down(args) => down::run(&context, args).await,
         Verb::Completion(args) => completion::run(args),
+        Verb::Upgrade => upgrade::run(&context).await,
         Verb::Stop => processes::stop(&context).await,
         Verb::Agent => logged(crate::agent::run(&context.layout)).await,
-        Verb::Edge => logged(crate::edge_process::run(&context.layout)).await,
+        Verb::Edge(args) => logged(crate::edge_process::run(&context.layout, &args)).await,
         Verb::Supervise => logged(processes::supervise(&context)).await,
     }
 }
@@ -151,4 +156,4 @@ pub fn absolute(path: &std::path::Path) -> Result<PathBuf, Failure> {
     std::path::absolute(path).map_err(crate::errors::failed("find the folder"))
 }
 
-pub use processes::binary_stamp;
+pub use processes::{binary, binary_stamp};

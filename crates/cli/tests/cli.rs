@@ -25,7 +25,7 @@ struct Ran {
 
 const COMPOSE: &str = "services:\n  web:\n    image: web:1\n    ports: [\"8080:80\"]\n  worker:\n    image: worker:1\n";
 
-const VERBS: [&str; 14] = [
+const VERBS: [&str; 15] = [
     "init",
     "doctor",
     "config",
@@ -39,6 +39,7 @@ const VERBS: [&str; 14] = [
     "exec",
     "down",
     "completion",
+    "upgrade",
     "stop",
 ];
 

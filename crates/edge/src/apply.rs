@@ -29,6 +29,9 @@ enum Verdict {
 /// Applies a snapshot that the agent pushed; the answer is the acknowledgement that traffic moves by it.
 pub(crate) async fn apply(edge: &Arc<Edge>, snapshot: Snapshot) -> Result<Applied, EdgeError> {
     let _turn = edge.applying.lock().await;
+    if edge.retired.load(Ordering::Relaxed) {
+        return Err(EdgeError::Retired);
+    }
     let verdict = check(&edge.state.lock().snapshot, &snapshot)?;
     match verdict {
         Verdict::Known => {

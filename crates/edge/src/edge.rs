@@ -1,6 +1,7 @@
 //! The running edge: what every request, the control socket and the sweeper share.
 
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -20,8 +21,9 @@ use crate::proxy::answer::Reason;
 use crate::roster::Roster;
 use crate::seen::refusals::Refusals;
 use crate::seen::routes::Routes;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Listener, Snapshot};
 use crate::table::Table;
+use crate::takeover::{Heirloom, Watch};
 use crate::tls::TlsServer;
 use crate::upstream::gate::Gate;
 use crate::upstream::generation::Generation;
@@ -50,6 +52,12 @@ pub(crate) struct Edge {
     pub(crate) state: Mutex<State>,
     /// One snapshot at a time; held across the file's sync, so not the state's lock.
     pub(crate) applying: tokio::sync::Mutex<()>,
+    /// A successor serves: nothing changes here any more.
+    pub(crate) retired: AtomicBool,
+    /// Sockets of the edge before us that no listener has taken yet.
+    pub(crate) heirlooms: Mutex<Vec<Heirloom>>,
+    /// The edge before us, while it finishes what it had begun.
+    pub(crate) predecessor: ArcSwap<Watch>,
 }
 
 /// What changes with snapshots.
@@ -95,6 +103,13 @@ impl Counts {
 }
 
 impl Edge {
+    /// The inherited socket of a listener.
+    pub(crate) fn heirloom(&self, wanted: &Listener) -> Option<OwnedFd> {
+        let mut heirlooms = self.heirlooms.lock();
+        let index = heirlooms.iter().position(|heirloom| heirloom.is(wanted))?;
+        Some(heirlooms.swap_remove(index).socket)
+    }
+
     pub(crate) fn new(limits: Limits, store: Store, loaded: &Loaded, started_ms: i64) -> Result<Arc<Edge>, EdgeError> {
         Ok(Arc::new(Edge {
             table: ArcSwap::from_pointee(Table::default()),
@@ -120,6 +135,9 @@ impl Edge {
                 gates: BTreeMap::new(),
             }),
             applying: tokio::sync::Mutex::new(()),
+            retired: AtomicBool::new(false),
+            heirlooms: Mutex::default(),
+            predecessor: ArcSwap::from_pointee(Watch::default()),
         }))
     }
 }

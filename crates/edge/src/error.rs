@@ -37,6 +37,12 @@ pub enum EdgeError {
         #[source]
         source: rustls::Error,
     },
+    /// Another edge serves in this one's place; asked again, the question reaches that one.
+    #[error("another edge has taken over; ask again")]
+    Retired,
+    /// An edge could not be taken over from; it serves on.
+    #[error("could not take over from the running edge")]
+    Takeover(#[from] crate::takeover::TakeoverError),
     /// The snapshot could not be saved, so it was not served either.
     #[error("could not save the snapshot of epoch {epoch}")]
     Save {

@@ -38,6 +38,14 @@ pub struct Limits {
     pub idle_per_target: usize,
     /// How long a shutdown waits for what is under way.
     pub shutdown: Duration,
+    /// How long a successor gets from the sockets to the word that it serves; then this edge serves on.
+    pub successor: Duration,
+    /// After a takeover: an idle connection is closed when it asks for nothing for so long.
+    pub handover_idle: Duration,
+    /// After a takeover: WebSockets are closed.
+    pub handover_websockets: Duration,
+    /// After a takeover: what is still under way is cut.
+    pub handover: Duration,
     /// WebSockets of a switched-away release are closed over this long, so that not all clients come back at once.
     pub close_spread: Duration,
 }
@@ -60,6 +68,10 @@ impl Default for Limits {
             streams: 128,
             idle_per_target: 256,
             shutdown: Duration::from_secs(30),
+            successor: Duration::from_secs(10),
+            handover_idle: Duration::from_secs(10),
+            handover_websockets: Duration::from_secs(60),
+            handover: Duration::from_secs(300),
             close_spread: Duration::from_secs(5),
         }
     }

@@ -93,7 +93,7 @@ async fn start(context: &Context) -> Result<(), Failure> {
 }
 
 /// Units exist once per machine, so only the normal installation uses them.
-fn use_systemd(layout: &Layout) -> bool {
+pub fn use_systemd(layout: &Layout) -> bool {
     systemd::detect() && layout.root == Path::new(crate::layout::DEFAULT_ROOT)
 }
 
@@ -124,6 +124,11 @@ fn unit(layout: &Layout, binary: &Path, name: &str) -> Unit {
         exec: vec![binary.display().to_string(), name.into(), "--root".into(), root.clone()],
         after: vec!["network-online.target".into(), "docker.service".into()],
         writable: vec![root],
+        extra: match name {
+            // The successor of an upgrade says itself that it is the service now.
+            "edge" => vec!["NotifyAccess=all".into(), "ExecReload=/bin/kill -USR2 $MAINPID".into()],
+            _ => vec![],
+        },
         ..Unit::default()
     }
 }
@@ -169,7 +174,7 @@ async fn end(root: &Root, name: &str, lock: &str) -> Result<(), Failure> {
     }
 }
 
-fn binary() -> Result<PathBuf, Failure> {
+pub fn binary() -> Result<PathBuf, Failure> {
     let path = std::env::current_exe().map_err(failed("find this program's own file"))?;
     // After an upgrade the kernel names the file that was replaced.
     let text = path.display().to_string();

@@ -21,6 +21,9 @@ const MAX_ANSWER: usize = 64 << 20;
 /// Applying opens sockets and syncs a file; it answers in milliseconds on a healthy machine.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// Before a question is put to the edge that has taken over.
+const AGAIN: Duration = Duration::from_millis(20);
+
 /// Speaks to one edge; each call is its own connection, so a restarted edge is found again.
 #[derive(Debug, Clone)]
 pub struct Control {
@@ -93,7 +96,16 @@ impl Control {
         patience: Duration,
     ) -> Result<Bytes, ControlError> {
         let call = format!("{method} {path}");
-        match tokio::time::timeout(patience, self.exchange(&call, method, path, body)).await {
+        let ask = async {
+            loop {
+                match self.exchange(&call, method.clone(), path, body.clone()).await {
+                    // An edge that has been replaced meanwhile; the socket is already its successor's.
+                    Err(ControlError::Refused { status: 503, .. }) => tokio::time::sleep(AGAIN).await,
+                    answer => return answer,
+                }
+            }
+        };
+        match tokio::time::timeout(patience, ask).await {
             Ok(answer) => answer,
             Err(_elapsed) => Err(ControlError::Silent { call }),
         }

@@ -29,10 +29,15 @@ const MAX_QUESTION: usize = 32 << 20;
 
 /// Opens the socket for its owner only, in place of one that nobody answers on any more.
 pub(crate) async fn open(path: &Path) -> Result<UnixListener, EdgeError> {
-    let failed = |source| EdgeError::ControlSocket { path: path.to_owned(), source };
     if UnixStream::connect(path).await.is_ok() {
         return Err(EdgeError::AlreadyRunning { path: path.to_owned() });
     }
+    place(path)
+}
+
+/// Opens the socket for its owner only, in place of whatever is there.
+pub(crate) fn place(path: &Path) -> Result<UnixListener, EdgeError> {
+    let failed = |source| EdgeError::ControlSocket { path: path.to_owned(), source };
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(failed)?;
     }
@@ -116,6 +121,7 @@ fn refused(error: &EdgeError) -> Response<Full<Bytes>> {
     let status = match error {
         EdgeError::Refused(Refusal::OlderEpoch { .. } | Refusal::EpochTaken { .. }) => StatusCode::CONFLICT,
         EdgeError::Refused(Refusal::NewerSchema { .. } | Refusal::WrongHash) => StatusCode::UNPROCESSABLE_ENTITY,
+        EdgeError::Retired => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     };
     // The caller is another process: the chain must be on the line, there is no source to follow.

@@ -51,15 +51,19 @@ fn draining(generation: &Generation) -> DrainingPool {
 pub(crate) async fn drained(edge: &Edge, wanted: &DrainRequest) -> Drained {
     let is_wanted = |g: &&Arc<Generation>| g.pool.name == wanted.pool && g.pool.release == wanted.release;
     let waited_for: Vec<_> = edge.state.lock().draining.iter().filter(is_wanted).cloned().collect();
+    // What an edge before us still finishes is not counted here, and may be of this release.
+    let predecessor = edge.predecessor.load_full();
     let all = async {
         for generation in &waited_for {
             generation.drained().await;
         }
+        predecessor.gone().await;
     };
     // Over or not, the count below says what is left.
     let _ = tokio::time::timeout(Duration::from_millis(wanted.budget_ms), all).await;
     Drained {
-        left: waited_for.iter().map(|generation| generation.in_flight() as u64).sum(),
+        left: waited_for.iter().map(|generation| generation.in_flight() as u64).sum::<u64>()
+            + u64::from(!predecessor.is_gone()),
         routed: edge.table.load().generations.iter().any(|generation| is_wanted(&generation)),
     }
 }

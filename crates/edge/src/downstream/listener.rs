@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +40,13 @@ pub(crate) fn bind(address: SocketAddr, port_is_ours: bool) -> io::Result<TcpLis
     TcpListener::from_std(socket.into())
 }
 
+/// Goes on with a socket that another edge opened.
+pub(crate) fn adopt(socket: OwnedFd) -> io::Result<TcpListener> {
+    let socket = std::net::TcpListener::from(socket);
+    socket.set_nonblocking(true)?;
+    TcpListener::from_std(socket)
+}
+
 fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
@@ -63,7 +71,7 @@ pub(crate) struct Door {
 
 impl Door {
     /// Accepts until the door is closed.
-    pub(crate) async fn accept(self, listener: TcpListener) {
+    pub(crate) async fn accept(self, listener: Arc<TcpListener>) {
         let places = Arc::new(Semaphore::new(self.edge.limits.connections));
         loop {
             let place = tokio::select! {

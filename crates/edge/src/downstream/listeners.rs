@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::listener::{Door, bind};
+use super::listener::{Door, adopt, bind};
 use super::visitor::View;
 use crate::control::ListenerState;
 use crate::edge::Edge;
@@ -31,6 +32,8 @@ struct Open {
     number: u64,
     view: Arc<View>,
     closed: CancellationToken,
+    /// Shared with the accept loop; a successor gets a copy.
+    socket: Arc<TcpListener>,
 }
 
 impl Place {
@@ -96,6 +99,18 @@ impl Listeners {
             .collect()
     }
 
+    /// The open listeners, for a successor.
+    pub(crate) fn sockets(&self) -> impl Iterator<Item = (&Listener, &TcpListener)> {
+        self.places.iter().filter_map(|place| Some((&place.wanted, &*place.open.as_ref().ok()?.socket)))
+    }
+
+    /// Stops accepting everywhere, because a successor does; connections go on as they like.
+    pub(crate) fn retire_all(&mut self) {
+        for open in std::mem::take(&mut self.places).into_iter().filter_map(|place| place.open.ok()) {
+            open.closed.cancel();
+        }
+    }
+
     /// Stops accepting everywhere; connections go on.
     pub(crate) fn close_all(&mut self, edge: &Arc<Edge>) {
         for place in std::mem::take(&mut self.places) {
@@ -107,14 +122,19 @@ impl Listeners {
 fn open(edge: &Arc<Edge>, number: u64, wanted: &Listener, port_is_ours: bool) -> Result<Open, EdgeError> {
     let address = wanted.bind;
     let failed = |source| EdgeError::Listen { bind: address, source };
-    let listener = bind(address, port_is_ours).map_err(failed)?;
+    let listener = match edge.heirloom(wanted) {
+        Some(socket) => adopt(socket),
+        None => bind(address, port_is_ours),
+    };
+    let listener = listener.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let view = Arc::new(View::of(wanted));
     view.secure(tls(edge, wanted));
     let closed = CancellationToken::new();
     let door = Door { edge: edge.clone(), view: view.clone(), number, closed: closed.clone() };
-    edge.tasks.spawn(door.accept(listener));
-    Ok(Open { address, number, view, closed })
+    let socket = Arc::new(listener);
+    edge.tasks.spawn(door.accept(socket.clone()));
+    Ok(Open { address, number, view, closed, socket })
 }
 
 fn tls(edge: &Edge, listener: &Listener) -> Option<Arc<rustls::ServerConfig>> {

@@ -11,10 +11,12 @@ use crate::uptime::{ms, now_ms};
 
 /// The connection goes on.
 const STAY: u8 = 0;
+/// It ends with its next answer.
+const LAST: u8 = 1;
 /// It ends after what is under way: `Connection: close`, or GOAWAY.
-const LEAVE: u8 = 1;
+const LEAVE: u8 = 2;
 /// It ends now.
-const BREAK: u8 = 2;
+const BREAK: u8 = 3;
 
 /// Shared by the connection's task, its requests, its socket and the sweeper.
 #[derive(Debug)]
@@ -84,10 +86,23 @@ impl Presence {
 
     pub(crate) fn wish(&self) -> Wish {
         match self.wish.load(Ordering::Acquire) {
-            STAY => Wish::Stay,
+            STAY | LAST => Wish::Stay,
             LEAVE => Wish::Leave,
             _ => Wish::Break,
         }
+    }
+
+    /// Asks the connection to end with its next answer; one of HTTP/2, which can say so at any time, says it now.
+    pub(crate) fn wind_down(&self) {
+        if self.is_h2.load(Ordering::Relaxed) {
+            return self.leave();
+        }
+        self.ask(LAST);
+    }
+
+    /// Whether the next answer is to be the connection's last.
+    pub(crate) fn is_last(&self) -> bool {
+        self.wish.load(Ordering::Relaxed) == LAST && !self.is_h2.load(Ordering::Relaxed)
     }
 
     /// Asks the connection to end after what is under way.

@@ -28,8 +28,16 @@ use crate::upstream::generation::InFlight;
 /// Answers one request; never fails, because every failure is an answer too.
 pub(crate) async fn handle(
     visitor: Arc<Visitor>,
-    mut request: Request<Incoming>,
+    request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Infallible> {
+    let mut response = respond(&visitor, request).await?;
+    if visitor.presence.is_last() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response)
+}
+
+async fn respond(visitor: &Arc<Visitor>, mut request: Request<Incoming>) -> Result<Response<ResponseBody>, Infallible> {
     let began = Instant::now();
     let mut busy = Presence::begin(&visitor.presence);
     let page = wants_page(request.headers());

@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -20,7 +21,24 @@ pub enum Lock {
 #[derive(Debug)]
 pub struct FileLock {
     // The file is never removed: a second process could otherwise lock the old inode while a third locks a new one.
-    _file: File,
+    file: File,
+}
+
+impl FileLock {
+    /// The same lock for another process: it is held until both of us have let go.
+    pub fn share(&self) -> std::io::Result<OwnedFd> {
+        Ok(self.file.try_clone()?.into())
+    }
+
+    /// A lock that another process shared with us.
+    pub fn adopt(shared: OwnedFd) -> FileLock {
+        FileLock { file: shared.into() }
+    }
+
+    /// Writes down that this process is the holder now.
+    pub fn sign(&mut self) -> std::io::Result<()> {
+        write_holder(&mut self.file)
+    }
 }
 
 pub(super) fn take(path: &Path) -> Result<Lock, FilesError> {
@@ -35,7 +53,7 @@ pub(super) fn take(path: &Path) -> Result<Lock, FilesError> {
     match file.try_lock() {
         Ok(()) => {
             write_holder(&mut file).map_err(|source| io("write lock file", path, source))?;
-            Ok(Lock::Acquired(FileLock { _file: file }))
+            Ok(Lock::Acquired(FileLock { file }))
         }
         Err(TryLockError::WouldBlock) => Ok(Lock::Held { pid: read_holder(&mut file) }),
         Err(TryLockError::Error(source)) => Err(io("lock", path, source)),
