@@ -3,7 +3,9 @@
 pub(crate) mod arrival;
 pub(crate) mod client;
 pub(crate) mod connection;
+pub(crate) mod fault;
 pub(crate) mod forwarded;
+pub(crate) mod frames;
 pub(crate) mod listener;
 pub(crate) mod listeners;
 mod opening;

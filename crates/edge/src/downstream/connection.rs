@@ -15,10 +15,13 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
+use super::fault;
+use super::frames::Frames;
 use super::opening::Opening;
 use super::presence::{Presence, Wish};
+use super::sniff::Sniff;
 use super::visitor::{View, Visitor};
-use super::wire::Wire;
+use super::wire::{Look, Wire};
 use crate::edge::Edge;
 use crate::proxy::forward::handle;
 use crate::tcp::carry::carry;
@@ -53,13 +56,17 @@ pub(crate) async fn serve(
     if let Some(config) = view.tls() {
         // Apart and boxed, so that a plain connection does not pay for the room TLS needs.
         let Some((arrival, stream, is_h2)) = Box::pin(opening.secured(config, stream)).await else { return };
-        let wire = Wire::over_tls(stream, presence.clone(), !is_h2);
+        let wire = Wire::over_tls(stream, presence.clone(), look(&edge, is_h2));
         let visitor = Visitor::new(edge, view, arrival, presence);
         return Box::pin(converse(visitor, wire, is_h2)).await;
     }
     let Some((arrival, is_h2)) = opening.plain(&mut stream).await else { return };
-    let wire = Wire::new(stream, presence.clone(), !is_h2);
+    let wire = Wire::new(stream, presence.clone(), look(&edge, is_h2));
     converse(Visitor::new(edge, view, arrival, presence), wire, is_h2).await;
+}
+
+fn look(edge: &Arc<Edge>, is_h2: bool) -> Look {
+    if is_h2 { Look::Frames(Box::new(Frames::new(edge.clone()))) } else { Look::Heads(Sniff::default()) }
 }
 
 async fn converse<S>(visitor: Visitor, wire: Wire<S>, is_h2: bool)
@@ -70,13 +77,16 @@ where
     let visitor = Arc::new(visitor);
     let service = service_fn(move |request: Request<Incoming>| handle(visitor.clone(), request));
     let io = TokioIo::new(wire);
-    if is_h2 {
+    let refused = if is_h2 {
         presence.speaks_h2();
         let connection = h2(&edge).serve_connection(io, service);
-        drive(connection, &presence, |connection| connection.graceful_shutdown()).await;
+        drive(connection, &presence, |connection| connection.graceful_shutdown()).await
     } else {
         let connection = h1(&edge).serve_connection(io, service).with_upgrades();
-        drive(connection, &presence, |connection| connection.graceful_shutdown()).await;
+        drive(connection, &presence, |connection| connection.graceful_shutdown()).await
+    };
+    if let Some(word) = presence.ended_for().or(refused) {
+        edge.counts.refusals.count(word);
     }
 }
 
@@ -104,8 +114,9 @@ fn h2(edge: &Edge) -> http2::Builder<TokioExecutor> {
     builder
 }
 
-/// Polls the connection, and looks at the sweeper's and the listener's wishes whenever it is woken.
-async fn drive<C>(connection: C, presence: &Presence, mut leave: impl FnMut(Pin<&mut C>))
+/// Polls the connection, and looks at the sweeper's and the listener's wishes whenever it is woken; returns the word
+/// for a head that hyper refused.
+async fn drive<C>(connection: C, presence: &Presence, mut leave: impl FnMut(Pin<&mut C>)) -> Option<&'static str>
 where
     C: Future<Output = hyper::Result<()>>,
 {
@@ -119,7 +130,7 @@ where
             is_registered = true;
         }
         match presence.wish() {
-            Wish::Break => return Poll::Ready(()),
+            Wish::Break => return Poll::Ready(None),
             Wish::Leave if !is_leaving => {
                 is_leaving = true;
                 leave(connection.as_mut());
@@ -127,10 +138,10 @@ where
             Wish::Leave | Wish::Stay => {}
         }
         connection.as_mut().poll(cx).map(|ended| {
-            if let Err(error) = ended {
-                tracing::debug!(%error, "a client connection ended badly");
-            }
+            let error = ended.err()?;
+            tracing::debug!(%error, "a client connection ended badly");
+            fault::word(&error)
         })
     })
-    .await;
+    .await
 }

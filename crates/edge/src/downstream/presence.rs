@@ -1,10 +1,11 @@
 //! What the edge knows of one client connection: enough to end it when it misbehaves or when it is time.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use futures_util::task::AtomicWaker;
 
+use super::fault::Fault;
 use crate::limits::Limits;
 use crate::protect::permit::Permit;
 use crate::uptime::{ms, now_ms};
@@ -18,6 +19,13 @@ const LEAVE: u8 = 2;
 /// It ends now.
 const BREAK: u8 = 3;
 
+/// Frames that cost their sender nothing and that a connection may send at once: as much as a page that is left while
+/// hundreds of its pictures load, and some.
+const PATIENCE: u32 = 1_000;
+
+/// How many of them each look of the sweeper forgives; it looks four times a second or more often.
+const FORGIVEN: u32 = 50;
+
 /// Shared by the connection's task, its requests, its socket and the sweeper.
 #[derive(Debug)]
 pub(crate) struct Presence {
@@ -30,8 +38,21 @@ pub(crate) struct Presence {
     head_since: AtomicU64,
     /// Since when the client has not taken what was written; 0 when it does.
     blocked_since: AtomicU64,
-    /// The head that is being read has both Content-Length and Transfer-Encoding.
-    two_lengths: AtomicBool,
+    /// What is wrong with the raw bytes of a head, as a [`Fault`]'s number. It stays: who sends such a head once is
+    /// refused until the connection is over.
+    fault: AtomicU8,
+    /// Since when an HTTP/2 client owes the rest of its preface or of a header block; 0 when it does not.
+    block_since: AtomicU64,
+    /// Frames of late that cost their sender nothing; the sweeper forgets them with time.
+    bother: AtomicU32,
+    /// Why the connection was ended, for the counters.
+    ended_for: OnceLock<&'static str>,
+    /// Bodies of HTTP/2 responses whose next piece waits for the client, and all pieces so far.
+    owed: AtomicU32,
+    pieces: AtomicU32,
+    /// What the sweeper saw last, and since when it has not changed.
+    pieces_seen: AtomicU32,
+    owed_since: AtomicU64,
     is_h2: AtomicBool,
     /// The number of the listener it came through.
     listener: u64,
@@ -54,7 +75,14 @@ impl Presence {
             idle_since: AtomicU64::new(now_ms()),
             head_since: AtomicU64::new(0),
             blocked_since: AtomicU64::new(0),
-            two_lengths: AtomicBool::new(false),
+            fault: AtomicU8::new(0),
+            block_since: AtomicU64::new(0),
+            bother: AtomicU32::new(0),
+            ended_for: OnceLock::new(),
+            owed: AtomicU32::new(0),
+            pieces: AtomicU32::new(0),
+            pieces_seen: AtomicU32::new(0),
+            owed_since: AtomicU64::new(0),
             is_h2: AtomicBool::new(false),
             listener,
         }
@@ -69,7 +97,7 @@ impl Presence {
         this.requests.fetch_add(1, Ordering::Relaxed);
         this.idle_since.store(0, Ordering::Relaxed);
         this.head_since.store(0, Ordering::Relaxed);
-        Busy { presence: this.clone(), permit: None }
+        Busy { presence: this.clone(), permit: None, is_owed: false }
     }
 
     pub(crate) fn is_idle(&self) -> bool {
@@ -77,6 +105,8 @@ impl Presence {
     }
 
     pub(crate) fn speaks_h2(&self) {
+        // The preface has begun; its first frame must follow.
+        self.in_header_block(true);
         self.is_h2.store(true, Ordering::Relaxed);
     }
 
@@ -138,31 +168,88 @@ impl Presence {
         }
     }
 
-    pub(crate) fn note_two_lengths(&self, is_seen: bool) {
-        if self.two_lengths.load(Ordering::Relaxed) != is_seen {
-            self.two_lengths.store(is_seen, Ordering::Relaxed);
+    pub(crate) fn note_fault(&self, fault: Fault) {
+        self.fault.store(fault.number(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn has_fault(&self, fault: Fault) -> bool {
+        self.fault.load(Ordering::Relaxed) == fault.number()
+    }
+
+    /// An HTTP/2 client has begun a header block and not ended it, or has.
+    pub(crate) fn in_header_block(&self, is_open: bool) {
+        match (is_open, self.block_since.load(Ordering::Relaxed)) {
+            (true, 0) => self.block_since.store(now_ms(), Ordering::Relaxed),
+            (false, 1..) => self.block_since.store(0, Ordering::Relaxed),
+            _ => {}
         }
     }
 
-    pub(crate) fn saw_two_lengths(&self) -> bool {
-        self.two_lengths.load(Ordering::Relaxed)
+    /// A frame came that cost its sender nothing; too many of them end the connection.
+    pub(crate) fn bothered(&self, word: &'static str) {
+        if self.bother.fetch_add(1, Ordering::Relaxed) >= PATIENCE {
+            self.end_for(word);
+        }
+    }
+
+    /// Ends the connection now, for a reason that is counted.
+    fn end_for(&self, word: &'static str) {
+        if self.ended_for.set(word).is_ok() {
+            self.break_off();
+        }
+    }
+
+    /// Why the edge ended the connection.
+    pub(crate) fn ended_for(&self) -> Option<&'static str> {
+        self.ended_for.get().copied()
     }
 
     /// Ends the connection when its client is too slow or has been idle for too long.
     pub(crate) fn sweep(&self, now: u64, limits: &Limits) {
         let is_over = |since: u64, limit| since != 0 && now.saturating_sub(since) > ms(limit);
         if is_over(self.blocked_since.load(Ordering::Relaxed), limits.client_write) {
-            return self.break_off();
+            return self.end_for("slow-reader");
+        }
+        let is_h2 = self.is_h2.load(Ordering::Relaxed);
+        if is_h2 {
+            self.forget_bother();
+            if is_over(self.block_since.load(Ordering::Relaxed), limits.header_read) {
+                return self.end_for("slow-head");
+            }
+            if is_over(self.owed_since(now), limits.client_write) {
+                return self.end_for("slow-reader");
+            }
         }
         if !self.is_idle() {
             return;
         }
-        let is_h2 = self.is_h2.load(Ordering::Relaxed);
+        let idle_since = self.idle_since.load(Ordering::Relaxed);
         if !is_h2 && is_over(self.head_since.load(Ordering::Relaxed), limits.header_read) {
-            self.break_off();
-        } else if is_over(self.idle_since.load(Ordering::Relaxed), limits.client_idle) {
+            self.end_for("slow-head");
+        } else if is_over(idle_since, limits.client_idle.saturating_add(limits.client_write)) {
+            // Asked to leave and still there: it does not take what was written long ago.
+            self.end_for("slow-reader");
+        } else if is_over(idle_since, limits.client_idle) {
             self.leave();
         }
+    }
+
+    /// Since when no response has got on although a client could have taken a piece; 0 when that is not so.
+    fn owed_since(&self, now: u64) -> u64 {
+        let pieces = self.pieces.load(Ordering::Relaxed);
+        let is_still = self.pieces_seen.swap(pieces, Ordering::Relaxed) == pieces;
+        if self.owed.load(Ordering::Relaxed) == 0 || !is_still {
+            self.owed_since.store(0, Ordering::Relaxed);
+        } else if self.owed_since.load(Ordering::Relaxed) == 0 {
+            self.owed_since.store(now, Ordering::Relaxed);
+        }
+        self.owed_since.load(Ordering::Relaxed)
+    }
+
+    /// Each look of the sweeper forgives some frames: a few hundred a second in all.
+    fn forget_bother(&self) {
+        let forgiven = |bother: u32| (bother > 0).then(|| bother.saturating_sub(FORGIVEN));
+        let _ = self.bother.fetch_update(Ordering::Relaxed, Ordering::Relaxed, forgiven);
     }
 }
 
@@ -171,10 +258,37 @@ pub(crate) struct Busy {
     presence: Arc<Presence>,
     /// What protection gave it, where anything is limited.
     pub(crate) permit: Option<Box<Permit>>,
+    /// Whether the next piece of its response waits for the client.
+    is_owed: bool,
+}
+
+impl Busy {
+    /// A piece of the response was asked for, and is there for the client or not.
+    ///
+    /// Over HTTP/1 the socket itself tells whether the client takes what it asked for; over HTTP/2 a client can keep
+    /// the socket open and its window shut.
+    pub(crate) fn piece(&mut self, is_there: bool) {
+        if !self.presence.is_h2.load(Ordering::Relaxed) {
+            return;
+        }
+        self.presence.pieces.fetch_add(1, Ordering::Relaxed);
+        self.owe(is_there);
+    }
+
+    fn owe(&mut self, is_owed: bool) {
+        if is_owed != self.is_owed {
+            self.is_owed = is_owed;
+            match is_owed {
+                true => self.presence.owed.fetch_add(1, Ordering::Relaxed),
+                false => self.presence.owed.fetch_sub(1, Ordering::Relaxed),
+            };
+        }
+    }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
+        self.owe(false);
         if self.presence.requests.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.presence.idle_since.store(now_ms(), Ordering::Relaxed);
         }

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::frames::Frames;
 use super::presence::Presence;
 use super::sniff::Sniff;
 
@@ -14,32 +15,50 @@ use super::sniff::Sniff;
 pub(crate) struct Wire<S> {
     stream: S,
     presence: Arc<Presence>,
-    /// `None` for HTTP/2, whose frames have one length only.
-    sniff: Option<Sniff>,
+    look: Look,
     /// TLS keeps written bytes of its own, so that only a flush tells whether the client takes them.
     is_tls: bool,
 }
 
+/// What is looked at beside the connection itself.
+pub(crate) enum Look {
+    Heads(Sniff),
+    Frames(Box<Frames>),
+}
+
 impl<S> Wire<S> {
-    pub(crate) fn new(stream: S, presence: Arc<Presence>, is_h1: bool) -> Wire<S> {
-        Wire { stream, presence, sniff: is_h1.then(Sniff::default), is_tls: false }
+    pub(crate) fn new(stream: S, presence: Arc<Presence>, look: Look) -> Wire<S> {
+        Wire { stream, presence, look, is_tls: false }
     }
 
-    pub(crate) fn over_tls(stream: S, presence: Arc<Presence>, is_h1: bool) -> Wire<S> {
-        Wire { is_tls: true, ..Wire::new(stream, presence, is_h1) }
+    pub(crate) fn over_tls(stream: S, presence: Arc<Presence>, look: Look) -> Wire<S> {
+        Wire { is_tls: true, ..Wire::new(stream, presence, look) }
     }
 
     fn note_read(&mut self, bytes: &[u8]) {
-        if bytes.is_empty() || !self.presence.is_idle() {
+        if bytes.is_empty() {
             return;
         }
-        self.presence.received();
-        if let Some(sniff) = &mut self.sniff {
-            // Bytes after a finished head, with nothing under way, begin the next head.
-            if sniff.is_done() {
-                sniff.restart();
+        match &mut self.look {
+            Look::Heads(sniff) => {
+                if self.presence.is_idle() {
+                    self.presence.received();
+                }
+                if let Some(fault) = sniff.look(bytes) {
+                    self.presence.note_fault(fault);
+                }
             }
-            self.presence.note_two_lengths(sniff.look(bytes));
+            Look::Frames(frames) => frames.received(bytes, &self.presence),
+        }
+    }
+
+    fn note_sent(&mut self, polled: &Poll<io::Result<usize>>, bufs: &[io::IoSlice<'_>]) {
+        let (Look::Frames(frames), Poll::Ready(Ok(count))) = (&mut self.look, polled) else { return };
+        let mut left = *count;
+        for buf in bufs {
+            let taken = left.min(buf.len());
+            frames.sent(&buf[..taken]);
+            left -= taken;
         }
     }
 
@@ -65,6 +84,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.stream).poll_write(cx, buf);
         this.note_write(&polled);
+        this.note_sent(&polled, &[io::IoSlice::new(buf)]);
         polled
     }
 
@@ -76,6 +96,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
         this.note_write(&polled);
+        this.note_sent(&polled, bufs);
         polled
     }
 

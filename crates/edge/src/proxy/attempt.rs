@@ -107,12 +107,21 @@ fn request_fault(error: &hyper::Error) -> Option<Reason> {
                     Reason::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", fault.to_string())
                 }
                 UploadError::Silent => Reason::new(StatusCode::REQUEST_TIMEOUT, "body-silent", fault.to_string()),
+                UploadError::Broken(source) if is_bad_chunk(source) => {
+                    Reason::new(StatusCode::BAD_REQUEST, "bad-chunk", "the request body's chunks are not well formed")
+                }
                 UploadError::Broken(_) => Reason::new(StatusCode::BAD_REQUEST, "body-broken", fault.to_string()),
             });
         }
         source = inner.source();
     }
     None
+}
+
+/// Whether a body broke off because its chunks could not be read.
+fn is_bad_chunk(error: &hyper::Error) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
+    source.is_some_and(|error| matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData))
 }
 
 /// A connection to a target; a target that cannot be reached costs one second try with the next one.

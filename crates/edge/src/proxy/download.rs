@@ -55,9 +55,16 @@ impl Home {
 }
 
 impl ResponseBody {
+    fn new(kind: Kind, in_flight: Option<InFlight>, mut busy: Busy) -> ResponseBody {
+        if !matches!(kind, Kind::Empty) {
+            busy.piece(true);
+        }
+        ResponseBody { kind, in_flight, busy }
+    }
+
     /// An answer of the edge itself.
     pub(crate) fn own(bytes: Bytes, busy: Busy) -> ResponseBody {
-        ResponseBody { kind: Kind::Whole(bytes), in_flight: None, busy }
+        ResponseBody::new(Kind::Whole(bytes), None, busy)
     }
 
     /// No body; the guard counts until the head is written.
@@ -87,7 +94,7 @@ impl ResponseBody {
         } else {
             Kind::Stream(Box::new(Download { first: None, incoming, link: Some(link), home }))
         };
-        ResponseBody { kind, in_flight: Some(in_flight), busy }
+        ResponseBody::new(kind, Some(in_flight), busy)
     }
 }
 
@@ -130,15 +137,17 @@ impl Body for ResponseBody {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        match &mut this.kind {
-            Kind::Empty => Poll::Ready(None),
+        let polled = match &mut this.kind {
+            Kind::Empty => return Poll::Ready(None),
             Kind::Whole(bytes) => {
                 let bytes = std::mem::take(bytes);
                 this.kind = Kind::Empty;
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
             Kind::Stream(download) => download.poll_frame(cx, this.in_flight.as_ref()),
-        }
+        };
+        this.busy.piece(polled.is_ready());
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

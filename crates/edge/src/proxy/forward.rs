@@ -16,6 +16,7 @@ use super::hold::{Early, Waited};
 use super::upload::RequestBody;
 use super::{gate, hold, tunnel, whom};
 use crate::downstream::client::Client;
+use crate::downstream::fault::Fault;
 use crate::downstream::presence::{Busy, Presence};
 use crate::downstream::visitor::Visitor;
 use crate::edge::Edge;
@@ -176,9 +177,7 @@ async fn guarded(
 
 fn check(visitor: &Visitor, request: &mut Request<Incoming>) -> Result<(), Reason> {
     let bad = |code, text: &str| Err(Reason::new(StatusCode::BAD_REQUEST, code, text));
-    if request.headers().contains_key(TRANSFER_ENCODING) && visitor.presence.saw_two_lengths() {
-        return bad("two-lengths", "the request has both Content-Length and Transfer-Encoding");
-    }
+    check_framing(visitor, request)?;
     if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
         let text = format!("the method {} is not served", request.method());
         return Err(Reason::new(StatusCode::METHOD_NOT_ALLOWED, "method", text));
@@ -197,6 +196,27 @@ fn check(visitor: &Visitor, request: &mut Request<Incoming>) -> Result<(), Reaso
     }
     if request.uri().path_and_query().is_some_and(|path| path.as_str().len() > limits.uri_bytes) {
         return Err(Reason::new(StatusCode::URI_TOO_LONG, "uri-too-long", "the request's address is too long"));
+    }
+    Ok(())
+}
+
+/// What two readers of the same bytes might read in two ways; after that nothing on the connection can be believed.
+fn check_framing(visitor: &Visitor, request: &Request<Incoming>) -> Result<(), Reason> {
+    let bad = |code, text: &str| {
+        let close = HeaderValue::from_static("close");
+        Err(Reason::new(StatusCode::BAD_REQUEST, code, text).with(CONNECTION, close))
+    };
+    if visitor.presence.has_fault(Fault::BareLineFeed) {
+        return bad("bare-line-feed", "a line of the request's head does not end in CR LF");
+    }
+    let Some(coding) = request.headers().get(TRANSFER_ENCODING) else { return Ok(()) };
+    if visitor.presence.has_fault(Fault::TwoLengths) {
+        return bad("two-lengths", "the request has both Content-Length and Transfer-Encoding");
+    }
+    // Another coding before `chunked` would be lost on the way, and two lines of it are read in two ways.
+    let is_repeated = request.headers().get_all(TRANSFER_ENCODING).iter().nth(1).is_some();
+    if is_repeated || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
+        return bad("bad-transfer-encoding", "the request's Transfer-Encoding is not `chunked`");
     }
     Ok(())
 }

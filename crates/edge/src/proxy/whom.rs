@@ -19,14 +19,15 @@ impl Vague {
             Vague::NoHost => "the request names no host",
             Vague::TwoHosts => "the request names its host twice",
             Vague::BadHost => "the request's host is not a host name",
-            Vague::HostsDisagree => "the request's :authority and Host differ",
+            Vague::HostsDisagree => "the request's address and its Host differ",
         }
     }
 }
 
 /// Settles the host: the `Host` header is it from now on, and the URI is in origin form.
 ///
-/// An HTTP/1.0 request may name none, and an absolute URI goes before the header (RFC 9112, 3.2.2).
+/// An HTTP/1.0 request may name none. An absolute URI would go before the header (RFC 9112, 3.2.2), but an honest client
+/// says the same in both, so one that does not is refused instead of understood.
 pub(crate) fn settle<B>(request: &mut Request<B>) -> Result<(), Vague> {
     let mut hosts = request.headers().get_all(HOST).iter();
     let header = hosts.next();
@@ -35,8 +36,7 @@ pub(crate) fn settle<B>(request: &mut Request<B>) -> Result<(), Vague> {
     }
     if let Some(authority) = request.uri().authority() {
         let host = host_of(authority)?;
-        let is_h2 = request.version() == Version::HTTP_2;
-        if is_h2 && header.is_some_and(|h| !h.as_bytes().eq_ignore_ascii_case(host.as_bytes())) {
+        if header.is_some_and(|h| !h.as_bytes().eq_ignore_ascii_case(host.as_bytes())) {
             return Err(Vague::HostsDisagree);
         }
         request.headers_mut().insert(HOST, host);
@@ -92,8 +92,10 @@ mod tests {
     }
 
     #[test]
-    fn an_absolute_uri_goes_before_the_host_header() {
+    fn an_absolute_uri_must_agree_with_the_host_header() {
         let mut r = request("http://a.example/x?y", Version::HTTP_11, &["b.example"]);
+        assert_eq!(settle(&mut r), Err(Vague::HostsDisagree));
+        let mut r = request("http://a.example/x?y", Version::HTTP_11, &["A.example"]);
         settle(&mut r).unwrap();
         assert_eq!(r.headers()[HOST], "a.example");
         assert_eq!(r.uri(), "/x?y");

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod frames;
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,0 +1,197 @@
+//! Follows the frames of an HTTP/2 connection in both directions, without taking part.
+//!
+//! h2 keeps the protocol's rules; this sees what keeps them and is an attack all the same (floods of frames that cost
+//! the client nothing), and what h2 refused, which it tells nobody but the client.
+//! The cost is one look at nine bytes per frame.
+
+use std::sync::Arc;
+
+use super::presence::Presence;
+use crate::edge::Edge;
+
+/// `PRI * HTTP/2.0`, two empty lines, `SM` and another.
+const PREFACE: usize = 24;
+
+const HEAD: usize = 9;
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
+const CONTINUATION: u8 = 9;
+
+const END_STREAM: u8 = 1;
+/// The same bit, where a frame has no stream to end.
+const ACK: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+/// A window that grows by less makes the edge send frames that are mostly head.
+const TINY: u32 = 128;
+
+/// Cuts bytes into frames, over any number of reads or writes.
+struct Cutter {
+    /// The head of the frame and the first bytes of its payload.
+    head: [u8; HEAD + 8],
+    length: usize,
+    /// Bytes of the payload still to come.
+    left: usize,
+    /// Bytes before the first frame.
+    preface: usize,
+}
+
+/// One frame, as far as it is looked at.
+struct Frame {
+    kind: u8,
+    flags: u8,
+    length: usize,
+    /// The window's growth, or the code of a RST_STREAM or GOAWAY; 0 elsewhere.
+    number: u32,
+}
+
+impl Cutter {
+    fn new(preface: usize) -> Cutter {
+        Cutter { head: [0; HEAD + 8], length: 0, left: 0, preface }
+    }
+
+    fn cut(&mut self, mut bytes: &[u8], mut seen: impl FnMut(&Frame)) {
+        while !bytes.is_empty() {
+            let skipped = self.preface.min(bytes.len());
+            self.preface -= skipped;
+            bytes = &bytes[skipped..];
+            let skipped = self.left.min(bytes.len());
+            self.left -= skipped;
+            bytes = &bytes[skipped..];
+            if self.left > 0 || bytes.is_empty() {
+                return;
+            }
+            let wanted = self.wanted();
+            let taken = (wanted - self.length).min(bytes.len());
+            self.head[self.length..self.length + taken].copy_from_slice(&bytes[..taken]);
+            self.length += taken;
+            bytes = &bytes[taken..];
+            // The head may have told that some payload is wanted too.
+            if self.length < self.wanted() {
+                continue;
+            }
+            let frame = self.frame();
+            self.left = frame.length - (self.length - HEAD);
+            self.length = 0;
+            seen(&frame);
+        }
+    }
+
+    /// The head, and of some frames the first bytes of the payload.
+    fn wanted(&self) -> usize {
+        if self.length < HEAD {
+            return HEAD;
+        }
+        let looked_into = match self.head[3] {
+            RST_STREAM | WINDOW_UPDATE => 4,
+            GOAWAY => 8,
+            _ => 0,
+        };
+        HEAD + self.payload().min(looked_into)
+    }
+
+    fn payload(&self) -> usize {
+        usize::from(self.head[0]) << 16 | usize::from(self.head[1]) << 8 | usize::from(self.head[2])
+    }
+
+    fn frame(&self) -> Frame {
+        let payload = &self.head[HEAD..self.length];
+        let number = payload.last_chunk::<4>().map_or(0, |last| u32::from_be_bytes(*last));
+        Frame { kind: self.head[3], flags: self.head[4], length: self.payload(), number }
+    }
+}
+
+/// See the module's text.
+pub(crate) struct Frames {
+    edge: Arc<Edge>,
+    inward: Cutter,
+    outward: Cutter,
+}
+
+impl Frames {
+    pub(crate) fn new(edge: Arc<Edge>) -> Frames {
+        Frames { edge, inward: Cutter::new(PREFACE), outward: Cutter::new(0) }
+    }
+
+    /// Bytes that the client sent.
+    pub(crate) fn received(&mut self, bytes: &[u8], presence: &Presence) {
+        self.inward.cut(bytes, |frame| {
+            match frame.kind {
+                HEADERS | CONTINUATION => presence.in_header_block(frame.flags & END_HEADERS == 0),
+                _ => presence.in_header_block(false),
+            }
+            if let Some(word) = nuisance(frame) {
+                presence.bothered(word);
+            }
+        });
+    }
+
+    /// Bytes that the edge sent: what h2 refused.
+    pub(crate) fn sent(&mut self, bytes: &[u8]) {
+        let counts = &self.edge.counts;
+        self.outward.cut(bytes, |frame| {
+            let word = match (frame.kind, frame.number) {
+                (RST_STREAM, 1) => "h2-malformed",
+                (RST_STREAM, 3) => "h2-flow-control",
+                (RST_STREAM, 7) => "h2-too-many-streams",
+                (RST_STREAM | GOAWAY, 11) => "h2-calm",
+                (GOAWAY, 1) => "h2-protocol",
+                (GOAWAY, 3) => "h2-flow-control",
+                (GOAWAY, 6) => "h2-frame-size",
+                (GOAWAY, 9) => "h2-compression",
+                _ => return,
+            };
+            counts.refusals.count(word);
+        });
+    }
+}
+
+/// Frames that are allowed and do nothing, or next to nothing; a few are normal.
+fn nuisance(frame: &Frame) -> Option<&'static str> {
+    match frame.kind {
+        DATA if frame.length == 0 && frame.flags & END_STREAM == 0 => Some("h2-flood-data"),
+        RST_STREAM => Some("h2-flood-reset"),
+        SETTINGS if frame.flags & ACK == 0 => Some("h2-flood-settings"),
+        PING if frame.flags & ACK == 0 => Some("h2-flood-ping"),
+        WINDOW_UPDATE if frame.number < TINY => Some("h2-flood-window"),
+        CONTINUATION => Some("h2-flood-continuation"),
+        // PRIORITY, PUSH_PROMISE (which h2 refuses) and what does not exist.
+        DATA | HEADERS | SETTINGS | PING | GOAWAY | WINDOW_UPDATE => None,
+        _ => Some("h2-flood-unknown"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        [&length[1..], &[kind, flags, 0, 0, 0, 1], payload].concat()
+    }
+
+    #[test]
+    fn frames_are_seen_wherever_the_reads_are_cut() {
+        let mut bytes = vec![b'x'; PREFACE];
+        bytes.extend(frame(SETTINGS, 0, &[0; 6]));
+        bytes.extend(frame(DATA, 0, &[]));
+        bytes.extend(frame(WINDOW_UPDATE, 0, &[0, 0, 0, 5]));
+        bytes.extend(frame(RST_STREAM, 0, &[0, 0, 0, 8]));
+        bytes.extend(frame(DATA, END_STREAM, &[7; 300]));
+        bytes.extend(frame(PING, 0, &[0; 8]));
+        for cut in 0..=bytes.len() {
+            let (mut cutter, mut seen) = (Cutter::new(PREFACE), Vec::new());
+            for part in [&bytes[..cut], &bytes[cut..]] {
+                cutter.cut(part, |frame| seen.push((frame.kind, frame.length, frame.number)));
+            }
+            let wanted = [(4, 6, 0), (0, 0, 0), (8, 4, 5), (3, 4, 8), (0, 300, 0), (6, 8, 0)];
+            assert_eq!(seen, wanted, "cut at {cut}");
+        }
+    }
+}
