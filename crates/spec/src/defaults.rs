@@ -42,6 +42,34 @@ pub const JOB_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// How long a container may take to stop; Compose's own default.
 pub const STOP_GRACE: Duration = Duration::from_secs(10);
 
+/// The pause between two of the edge's own health checks.
+pub const EDGE_HEALTH_INTERVAL: Duration = Duration::from_secs(5);
+/// Failures in a row that leave a copy out.
+pub const EDGE_HEALTH_FALL: u32 = 3;
+/// Successes in a row that bring it back.
+pub const EDGE_HEALTH_RISE: u32 = 2;
+/// Failed requests in a row after which a copy rests, where that is wanted.
+pub const OUTLIER_FAILURES: u32 = 5;
+/// How long it rests the first time.
+pub const OUTLIER_EJECT: Duration = Duration::from_secs(10);
+/// How long the edge tries to connect to a container.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a service may keep silent.
+pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a request waits for a place among those under way, where there is a queue.
+pub const QUEUE_TIME: Duration = Duration::from_secs(5);
+/// The answer of a redirect: it keeps method and body, and clients may remember it.
+pub const REDIRECT_STATUS: u16 = 308;
+/// How long browsers remember to use `https://` only.
+pub const HSTS_MAX_AGE: Duration = Duration::from_secs(365 * 86_400);
+
+/// One of so many successful answers is written into the access log.
+pub const ACCESS_LOG_SAMPLE: u32 = 1;
+/// An answer that took longer is always written.
+pub const ACCESS_LOG_SLOW: Duration = Duration::from_secs(1);
+/// The size at which the access log begins anew.
+pub const ACCESS_LOG_ROTATE: Bytes = Bytes::mib(64);
+
 /// How long a request waits while an exclusive service restarts.
 pub const HOLD_TIME: Duration = Duration::from_secs(30);
 /// How many requests wait.

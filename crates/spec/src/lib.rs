@@ -46,10 +46,10 @@ pub use ids::{EnvironmentName, PlatformName, ReleaseId, SagaId, ServiceName};
 pub use platform::{PlatformFile, Strategy};
 pub use problem::{Problem, Problems};
 pub use resolve::{
-    Check, Health, Hold, HookJob, HookPlan, HostSize, Job, Limits, Platform, ResourceReport, Route, ServicePlan,
-    resolve,
+    Check, EdgePlan, Health, Hold, HookJob, HookPlan, HostSize, Job, Limits, Platform, ResourceReport, Route,
+    ServicePlan, resolve,
 };
-pub use units::{Bytes, Money, Percent, human_duration};
+pub use units::{Bytes, Money, Percent, Rate, human_duration};
 
 /// The commented example of a `mainstay.yaml`.
 pub const EXAMPLE: &str = include_str!("../samples/example.yaml");

@@ -1,8 +1,12 @@
 //! `mainstay.yaml` as it is written: nothing is filled in here, an absent key stays `None`.
 //! The doc comments of these types are the reference page, so they are written for the person who edits the file.
 
+mod edge;
+mod limits;
+mod network;
 mod read;
 mod reader;
+mod route;
 mod service;
 mod source;
 mod words;
@@ -18,8 +22,18 @@ use crate::ids::{EnvironmentName, PlatformName, ServiceName};
 use crate::problem::Problems;
 use crate::units::{Bytes, Money, Percent, duration};
 
+pub use edge::{
+    AccessLogSettings, AccessLogWritten, CertificateSettings, EdgeSettings, SheddingSettings, TcpSettings, TlsSettings,
+};
+pub use limits::{Priority, RateBy, RateSettings, RouteLimitSettings};
+pub use network::Network;
+pub use route::{
+    ClientCertificate, HeaderChanges, HeaderSettings, HstsSettings, HstsWritten, RedirectSettings, RouteSettings,
+    StickySettings, StickyWritten,
+};
 pub use service::{
-    CheckKind, HealthSettings, HealthWritten, HoldSettings, JobSettings, RouteSettings, ServiceSettings, StatusRange,
+    CheckKind, EdgeHealthSettings, EdgeHealthWritten, HealthSettings, HealthWritten, HoldSettings, JobSettings,
+    OutlierSettings, ServiceProtocol, ServiceSettings, StatusRange,
 };
 pub use source::Source;
 pub use words::{Bind, ResourceMode, Strategy};
@@ -97,7 +111,7 @@ pub struct Environment {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<OneOrMany<String>>")]
     pub profiles: Option<Vec<String>>,
-    /// Where the edge listens for this environment.
+    /// Where the edge listens for this environment, with which certificates, and what it writes down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub edge: Option<EdgeSettings>,
     /// Overrides the platform's `resources` here.
@@ -112,20 +126,6 @@ pub struct Environment {
     /// Settings of services that differ here; each key that is given replaces the platform's.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub services: BTreeMap<ServiceName, ServiceSettings>,
-}
-
-/// Where the edge listens.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct EdgeSettings {
-    /// Plain HTTP: a port, or `address:port`, or a list of them; port 80 if not given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<OneOrMany<Bind>>")]
-    pub http: Option<Vec<Bind>>,
-    /// HTTPS: a port, or `address:port`, or a list of them; off if not given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<OneOrMany<Bind>>")]
-    pub https: Option<Vec<Bind>>,
 }
 
 /// How much CPU and memory something may use.

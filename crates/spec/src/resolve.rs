@@ -1,10 +1,12 @@
 //! From what is written to what is meant: platform file and compose project become one resolved platform.
 //! Whatever the platform file leaves open is derived from the compose project, and the reason is kept beside the value.
 
+mod edge;
 mod health;
 mod known;
 mod order;
 mod plan;
+mod pool;
 mod port;
 mod probe;
 mod resources;
@@ -20,7 +22,8 @@ use crate::platform::{Bind, Hook, Hooks, PlatformFile};
 use crate::problem::{Problem, Problems, nearest};
 
 pub use plan::{
-    Check, Health, Hold, HookJob, HookPlan, HostSize, Job, Limits, Platform, ResourceReport, Route, ServicePlan,
+    AccessLog, CertificateFiles, Check, EdgeHealth, EdgePlan, Health, Hold, HookJob, HookPlan, HostSize, Job, Limits,
+    Outlier, Platform, Redirect, ResourceReport, Route, ServicePlan, Shedding, Sticky, TcpPort,
 };
 use scene::Scene;
 
@@ -45,9 +48,7 @@ pub fn resolve(
         Some(written) => written,
         None => binds_of_the_face(&scene, &services),
     };
-    if environment.edge.is_some() {
-        warn_of_taken_ports(&scene, &http, &mut services);
-    }
+    let edge = edge::resolve(&scene, &mut services, &http, &mut problems);
     let mode = environment.resources.or(file.resources).unwrap_or_default();
     let resources = resources::fit(&mut services, mode, environment.limits, host);
     let platform = name.map(|name| Platform {
@@ -57,6 +58,7 @@ pub fn resolve(
         services,
         http: http.iter().map(Bind::to_string).collect(),
         https: https(&scene),
+        edge,
         compose: compose_files(&scene),
         env_file: environment.env_file.clone().unwrap_or_default(),
         profiles: environment.profiles.clone().unwrap_or_default(),
@@ -161,16 +163,5 @@ fn hooks(written: &Hooks) -> HookPlan {
         post_deploy: plan(&written.post_deploy),
         deploy_failed: plan(&written.deploy_failed),
         post_rollback: plan(&written.post_rollback),
-    }
-}
-
-/// A service that publishes the edge's own port would take it away from the edge, or fail to start.
-fn warn_of_taken_ports(scene: &Scene<'_>, http: &[Bind], services: &mut [ServicePlan]) {
-    for plan in services {
-        let Some(service) = scene.active.get(&plan.name) else { continue };
-        let published = service.ports.iter().filter(|port| port.protocol == "tcp").filter_map(|port| port.published);
-        for port in published.filter(|port| http.iter().any(|bind| bind.0.port() == *port)) {
-            plan.warnings.push(format!("it publishes port {port}, on which the edge listens; the edge takes it over"));
-        }
     }
 }

@@ -37,7 +37,7 @@ fn the_reference_explains_every_key() {
 #[test]
 fn the_schema_and_the_reader_know_the_same_keys() {
     // A wrong key at every level makes the reader name all keys that it knows there.
-    let text = "version: 1\nnope: 1\nenvironments: {e: {nope: 1, edge: {nope: 1}, limits: {nope: 1}}}\nservices: {s: {nope: 1, health: {nope: 1}, routes: [{nope: 1}], migrate: {command: [a], nope: 1}, hold: {nope: 1}}}\nhooks: {nope: 1, pre_build: {command: [a], nope: 1}}\npromises: {nope: 1}";
+    let text = "version: 1\nnope: 1\nenvironments: {e: {nope: 1, edge: {nope: 1, https: 1, certificates: {chain: a, key: a, nope: 1}, tls: {nope: 1}, access_log: {nope: 1}, shedding: {in_flight: 1, nope: 1}, tcp: {listen: 2, service: s, nope: 1}}, limits: {nope: 1}}}\nservices: {s: {nope: 1, health: {nope: 1}, routes: [{redirect: {to: /, nope: 1}}, {nope: 1, hsts: {nope: 1}, sticky: {nope: 1}, headers: {nope: 1, request: {nope: 1}}, limits: {nope: 1, rate: {requests: 1, nope: 1}}}], edge_health: {nope: 1}, outlier: {nope: 1}, migrate: {command: [a], nope: 1}, hold: {nope: 1}}}\nhooks: {nope: 1, pre_build: {command: [a], nope: 1}}\npromises: {nope: 1}";
     let problems = platform::parse(text, "f").expect_err("problems");
     let mut known: std::collections::BTreeSet<String> =
         problems.iter().flat_map(|problem| problem.allowed.split(", ").map(str::to_owned)).collect();

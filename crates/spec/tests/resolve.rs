@@ -399,3 +399,141 @@ mod scaling {
         }
     }
 }
+
+mod edge {
+    use super::*;
+
+    fn web(service: &str) -> Result<ServicePlan, Problems> {
+        let project = from_services(serde_json::json!({ "web": { "image": "a", "expose": ["8080"] } }));
+        with(&format!("version: 1\nservices: {{web: {{{service}}}}}"), &project, "production")
+            .map(|platform| service_of(&platform))
+    }
+
+    fn service_of(platform: &Platform) -> ServicePlan {
+        service(platform, "web").clone()
+    }
+
+    fn warned(plan: &ServicePlan, part: &str) -> bool {
+        plan.warnings.iter().any(|warning| warning.contains(part))
+    }
+
+    #[test]
+    fn routes_of_one_path_are_told_apart_by_method_or_priority() {
+        for good in [
+            "routes: [{path: /a, methods: GET}, {path: /a, methods: [POST, PUT]}]",
+            "routes: [/a, {path: /a, methods: GET, priority: 1}]",
+            "routes: [{host: a.example}, {host: b.example}]",
+        ] {
+            assert!(web(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "routes: [{path: /a, methods: GET}, {path: /a/, methods: [GET, POST]}]",
+            "routes: [/a, {path: /a, methods: GET}]",
+        ] {
+            let said = web(bad).expect_err(bad).to_string();
+            assert!(said.contains("this route already leads to service `web`"), "{said}");
+        }
+        let said = web("routes: [{path: /a, priority: 5}, {path: /a, methods: GET}]").expect_err("hidden").to_string();
+        assert!(said.contains("route */a of priority 0 is never asked"), "{said}");
+    }
+
+    #[test]
+    fn a_redirect_needs_no_port_and_a_job_may_have_one() {
+        let project = from_services(serde_json::json!({ "web": { "image": "a" } }));
+        let text =
+            "version: 1\nservices: {web: {routes: [{host: www.example.com, redirect: 'https://example.com{path}'}]}}";
+        let platform = with(text, &project, "production").expect("a platform");
+        let redirect = platform.services[0].routes[0].redirect.clone().expect("a redirect");
+        assert_eq!((redirect.to.as_str(), redirect.status), ("https://example.com{path}", 308));
+    }
+
+    #[test]
+    fn the_edge_asks_what_proves_a_container_healthy_where_it_can() {
+        let asked =
+            |service: &str| web(service).expect("a plan").edge_health.map(|health| (health.path, health.even_alone));
+        assert_eq!(asked("health: /ready"), Some(("/ready".to_owned(), false)));
+        assert_eq!(asked("health: /ready, edge_health: true"), Some(("/ready".to_owned(), true)));
+        assert_eq!(asked("edge_health: {path: /live}"), Some(("/live".to_owned(), true)));
+        for nothing in [
+            "port: 8080",
+            "health: /ready, edge_health: false",
+            "health: {path: /ready, port: 9000}",
+            "health: {path: /ready, status: 401}",
+            "health: /ready, protocol: grpc",
+        ] {
+            assert_eq!(asked(nothing), None, "{nothing}");
+        }
+    }
+
+    #[test]
+    fn a_written_health_check_of_the_edge_that_cannot_be_asked_is_a_problem() {
+        for (service, said) in [
+            ("edge_health: true", "the health check is none that the edge can ask"),
+            ("health: {path: /ready, port: 9000}, edge_health: true", "asks another port than the one that serves"),
+            ("health: {path: /ready, status: 401}, edge_health: {}", "the edge takes 200 to 399 for well"),
+            ("health: /ready, protocol: grpc, edge_health: true", "few gRPC servers answer"),
+        ] {
+            let problems = web(service).expect_err(service).to_string();
+            assert!(problems.contains(said) && problems.starts_with("mainstay.yaml:2:"), "{problems}");
+        }
+    }
+
+    #[test]
+    fn grpc_is_never_derived_but_its_usual_port_is_pointed_out() {
+        let plan = web("port: 50051").expect("a plan");
+        assert_eq!(plan.protocol, platform::ServiceProtocol::Http);
+        assert!(warned(&plan, "write `protocol: grpc`"), "{:?}", plan.warnings);
+        let plan = web("port: 50051, protocol: grpc").expect("a plan");
+        assert!(plan.protocol == platform::ServiceProtocol::Grpc && !warned(&plan, "protocol: grpc"));
+    }
+
+    fn at(edge: &str) -> Result<Platform, Problems> {
+        let text = format!("version: 1\nenvironments: {{production: {{profiles: [full], edge: {{{edge}}}}}}}");
+        with(&text, &project("whole_product"), "production")
+    }
+
+    #[test]
+    fn a_tcp_port_finds_the_port_of_its_service() {
+        let platform = at("tcp: [{listen: 5433, service: postgres, port: 5432}, {listen: 9000, service: api}]");
+        let tcp = platform.expect("a platform").edge.tcp;
+        let told: Vec<_> = tcp.iter().map(|tcp| (tcp.listen.as_str(), tcp.service.as_str(), tcp.port)).collect();
+        assert_eq!(told, [("0.0.0.0:5433", "postgres", 5432), ("0.0.0.0:9000", "api", 8000)]);
+    }
+
+    #[test]
+    fn a_tcp_port_that_leads_nowhere_is_a_problem_at_its_line() {
+        for (tcp, said) in [
+            ("{listen: 5433, service: postgress, port: 1}", "nearest  postgres"),
+            ("[{listen: 5433, service: seed, port: 1}]", "a job cannot be connected to"),
+            ("{listen: 5433, service: worker}", "a TCP port needs a port to lead to"),
+        ] {
+            let problems = at(&format!("tcp: {tcp}")).expect_err(tcp).to_string();
+            assert!(problems.contains(said) && problems.starts_with("mainstay.yaml:2:"), "{problems}");
+        }
+    }
+
+    #[test]
+    fn a_service_that_publishes_a_port_of_the_edge_is_warned_about() {
+        let project = from_services(serde_json::json!({ "db": {
+            "image": "postgres", "ports": [{ "target": 5432, "published": "5432", "protocol": "tcp" }],
+        } }));
+        let text = "version: 1\nenvironments: {production: {edge: {tcp: {listen: 5432, service: db}}}}";
+        let platform = with(text, &project, "production").expect("a platform");
+        assert!(platform.services[0].warnings.iter().any(|w| w.contains("only one of the two can have it")));
+    }
+
+    #[test]
+    fn the_first_certificate_is_the_default_unless_another_says_so() {
+        let chosen = |edge: &str| -> Vec<bool> {
+            at(edge).expect("a platform").edge.certificates.iter().map(|files| files.default).collect()
+        };
+        let two = "https: 443, certificates: [{chain: a, key: a}, {chain: b, key: b";
+        assert_eq!(chosen(&format!("{two}}}]")), [true, false]);
+        assert_eq!(chosen(&format!("{two}, default: true}}]")), [false, true]);
+    }
+
+    #[test]
+    fn a_client_certificate_that_nobody_can_have_is_warned_about() {
+        assert!(warned(&web("routes: [{client_certificate: required}]").expect("a plan"), "nobody gets in"));
+    }
+}

@@ -1,6 +1,7 @@
 //! Changes of a service in words that an operator would use.
 
-use crate::resolve::{Limits, ServicePlan};
+use crate::platform::ServiceProtocol;
+use crate::resolve::{Limits, Route, ServicePlan};
 use crate::units::human_duration;
 
 /// What changes for a service, one line each; empty when nothing does.
@@ -30,6 +31,13 @@ fn changes(old: &ServicePlan, new: &ServicePlan) -> Vec<String> {
     note("health check", old.health.check.to_string(), new.health.check.to_string());
     note("time to become healthy", human_duration(old.health.budget), human_duration(new.health.budget));
     note("routes", routes(old), routes(new));
+    note("protocol", protocol(old).to_owned(), protocol(new).to_owned());
+    note("health checks of the edge", edge_health(old), edge_health(new));
+    note("rest of failing copies", outlier(old), outlier(new));
+    note("slow start", human_duration(old.slow_start), human_duration(new.slow_start));
+    note("time to connect", human_duration(old.connect_timeout), human_duration(new.connect_timeout));
+    note("longest silence", human_duration(old.response_timeout), human_duration(new.response_timeout));
+    note("hold", hold(old), hold(new));
     note("drain", human_duration(old.drain), human_duration(new.drain));
     note("drain of WebSockets", human_duration(old.drain_websocket), human_duration(new.drain_websocket));
     note("warm", human_duration(old.warm), human_duration(new.warm));
@@ -48,9 +56,39 @@ fn port(plan: &ServicePlan) -> String {
 }
 
 fn routes(plan: &ServicePlan) -> String {
-    let strip = |strip: bool| if strip { " (prefix taken away)" } else { "" };
-    let routes: Vec<String> = plan.routes.iter().map(|route| format!("{route}{}", strip(route.strip_prefix))).collect();
-    list(&routes)
+    let words = |route: &Route| match route.details() {
+        details if details.is_empty() => route.to_string(),
+        details => format!("{route} ({})", details.join(", ")),
+    };
+    list(&plan.routes.iter().map(words).collect::<Vec<_>>())
+}
+
+fn protocol(plan: &ServicePlan) -> &'static str {
+    match plan.protocol {
+        ServiceProtocol::Http => "HTTP",
+        ServiceProtocol::Grpc => "gRPC",
+    }
+}
+
+fn edge_health(plan: &ServicePlan) -> String {
+    plan.edge_health.as_ref().map_or_else(
+        || "none".to_owned(),
+        |health| {
+            let (interval, timeout) = (human_duration(health.interval), human_duration(health.timeout));
+            format!("{} every {interval} within {timeout}, {} down, {} up", health.path, health.fall, health.rise)
+        },
+    )
+}
+
+fn outlier(plan: &ServicePlan) -> String {
+    plan.outlier.as_ref().map_or_else(
+        || "none".to_owned(),
+        |outlier| format!("{} after {} failures", human_duration(outlier.eject), outlier.failures),
+    )
+}
+
+fn hold(plan: &ServicePlan) -> String {
+    format!("{} requests of {} for {}", plan.hold.requests, plan.hold.bytes, human_duration(plan.hold.time))
 }
 
 fn migration(plan: &ServicePlan) -> String {

@@ -1,11 +1,12 @@
 //! Reading the platform file, key by key, in the order of the reference.
 
+mod edge;
+mod limits;
+mod route;
 mod service;
 
 use super::reader::{At, Fields, Reader, anything, flag, id, join, list, named, text, unit, whole, word};
-use super::{
-    Bind, EdgeSettings, Environment, Hook, Hooks, LimitSettings, PlatformFile, Promises, ResourceMode, VERSION,
-};
+use super::{Environment, Hook, Hooks, LimitSettings, PlatformFile, Promises, ResourceMode, VERSION};
 use crate::problem::{Problem, Problems, nearest};
 use crate::units::{Bytes, Money, Percent, parse_duration};
 use crate::yaml::{self, Shape};
@@ -103,9 +104,9 @@ fn environment(at: &At<'_>, r: &mut Reader) -> Option<Environment> {
         env_file: f.get(r, "env_file", |at, r| list(at, r, path)),
         compose: f.get(r, "compose", |at, r| list(at, r, path)),
         profiles: f.get(r, "profiles", |at, r| list(at, r, profile)),
-        edge: f.get(r, "edge", edge),
+        edge: f.get(r, "edge", edge::edge),
         resources: f.get(r, "resources", |at, r| word(at, r, "way to treat resources", &RESOURCE_MODES)),
-        limits: f.get(r, "limits", limits),
+        limits: f.get(r, "limits", host_limits),
         confirm: f.get(r, "confirm", |at, r| flag(at, r, "confirm")),
         services: f
             .get(r, "services", |at, r| named(at, r, "the list of services", service::settings))
@@ -115,21 +116,7 @@ fn environment(at: &At<'_>, r: &mut Reader) -> Option<Environment> {
     Some(read)
 }
 
-fn edge(at: &At<'_>, r: &mut Reader) -> Option<EdgeSettings> {
-    let mut f = Fields::open(at, "the edge", r)?;
-    let read = EdgeSettings {
-        http: f.get(r, "http", |at, r| list(at, r, bind)),
-        https: f.get(r, "https", |at, r| list(at, r, bind)),
-    };
-    f.close(r, &[]);
-    Some(read)
-}
-
-fn bind(at: &At<'_>, r: &mut Reader) -> Option<Bind> {
-    unit(at, r, "an address to listen on", Bind::parse)
-}
-
-pub(super) fn limits(at: &At<'_>, r: &mut Reader) -> Option<LimitSettings> {
+fn host_limits(at: &At<'_>, r: &mut Reader) -> Option<LimitSettings> {
     let mut f = Fields::open(at, "limits", r)?;
     let read = LimitSettings {
         cpus: f.get(r, "cpus", cpus),

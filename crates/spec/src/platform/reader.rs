@@ -62,6 +62,16 @@ impl Reader {
         });
     }
 
+    /// Notes a problem with a key of this mapping, at the key's place if it is written.
+    pub(super) fn refuse_at(&mut self, at: &At<'_>, key: &str, message: &str, allowed: &str) {
+        let path = if key.is_empty() { at.path.clone() } else { join(&at.path, key) };
+        let value = match &at.node.shape {
+            Shape::Map(entries) => entries.iter().find(|entry| entry.key == key).map(|entry| &entry.node),
+            _ => None,
+        };
+        self.refuse(&At { node: value.unwrap_or(at.node), path }, message, allowed);
+    }
+
     fn refuse_key(&mut self, entry: &Entry, path: String, problem: Problem) {
         self.problems.0.push(Problem {
             file: self.source.file.clone(),
@@ -195,6 +205,18 @@ where
                 reader.refuse_key(entry, path, problem);
             }
         }
+    }
+    Some(all)
+}
+
+/// A mapping whose keys are the file's own words, such as the names of headers.
+pub(super) fn texts<'n>(at: &At<'n>, reader: &mut Reader, what: &'static str) -> Option<Vec<(&'n str, At<'n>)>> {
+    let fields = Fields::open(at, what, reader)?;
+    let mut all = Vec::new();
+    for entry in fields.entries {
+        let path = join(&at.path, &entry.key);
+        reader.source.note(&path, entry.line, entry.column);
+        all.push((entry.key.as_str(), At { node: &entry.node, path }));
     }
     Some(all)
 }

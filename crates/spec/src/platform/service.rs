@@ -6,6 +6,7 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use super::route::{RouteSettings, RouteWritten};
 use super::{LimitSettings, OneOrMany, Strategy};
 use crate::units::{Bytes, duration};
 
@@ -47,9 +48,31 @@ pub struct ServiceSettings {
     /// A command that runs in the new image before the new containers start, such as a database migration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub migrate: Option<JobSettings>,
-    /// How many requests wait, and how long, while an exclusive service restarts.
+    /// How many requests wait, and how long, while a service that never runs twice is replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<HoldSettings>,
+    /// What the service speaks; `http` if not given, since no compose file tells it apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<ServiceProtocol>,
+    /// Whether the edge asks the HTTP health check all the time and leaves out copies that fail: `true`, `false`, or a mapping.
+    /// On if not given, where there are several copies; a single one is never left out unless it is written here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edge_health: Option<EdgeHealthWritten>,
+    /// Lets a copy that fails several requests in a row rest, never the last one; off if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outlier: Option<OutlierSettings>,
+    /// A copy that comes gets its full share of requests only after so long; at once if not given.
+    #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "duration::schema")]
+    pub slow_start: Option<Duration>,
+    /// How long the edge tries to connect; 2 seconds if not given.
+    #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "duration::schema")]
+    pub connect_timeout: Option<Duration>,
+    /// How long the service may keep silent, before its answer and inside it; 60 seconds if not given.
+    #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "duration::schema")]
+    pub response_timeout: Option<Duration>,
     /// How long a container may take to stop before it is killed; Compose's `stop_grace_period` or 10 seconds if not given.
     #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "duration::schema")]
@@ -123,6 +146,67 @@ pub enum CheckKind {
     Stable,
 }
 
+/// What a service speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServiceProtocol {
+    /// HTTP/1.1, and WebSockets.
+    #[default]
+    Http,
+    /// gRPC: HTTP/2 without TLS.
+    Grpc,
+}
+
+/// The edge's own health checks: on or off, or a mapping with more to say.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(inline)]
+pub enum EdgeHealthWritten {
+    /// On or off.
+    Switch(bool),
+    /// On, in other words than the defaults.
+    Settings(EdgeHealthSettings),
+}
+
+/// How the edge asks a health check all the time.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EdgeHealthSettings {
+    /// The path; that of `health` if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The pause between two checks; 5 seconds if not given.
+    #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "duration::schema")]
+    pub interval: Option<Duration>,
+    /// How long one check may take; that of `health`, but not longer than `interval`, if not given.
+    #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "duration::schema")]
+    pub timeout: Option<Duration>,
+    /// So many failures in a row leave a copy out; 3 if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
+    pub fall: Option<u32>,
+    /// So many successes in a row bring it back; 2 if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
+    pub rise: Option<u32>,
+}
+
+/// When a copy that answers badly rests.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OutlierSettings {
+    /// So many failures in a row (answers from 500 on, broken connections) let a copy rest; 5 if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub failures: Option<u32>,
+    /// For how long the first time; longer with each time; 10 seconds if not given.
+    #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "duration::schema")]
+    pub eject: Option<Duration>,
+}
+
 /// The HTTP status codes from one to another, both included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "StatusWritten", into = "String")]
@@ -138,30 +222,6 @@ pub struct StatusRange {
 enum StatusWritten {
     Code(u16),
     Text(String),
-}
-
-/// One route of the edge to this service.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RouteSettings {
-    /// The host name that is asked for; every host if not given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub host: Option<String>,
-    /// The beginning of the path, cut at a `/`; `/` if not given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub path: Option<String>,
-    /// Takes the path away before the service sees the request; `false` if not given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub strip_prefix: Option<bool>,
-}
-
-/// A route as a path, or as a mapping with more to say.
-#[derive(JsonSchema)]
-#[schemars(untagged, inline)]
-#[expect(dead_code, reason = "only its shape is used: it tells the JSON schema that a route may be written as a path")]
-enum RouteWritten {
-    Path(String),
-    Settings(RouteSettings),
 }
 
 /// A command that runs once.

@@ -110,6 +110,12 @@ impl Bind {
         if bind.0.port() == 0 { Err(invalid()) } else { Ok(bind) }
     }
 
+    /// Whether two listeners cannot have both: the same port on the same address, or on every address.
+    pub fn meets(&self, other: &Bind) -> bool {
+        let all = self.0.ip().is_unspecified() || other.0.ip().is_unspecified();
+        self.0.port() == other.0.port() && (all || self.0.ip() == other.0.ip())
+    }
+
     fn is_plain_port(&self) -> bool {
         self.0.ip() == IpAddr::V4(Ipv4Addr::UNSPECIFIED)
     }
@@ -160,4 +166,9 @@ impl JsonSchema for Bind {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": ["integer", "string"], "format": "bind", "minimum": 1, "maximum": 65535 })
     }
+}
+
+/// Whether a byte may stand in the name of a header, a cookie or a method (RFC 9110, 5.6.2).
+pub(super) fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }

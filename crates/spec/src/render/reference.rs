@@ -31,7 +31,9 @@ const UNITS: &str = "\n## Units\n\n\
     | percent | `95%` |\n\
     | money | `$3`, `€0.25`, `3 USD` |\n\
     | address | `80`, `127.0.0.1:8080`, `[::]:80` |\n\
-    | status | `200`, `200-299` |\n";
+    | status | `200`, `200-299` |\n\
+    | rate | `100/s`, `600/m`, `20/10s` |\n\
+    | network | `10.0.0.0/8`, `2001:db8::/32`, `192.0.2.7` |\n";
 
 fn section(page: &mut String, definition: &Value) {
     if let Some(description) = description(definition) {

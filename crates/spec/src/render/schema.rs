@@ -30,7 +30,13 @@ fn without_null(value: &mut Value) {
         Value::Object(fields) => {
             drop_null_type(fields);
             fields.shift_remove("default");
-            fields.values_mut().for_each(without_null);
+            for (key, value) in fields.iter_mut() {
+                match value {
+                    // The names of keys stand here, and `default` is one of them.
+                    Value::Object(named) if key == "properties" => named.values_mut().for_each(without_null),
+                    _ => without_null(value),
+                }
+            }
             flatten_single_choice(fields);
         }
         Value::Array(items) => items.iter_mut().for_each(without_null),

@@ -1,5 +1,8 @@
 //! The resolved platform: every value filled in, with the reason beside what was derived.
 
+mod edge;
+mod route;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -7,8 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::defaults;
 use crate::ids::{EnvironmentName, PlatformName, ServiceName};
-use crate::platform::{Promises, ResourceMode, StatusRange, Strategy};
+use crate::platform::{Promises, ResourceMode, ServiceProtocol, StatusRange, Strategy};
 use crate::units::{Bytes, duration};
+
+pub use edge::{AccessLog, CertificateFiles, EdgePlan, Shedding, TcpPort};
+pub use route::{Redirect, Route, Sticky};
 
 /// What the host has.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -35,6 +41,9 @@ pub struct Platform {
     /// Where the edge listens for HTTPS.
     #[serde(default)]
     pub https: Vec<String>,
+    /// Certificates, trust, logging and ports.
+    #[serde(default)]
+    pub edge: EdgePlan,
     /// The compose files, the environment's own last.
     #[serde(default)]
     pub compose: Vec<String>,
@@ -88,6 +97,24 @@ pub struct ServicePlan {
     pub migrate: Option<Job>,
     /// What waits while it restarts.
     pub hold: Hold,
+    /// What it speaks.
+    #[serde(default)]
+    pub protocol: ServiceProtocol,
+    /// How the edge asks its copies all the time.
+    #[serde(default)]
+    pub edge_health: Option<EdgeHealth>,
+    /// When a copy that answers badly rests.
+    #[serde(default)]
+    pub outlier: Option<Outlier>,
+    /// How long a copy that comes takes to get its full share.
+    #[serde(default, with = "duration")]
+    pub slow_start: Duration,
+    /// How long the edge tries to connect.
+    #[serde(default = "connect_timeout", with = "duration")]
+    pub connect_timeout: Duration,
+    /// How long it may keep silent.
+    #[serde(default = "response_timeout", with = "duration")]
+    pub response_timeout: Duration,
     /// How long a container may take to stop.
     #[serde(with = "duration")]
     pub stop_grace: Duration,
@@ -150,15 +177,33 @@ pub enum Check {
     Stable,
 }
 
-/// What the edge sends to a service.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Route {
-    /// The host name; `None` for every host.
-    pub host: Option<String>,
-    /// The beginning of the path, `/` for all.
+/// How the edge asks a service's copies all the time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EdgeHealth {
+    /// The path, on the port that serves.
     pub path: String,
-    /// Whether the path is taken away before the service sees the request.
-    pub strip_prefix: bool,
+    /// The pause between two checks.
+    #[serde(with = "duration")]
+    pub interval: Duration,
+    /// How long one may take.
+    #[serde(with = "duration")]
+    pub timeout: Duration,
+    /// Failures in a row that leave a copy out.
+    pub fall: u32,
+    /// Successes in a row that bring it back.
+    pub rise: u32,
+    /// Whether a single copy is asked too: to leave out the only one turns a slow answer into an outage.
+    pub even_alone: bool,
+}
+
+/// When a copy that answers badly rests.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outlier {
+    /// Failures in a row.
+    pub failures: u32,
+    /// How long it rests the first time.
+    #[serde(with = "duration")]
+    pub eject: Duration,
 }
 
 /// A command that runs once.
@@ -196,7 +241,7 @@ pub struct HookPlan {
     pub post_rollback: Vec<HookJob>,
 }
 
-/// What waits while an exclusive service restarts.
+/// What waits while a service that never runs twice is replaced.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
     /// How long a request waits.
@@ -246,6 +291,12 @@ impl ServicePlan {
             soak: defaults::SOAK,
             migrate: None,
             hold: Hold::default(),
+            protocol: ServiceProtocol::default(),
+            edge_health: None,
+            outlier: None,
+            slow_start: Duration::ZERO,
+            connect_timeout: defaults::CONNECT_TIMEOUT,
+            response_timeout: defaults::RESPONSE_TIMEOUT,
             stop_grace: defaults::STOP_GRACE,
             limits: Limits::default(),
             replicas: 1,
@@ -292,10 +343,12 @@ fn one() -> u32 {
     1
 }
 
-impl std::fmt::Display for Route {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}{}", self.host.as_deref().unwrap_or("*"), self.path)
-    }
+fn connect_timeout() -> Duration {
+    defaults::CONNECT_TIMEOUT
+}
+
+fn response_timeout() -> Duration {
+    defaults::RESPONSE_TIMEOUT
 }
 
 impl std::fmt::Display for Check {

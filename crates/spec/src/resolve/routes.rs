@@ -1,15 +1,16 @@
 //! What the edge sends to which service.
 //! Written routes count alone; without any, proxy labels do; without those, published ports do.
 
-use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::known;
-use super::plan::{Route, ServicePlan};
+use super::plan::{Redirect, Route, ServicePlan, Sticky};
 use super::port;
 use super::scene::{Scene, written_problem};
 use crate::compose::Service;
+use crate::defaults;
 use crate::ids::ServiceName;
-use crate::platform::{RouteSettings, Strategy};
+use crate::platform::{ClientCertificate, RouteLimitSettings, RouteSettings, StickySettings, StickyWritten, Strategy};
 use crate::problem::{Problem, Problems};
 
 /// Fills in the routes of all services and checks them against each other.
@@ -26,18 +27,53 @@ pub(super) fn assign(scene: &Scene<'_>, services: &mut [ServicePlan], problems: 
 fn assign_written(scene: &Scene<'_>, services: &mut [ServicePlan]) {
     for plan in services {
         if let Some((routes, reason)) = scene.written(&plan.name).get(|settings| settings.routes.as_ref()) {
-            plan.routes = routes.iter().map(route).collect();
+            plan.routes = routes.iter().map(|written| route(&plan.name, written)).collect();
             plan.reasons.insert("routes".to_owned(), reason);
         }
     }
 }
 
-fn route(written: &RouteSettings) -> Route {
+fn route(service: &ServiceName, written: &RouteSettings) -> Route {
     Route {
         host: written.host.as_ref().map(|host| host.to_lowercase()),
         path: tidy(written.path.as_deref().unwrap_or("/")),
         strip_prefix: written.strip_prefix.unwrap_or(false),
+        priority: written.priority.unwrap_or(0),
+        methods: written.methods.clone().unwrap_or_default(),
+        redirect: written.redirect.as_ref().map(|redirect| Redirect {
+            to: redirect.to.clone(),
+            status: redirect.status.unwrap_or(defaults::REDIRECT_STATUS),
+        }),
+        https_only: written.https_only,
+        hsts: written.hsts.clone(),
+        sticky: written.sticky.as_ref().and_then(|sticky| self::sticky(service, sticky)),
+        headers: written.headers.clone().unwrap_or_default(),
+        client_certificate: written.client_certificate == Some(ClientCertificate::Required),
+        limits: written.limits.clone().map(filled).unwrap_or_default(),
     }
+}
+
+/// Two services on one host would take each other's cookie, so each has its own name for it.
+fn sticky(service: &ServiceName, written: &StickyWritten) -> Option<Sticky> {
+    let settings = match written {
+        StickyWritten::Switch(false) => return None,
+        StickyWritten::Switch(true) => StickySettings::default(),
+        StickyWritten::Settings(settings) => settings.clone(),
+    };
+    let cookie = settings.cookie.unwrap_or_else(|| format!("mainstay-{service}"));
+    Some(Sticky { cookie, max_age: settings.max_age })
+}
+
+fn filled(mut limits: RouteLimitSettings) -> RouteLimitSettings {
+    for rate in &mut limits.rate {
+        rate.per.get_or_insert(Duration::from_secs(1));
+        rate.burst.get_or_insert(0);
+        rate.by.get_or_insert_default();
+    }
+    if limits.queue.is_some() {
+        limits.queue_time.get_or_insert(defaults::QUEUE_TIME);
+    }
+    limits
 }
 
 /// `/api/` and `/api` are the same prefix, because prefixes end at a segment.
@@ -75,7 +111,7 @@ fn rule_route(rule: &str) -> Option<Route> {
     if host.is_none() && path.is_none() {
         return None;
     }
-    Some(Route { host, path: tidy(path.unwrap_or("/")), strip_prefix: false })
+    Some(Route::new(host, tidy(path.unwrap_or("/"))))
 }
 
 fn argument<'r>(rule: &'r str, matcher: &str) -> Option<&'r str> {
@@ -105,17 +141,14 @@ fn assign_published(scene: &Scene<'_>, services: &mut [ServicePlan]) {
         let (route, reason) = if Some(&plan.name) == face.as_ref() {
             let reason =
                 if others.contains(&plan.name) { "it publishes a port" } else { "its name is that of a web front" };
-            (
-                Route { host: None, path: "/".to_owned(), strip_prefix: false },
-                format!("no routes are written, and {reason}"),
-            )
+            (Route::new(None, "/"), format!("no routes are written, and {reason}"))
         } else if others.contains(&plan.name) {
             let host = Some(format!("{}.{domain}", plan.name).to_lowercase());
             let reason = format!(
                 "it publishes a port too, and `/` belongs to `{}`",
                 face.as_ref().map_or("", |face| face.as_str())
             );
-            (Route { host, path: "/".to_owned(), strip_prefix: false }, format!("no routes are written; {reason}"))
+            (Route::new(host, "/"), format!("no routes are written; {reason}"))
         } else {
             continue;
         };
@@ -125,23 +158,30 @@ fn assign_published(scene: &Scene<'_>, services: &mut [ServicePlan]) {
 }
 
 fn check(scene: &Scene<'_>, services: &[ServicePlan], problems: &mut Problems) {
-    let mut taken: BTreeMap<(Option<&str>, &str), &ServiceName> = BTreeMap::new();
+    let mut taken: Vec<(&Route, &ServiceName)> = Vec::new();
     for plan in services {
         let path = scene.written(&plan.name).path("routes", scene.file);
         let mut note = |found: String, allowed: &str, message: &str| {
             let problem = written_problem(scene.file, &path, message);
             problems.0.push(Problem { found, allowed: allowed.to_owned(), ..problem });
         };
-        if !plan.routes.is_empty() && plan.strategy == Strategy::Job {
+        // A redirect asks nobody.
+        let leads = plan.routes.iter().any(|route| route.redirect.is_none());
+        if leads && plan.strategy == Strategy::Job {
             note("strategy job".to_owned(), "a service that keeps running", "a job cannot be routed to, it ends");
-        } else if !plan.routes.is_empty() && plan.port.is_none() {
+        } else if leads && plan.port.is_none() {
             note("no port".to_owned(), "`port` for this service", "a route needs a port to lead to");
         }
         for route in &plan.routes {
-            if let Some(first) = taken.insert((route.host.as_deref(), &route.path), &plan.name) {
+            if let Some((_, first)) = taken.iter().find(|(other, _)| other.meets(route)) {
                 let message = format!("this route already leads to service `{first}`");
-                note(route.to_string(), "each host and path once", &message);
+                note(route.to_string(), "each host and path once, or other `methods`, or another `priority`", &message);
+            } else if let Some((other, _)) = taken.iter().find(|(other, _)| other.hides(route) || route.hides(other)) {
+                let (never, before) = if other.hides(route) { (route, *other) } else { (*other, route) };
+                let message = format!("route {never} of priority {} is never asked", never.priority);
+                note(route.to_string(), &format!("`methods` for the one of priority {}", before.priority), &message);
             }
+            taken.push((route, &plan.name));
         }
     }
 }

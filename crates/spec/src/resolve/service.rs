@@ -3,7 +3,7 @@
 use super::plan::{Hold, Job, Limits, ServicePlan};
 use super::port::{self, Found};
 use super::scene::{Scene, Written, written_problem};
-use super::{health, known, order, strategy};
+use super::{health, known, order, pool, strategy};
 use crate::compose::Service;
 use crate::defaults;
 use crate::ids::ServiceName;
@@ -33,6 +33,7 @@ pub(super) fn plan(scene: &Scene<'_>, name: &ServiceName, problems: &mut Problem
     plan.depends_on = order::needs(scene, name).into_iter().cloned().collect();
     fill_times(&mut plan, &written, service);
     fill_jobs(&mut plan, &written);
+    pool::fill(scene, &written, &mut plan, problems);
     plan.limits = limits(&mut plan, &written, service);
     check_strategy(scene, &written, service, &plan, problems);
     plan.warnings.extend(warnings(scene, service, &plan));

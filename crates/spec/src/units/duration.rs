@@ -10,8 +10,8 @@ use crate::error::InvalidUnit;
 
 const ALLOWED: &str = "a number with `ms`, `s`, `m`, `h` or `d`, such as `250ms`, `30s`, `5m` or `1h30m`";
 
-/// Longest duration that is accepted; more is a typing error.
-const LONGEST: Duration = Duration::from_secs(366 * 86_400);
+/// Longest duration that is accepted; more is a typing error. Browsers are told to remember HTTPS for two years.
+const LONGEST: Duration = Duration::from_secs(3_660 * 86_400);
 
 /// Reads `250ms`, `30s`, `5m`, `1h30m`, `1.5h`, `7d`.
 pub fn parse_duration(text: &str) -> Result<Duration, InvalidUnit> {

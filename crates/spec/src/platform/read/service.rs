@@ -1,16 +1,22 @@
 //! Reading how one service is operated.
 
-use super::limits;
-use crate::platform::reader::{At, Fields, Reader, list, text, unit, whole, word};
+use std::time::Duration;
+
+use super::host_limits;
+use super::limits::longer_than_nothing;
+use super::route::route;
+use crate::platform::reader::{At, Fields, Reader, flag, list, text, unit, whole, word};
 use crate::platform::{
-    CheckKind, HealthSettings, HealthWritten, HoldSettings, JobSettings, RouteSettings, ServiceSettings, StatusRange,
-    Strategy,
+    CheckKind, EdgeHealthSettings, EdgeHealthWritten, HealthSettings, HealthWritten, HoldSettings, JobSettings,
+    OutlierSettings, RouteSettings, ServiceProtocol, ServiceSettings, StatusRange, Strategy,
 };
 use crate::units::{Bytes, parse_duration};
 use crate::yaml::Shape;
 
 const CHECKS: [(&str, CheckKind); 4] =
     [("http", CheckKind::Http), ("tcp", CheckKind::Tcp), ("docker", CheckKind::Docker), ("stable", CheckKind::Stable)];
+
+const PROTOCOLS: [(&str, ServiceProtocol); 2] = [("http", ServiceProtocol::Http), ("grpc", ServiceProtocol::Grpc)];
 
 pub(super) fn settings(at: &At<'_>, r: &mut Reader) -> Option<ServiceSettings> {
     let mut f = Fields::open(at, "a service", r)?;
@@ -24,7 +30,13 @@ pub(super) fn settings(at: &At<'_>, r: &mut Reader) -> Option<ServiceSettings> {
     let migrate = f.get(r, "migrate", job);
     let hold = f.get(r, "hold", hold);
     let stop_grace = f.get(r, "stop_grace", |at, r| unit(at, r, "stop_grace", parse_duration));
-    let limits = f.get(r, "limits", limits);
+    let limits = f.get(r, "limits", host_limits);
+    let protocol = f.get(r, "protocol", |at, r| word(at, r, "protocol", &PROTOCOLS));
+    let edge_health = f.get(r, "edge_health", edge_health);
+    let outlier = f.get(r, "outlier", outlier);
+    let slow_start = f.get(r, "slow_start", |at, r| unit(at, r, "slow_start", parse_duration));
+    let (connect_timeout, response_timeout) =
+        (patience(&mut f, r, "connect_timeout"), patience(&mut f, r, "response_timeout"));
     f.close(r, &[]);
     Some(ServiceSettings {
         strategy,
@@ -37,9 +49,20 @@ pub(super) fn settings(at: &At<'_>, r: &mut Reader) -> Option<ServiceSettings> {
         soak,
         migrate,
         hold,
+        protocol,
+        edge_health,
+        outlier,
+        slow_start,
+        connect_timeout,
+        response_timeout,
         stop_grace,
         limits,
     })
+}
+
+/// A time after which the edge gives up, which must not be at once.
+fn patience(f: &mut Fields<'_>, r: &mut Reader, key: &'static str) -> Option<Duration> {
+    f.get(r, key, |at, r| unit(at, r, key, parse_duration).filter(|time| longer_than_nothing(at, r, *time)))
 }
 
 fn strategy(at: &At<'_>, r: &mut Reader) -> Option<Strategy> {
@@ -47,7 +70,7 @@ fn strategy(at: &At<'_>, r: &mut Reader) -> Option<Strategy> {
     word(at, r, "strategy", &words)
 }
 
-fn port(at: &At<'_>, r: &mut Reader) -> Option<u16> {
+pub(super) fn port(at: &At<'_>, r: &mut Reader) -> Option<u16> {
     whole(at, r, "a port", 1, 65535).and_then(|port| u16::try_from(port).ok())
 }
 
@@ -62,22 +85,8 @@ fn routes(f: &mut Fields<'_>, at: &At<'_>, r: &mut Reader) -> Option<Vec<RouteSe
     several.or(single)
 }
 
-fn route(at: &At<'_>, r: &mut Reader) -> Option<RouteSettings> {
-    if let Shape::Text { .. } = at.node.shape {
-        return Some(RouteSettings { path: Some(url_path(at, r)?), ..RouteSettings::default() });
-    }
-    let mut f = Fields::open(at, "a route", r)?;
-    let read = RouteSettings {
-        host: f.get(r, "host", host),
-        path: f.get(r, "path", url_path),
-        strip_prefix: f.get(r, "strip_prefix", |at, r| crate::platform::reader::flag(at, r, "strip_prefix")),
-    };
-    f.close(r, &[]);
-    Some(read)
-}
-
 /// A path of a URL without query and fragment.
-fn url_path(at: &At<'_>, r: &mut Reader) -> Option<String> {
+pub(super) fn url_path(at: &At<'_>, r: &mut Reader) -> Option<String> {
     let path = text(at, r, "a path")?;
     let clean = !path.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '?' | '#'));
     if path.starts_with('/') && clean {
@@ -91,6 +100,15 @@ fn url_path(at: &At<'_>, r: &mut Reader) -> Option<String> {
 /// A host name, without scheme and port.
 pub(super) fn host(at: &At<'_>, r: &mut Reader) -> Option<String> {
     let written = text(at, r, "a host name")?;
+    if is_host(written) {
+        // Host names are compared without case, so they are kept in one.
+        return Some(written.to_ascii_lowercase());
+    }
+    r.refuse(at, "this is not a host name", "letters, digits, `-` and dots, such as `www.example.com`");
+    None
+}
+
+pub(super) fn is_host(written: &str) -> bool {
     let label = |label: &str| {
         !label.is_empty()
             && label.len() <= 63
@@ -98,12 +116,7 @@ pub(super) fn host(at: &At<'_>, r: &mut Reader) -> Option<String> {
             && !label.ends_with('-')
             && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     };
-    if written.len() <= 253 && written.split('.').all(label) {
-        // Host names are compared without case, so they are kept in one.
-        return Some(written.to_ascii_lowercase());
-    }
-    r.refuse(at, "this is not a host name", "letters, digits, `-` and dots, such as `www.example.com`");
-    None
+    written.len() <= 253 && written.split('.').all(label)
 }
 
 fn health(at: &At<'_>, r: &mut Reader) -> Option<HealthWritten> {
@@ -194,6 +207,32 @@ fn hold(at: &At<'_>, r: &mut Reader) -> Option<HoldSettings> {
         time: f.get(r, "time", |at, r| unit(at, r, "time", parse_duration)),
         requests: f.get(r, "requests", |at, r| whole(at, r, "requests", 0, 1_000_000)),
         bytes: f.get(r, "bytes", |at, r| unit(at, r, "bytes", Bytes::parse)),
+    };
+    f.close(r, &[]);
+    Some(read)
+}
+
+fn edge_health(at: &At<'_>, r: &mut Reader) -> Option<EdgeHealthWritten> {
+    if let Shape::Text { .. } = at.node.shape {
+        return flag(at, r, "edge_health").map(EdgeHealthWritten::Switch);
+    }
+    let mut f = Fields::open(at, "edge_health", r)?;
+    let read = EdgeHealthSettings {
+        path: f.get(r, "path", url_path),
+        interval: patience(&mut f, r, "interval"),
+        timeout: patience(&mut f, r, "timeout"),
+        fall: f.get(r, "fall", |at, r| whole(at, r, "fall", 1, 100)),
+        rise: f.get(r, "rise", |at, r| whole(at, r, "rise", 1, 100)),
+    };
+    f.close(r, &[]);
+    Some(EdgeHealthWritten::Settings(read))
+}
+
+fn outlier(at: &At<'_>, r: &mut Reader) -> Option<OutlierSettings> {
+    let mut f = Fields::open(at, "outlier", r)?;
+    let read = OutlierSettings {
+        failures: f.get(r, "failures", |at, r| whole(at, r, "failures", 1, 1000)),
+        eject: patience(&mut f, r, "eject"),
     };
     f.close(r, &[]);
     Some(read)

@@ -1,0 +1,114 @@
+//! What the edge does for one environment, with every value filled in.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::defaults;
+use crate::ids::ServiceName;
+use crate::platform::Network;
+use crate::units::{Bytes, duration};
+
+/// Certificates, trust, logging and ports of one environment.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct EdgePlan {
+    /// The certificates; one of them is the default if there are any.
+    #[serde(default)]
+    pub certificates: Vec<CertificateFiles>,
+    /// Whether certificates for the environment's own names are made on this machine.
+    #[serde(default)]
+    pub local_ca: bool,
+    /// The file of the authorities that clients' certificates come from.
+    #[serde(default)]
+    pub client_ca: Option<String>,
+    /// TLS 1.3 only.
+    #[serde(default)]
+    pub only_13: bool,
+    /// Networks of proxies that are believed.
+    #[serde(default)]
+    pub trusted_proxies: Vec<Network>,
+    /// Whether they speak the PROXY protocol.
+    #[serde(default)]
+    pub proxy_protocol: bool,
+    /// What is written about requests; `None` writes nothing.
+    #[serde(default)]
+    pub access_log: Option<AccessLog>,
+    /// When requests are refused early; `None` never does.
+    #[serde(default)]
+    pub shedding: Option<Shedding>,
+    /// Ports whose bytes go to a service as they are.
+    #[serde(default)]
+    pub tcp: Vec<TcpPort>,
+}
+
+/// A certificate and its key, as they are written: relative to the platform file, or absolute.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateFiles {
+    /// The certificate and those that signed it.
+    pub chain: String,
+    /// The private key.
+    pub key: String,
+    /// The hosts it is for; empty for those in the certificate.
+    #[serde(default)]
+    pub names: Vec<String>,
+    /// Shown to clients that ask for no known name.
+    #[serde(default)]
+    pub default: bool,
+}
+
+/// What is written about requests.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessLog {
+    /// The file; `None` for the edge's own folder.
+    pub file: Option<String>,
+    /// One of so many successful answers.
+    pub sample: u32,
+    /// Slower answers always are.
+    #[serde(with = "duration")]
+    pub slow: Duration,
+    /// More query parameters that are hidden.
+    pub mask: Vec<String>,
+    /// Whether the last part of clients' addresses is left out.
+    pub mask_client: bool,
+    /// The size at which it begins anew.
+    pub rotate: Bytes,
+}
+
+/// When requests are refused early.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shedding {
+    /// Requests under way at which `low` ones are refused.
+    pub in_flight: u32,
+    /// The time to an answer that is aimed at.
+    #[serde(default, with = "duration::optional")]
+    pub target: Option<Duration>,
+}
+
+/// A port whose bytes go to a service as they are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TcpPort {
+    /// Where the edge listens, such as `0.0.0.0:5433`.
+    pub listen: String,
+    /// The service.
+    pub service: ServiceName,
+    /// The port inside its container.
+    pub port: u16,
+    /// Silence that ends a connection; `None` never does.
+    #[serde(default, with = "duration::optional")]
+    pub idle: Option<Duration>,
+    /// Whether the service is told the client's address.
+    pub send_proxy: bool,
+}
+
+impl Default for AccessLog {
+    fn default() -> Self {
+        AccessLog {
+            file: None,
+            sample: defaults::ACCESS_LOG_SAMPLE,
+            slow: defaults::ACCESS_LOG_SLOW,
+            mask: Vec::new(),
+            mask_client: false,
+            rotate: defaults::ACCESS_LOG_ROTATE,
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! How the edge treats the copies of one service.
+
+use super::plan::{Check, EdgeHealth, Outlier, ServicePlan};
+use super::scene::{Scene, Written, written_problem};
+use crate::defaults;
+use crate::platform::{EdgeHealthSettings, EdgeHealthWritten, ServiceProtocol};
+use crate::problem::{Problem, Problems};
+
+/// What gRPC servers listen on when nobody says otherwise.
+const GRPC_PORT: u16 = 50051;
+
+/// Fills in the protocol, the edge's health checks and the times.
+pub(super) fn fill(scene: &Scene<'_>, written: &Written<'_>, plan: &mut ServicePlan, problems: &mut Problems) {
+    protocol(written, plan);
+    if let Some((outlier, reason)) = written.get(|settings| settings.outlier.as_ref()) {
+        plan.outlier = Some(Outlier {
+            failures: outlier.failures.unwrap_or(defaults::OUTLIER_FAILURES),
+            eject: outlier.eject.unwrap_or(defaults::OUTLIER_EJECT),
+        });
+        plan.reasons.insert("outlier".to_owned(), reason);
+    }
+    for (key, chosen, value) in [
+        ("slow_start", written.get(|settings| settings.slow_start), &mut plan.slow_start),
+        ("connect_timeout", written.get(|settings| settings.connect_timeout), &mut plan.connect_timeout),
+        ("response_timeout", written.get(|settings| settings.response_timeout), &mut plan.response_timeout),
+    ] {
+        if let Some((chosen, reason)) = chosen {
+            *value = chosen;
+            plan.reasons.insert(key.to_owned(), reason);
+        }
+    }
+    health(scene, written, plan, problems);
+}
+
+/// Never derived: HTTP/1.1 servers on a port that is called gRPC exist (gateways, web consoles), and a server that is
+/// spoken to in the wrong one of the two answers nothing at all.
+fn protocol(written: &Written<'_>, plan: &mut ServicePlan) {
+    if let Some((protocol, reason)) = written.get(|settings| settings.protocol) {
+        plan.protocol = protocol;
+        plan.reasons.insert("protocol".to_owned(), reason);
+    } else if plan.port == Some(GRPC_PORT) {
+        plan.warnings.push(format!("port {GRPC_PORT} is mostly gRPC; if it is here too, write `protocol: grpc`"));
+    }
+    if plan.protocol == ServiceProtocol::Grpc && matches!(plan.health.check, Check::Http { .. }) {
+        plan.warnings.push("its health check speaks HTTP/1.1, which few gRPC servers answer".to_owned());
+    }
+}
+
+fn health(scene: &Scene<'_>, written: &Written<'_>, plan: &mut ServicePlan, problems: &mut Problems) {
+    let (settings, reason) = match written.get(|settings| settings.edge_health.as_ref()) {
+        Some((EdgeHealthWritten::Switch(false), reason)) => {
+            plan.reasons.insert("edge_health".to_owned(), reason);
+            return;
+        }
+        Some((EdgeHealthWritten::Switch(true), reason)) => (Some(EdgeHealthSettings::default()), reason),
+        Some((EdgeHealthWritten::Settings(settings), reason)) => (Some(settings.clone()), reason),
+        None => (None, "the HTTP health check, for as long as there are several copies".to_owned()),
+    };
+    let is_written = settings.is_some();
+    let settings = settings.unwrap_or_default();
+    match path(&settings, plan) {
+        Ok(path) => {
+            let interval = settings.interval.unwrap_or(defaults::EDGE_HEALTH_INTERVAL);
+            plan.edge_health = Some(EdgeHealth {
+                path,
+                interval,
+                timeout: settings.timeout.unwrap_or_else(|| plan.health.timeout.min(interval)),
+                fall: settings.fall.unwrap_or(defaults::EDGE_HEALTH_FALL),
+                rise: settings.rise.unwrap_or(defaults::EDGE_HEALTH_RISE),
+                even_alone: is_written,
+            });
+            plan.reasons.insert("edge_health".to_owned(), reason);
+        }
+        Err((found, message)) if is_written => problems.0.push(Problem {
+            found,
+            allowed: "`path` here, or an HTTP health check that the edge can ask".to_owned(),
+            ..written_problem(scene.file, &written.path("edge_health", scene.file), message)
+        }),
+        Err(_) => {}
+    }
+}
+
+/// The edge asks the port that serves, over HTTP/1.1, and takes 2xx and 3xx for well.
+fn path(settings: &EdgeHealthSettings, plan: &ServicePlan) -> Result<String, (String, &'static str)> {
+    if plan.port.is_none() {
+        return Err(("no port".to_owned(), "the edge has nothing to ask"));
+    }
+    if let Some(path) = &settings.path {
+        return Ok(path.clone());
+    }
+    let is_grpc = plan.protocol == ServiceProtocol::Grpc;
+    match &plan.health.check {
+        check if is_grpc => Err((check.to_string(), "the edge asks over HTTP/1.1, which few gRPC servers answer")),
+        Check::Http { port, .. } if Some(*port) != plan.port => {
+            Err((format!("port {port}"), "the health check asks another port than the one that serves"))
+        }
+        Check::Http { status, .. } if status.from < 200 || status.to > 399 => {
+            Err((String::from(*status), "the edge takes 200 to 399 for well, and the health check does not"))
+        }
+        Check::Http { path, .. } => Ok(path.clone()),
+        other => Err((other.to_string(), "the health check is none that the edge can ask")),
+    }
+}
