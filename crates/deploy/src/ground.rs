@@ -10,6 +10,7 @@ use serde_json::Value;
 use spec::Strategy;
 use spec::compose::{MountKind, Resource, Service};
 
+use crate::certificates;
 use crate::error::DeployError;
 use crate::load::Loaded;
 use crate::names;
@@ -44,7 +45,14 @@ pub async fn lay(world: &World, loaded: &Loaded, dir: &std::path::Path) -> Resul
     for volume in used_volumes(loaded) {
         volume_of(world, loaded, volume).await?;
     }
+    let known = world.platform(&loaded.scope)?;
     let platform = Platform {
+        https: loaded.platform.https.clone(),
+        edge: loaded.platform.edge.clone(),
+        certificates: certificates::all(dir, &loaded.platform)?,
+        // What operators have set stays through deploys.
+        maintenance: known.as_ref().and_then(|known| known.maintenance.clone()),
+        splits: known.map(|known| known.splits).unwrap_or_default(),
         scope: loaded.scope.clone(),
         dir: dir.to_owned(),
         domain: loaded.platform.domain.clone(),

@@ -1,6 +1,6 @@
 //! A release: one service, one image, one rendered definition, and where it stands in its life.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 use spec::{ReleaseId, ServiceName, ServicePlan, Strategy};
@@ -20,6 +20,13 @@ pub struct Release {
     pub container: String,
     /// Addresses the edge sends requests to; empty for a service without a port.
     pub targets: Vec<SocketAddr>,
+    /// The container's address, which a service without a port of its own has too.
+    #[serde(default)]
+    pub address: Option<IpAddr>,
+    /// The release for which this one is stopped while it still serves; requests wait until that one is there.
+    /// It counts only while that roll-out is undecided, so that nothing that happens to it can leave requests waiting.
+    #[serde(default)]
+    pub making_way_for: Option<ReleaseId>,
     pub by: String,
     pub why: String,
     pub created_ms: i64,
@@ -123,6 +130,11 @@ impl Release {
 
     pub fn pool(&self) -> String {
         self.scope.pool(&self.service)
+    }
+
+    /// Whether requests wait instead of being sent to it.
+    pub fn is_held(&self) -> bool {
+        self.making_way_for.is_some()
     }
 
     /// Whether the new container may run beside the old one.

@@ -160,6 +160,8 @@ mod tests {
             state,
             container: String::new(),
             targets: vec![],
+            address: None,
+            making_way_for: None,
             by: String::new(),
             why: String::new(),
             created_ms: 0,

@@ -1,9 +1,13 @@
 //! From what serves to what the edge must know: a pure function, and the acknowledged push.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
+mod host_wide;
+mod listeners;
+mod pools;
+mod routes;
 
-use edge::{Applied, Listener, Pool, Route, Snapshot};
+use std::collections::BTreeMap;
+
+use edge::{Applied, Listener, Route, Snapshot, TcpRoute};
 
 use crate::error::DeployError;
 use crate::release::Release;
@@ -14,74 +18,65 @@ use crate::world::World;
 /// A listener that cannot be parsed or a release without targets affects nothing else.
 pub fn snapshot(epoch: u64, platforms: &[Platform], serving: &[Release]) -> Snapshot {
     let mut snapshot = Snapshot::new(epoch);
-    let mut listeners: BTreeMap<String, Listener> = BTreeMap::new();
+    let mut doors: BTreeMap<String, Listener> = BTreeMap::new();
     for platform in platforms {
-        for listener in public_listeners(platform).into_iter().chain(internal_listeners(platform)) {
-            listeners.insert(listener.name.clone(), listener);
+        host_wide::add(&mut snapshot, platform);
+        for listener in listeners::public(platform).into_iter().chain(listeners::internal(platform)) {
+            open(&mut doors, listener);
         }
         for release in serving.iter().filter(|release| release.scope == platform.scope) {
-            routes(&mut snapshot, platform, release);
+            snapshot.routes.extend(routes::public(platform, release));
+            if is_routed(release) {
+                snapshot.pools.push(pools::pool(release));
+                snapshot.routes.extend(internal(platform, release));
+            }
+            tcp(&mut snapshot, &mut doors, platform, release);
         }
     }
-    snapshot.listeners = listeners.into_values().collect();
+    snapshot.listeners = doors.into_values().collect();
     snapshot.seal()
 }
 
-fn public_listeners(platform: &Platform) -> Vec<Listener> {
-    let binds = platform.http.iter().filter_map(|bind| bind.parse::<SocketAddr>().ok());
-    binds.map(|bind| Listener::new(public_name(&bind), bind, edge::Scope::Public)).collect()
-}
-
-fn public_name(bind: &SocketAddr) -> String {
-    format!("http {bind}")
-}
-
-/// One listener per network and port: several services on the same port are told apart by the
-/// name that their callers use as `Host`.
-fn internal_listeners(platform: &Platform) -> Vec<Listener> {
-    let mut listeners = Vec::new();
-    for internal in &platform.internals {
-        for network in &internal.networks {
-            let Some(gateway) = platform.gateways.get(network) else { continue };
-            let bind = SocketAddr::new(*gateway, internal.port);
-            listeners.push(Listener::new(internal_name(network, internal.port), bind, edge::Scope::Internal));
-        }
+fn open(doors: &mut BTreeMap<String, Listener>, listener: Listener) {
+    match doors.get_mut(&listener.name) {
+        Some(first) => listeners::merge(first, listener),
+        None => drop(doors.insert(listener.name.clone(), listener)),
     }
-    listeners
 }
 
-fn internal_name(network: &str, port: u16) -> String {
-    format!("internal {network}:{port}")
+/// A release that is stopped for the next one keeps its routes, so that requests wait instead of getting a 404.
+fn is_routed(release: &Release) -> bool {
+    release.plan.port.is_some() && (release.is_held() || !release.targets.is_empty())
 }
 
-fn routes(snapshot: &mut Snapshot, platform: &Platform, release: &Release) {
-    if release.targets.is_empty() || release.plan.port.is_none() {
-        return;
-    }
-    let pool = release.pool();
-    snapshot.pools.push(Pool {
-        drain_ms: millis(release.plan.drain),
-        drain_websocket_ms: millis(release.plan.drain_websocket),
-        ..Pool::new(pool.clone(), release.id.to_string(), release.targets.clone())
-    });
-    let public: Vec<String> = public_listeners(platform).into_iter().map(|listener| listener.name).collect();
-    for route in &release.plan.routes {
-        let host = route.host.as_deref().or(platform.domain.as_deref());
-        snapshot.routes.push(Route {
-            strip_prefix: route.strip_prefix,
-            listeners: public.clone(),
-            ..Route::new(host, route.path.clone(), pool.clone())
-        });
-    }
-    let Some(internal) = platform.internals.iter().find(|internal| internal.service == release.service) else { return };
+/// What other containers see of a release: its name, on its own port, without the rules for the world.
+fn internal(platform: &Platform, release: &Release) -> Option<Route> {
+    let internal = platform.internals.iter().find(|internal| internal.service == release.service)?;
     let known = internal.networks.iter().filter(|network| platform.gateways.contains_key(*network));
-    let names: Vec<String> = known.map(|network| internal_name(network, internal.port)).collect();
-    if !names.is_empty() {
-        snapshot.routes.push(Route {
-            scope: edge::Scope::Internal,
-            listeners: names,
-            ..Route::new(Some(release.service.as_str()), "/", pool)
+    let names: Vec<String> = known.map(|network| listeners::internal_name(network, internal.port)).collect();
+    (!names.is_empty()).then(|| Route {
+        scope: edge::Scope::Internal,
+        listeners: names,
+        ..Route::new(Some(release.service.as_str()), "/", release.pool())
+    })
+}
+
+/// Listener, route and pool come together: a listener without its route would answer in HTTP.
+fn tcp(snapshot: &mut Snapshot, doors: &mut BTreeMap<String, Listener>, platform: &Platform, release: &Release) {
+    for port in platform.edge.tcp.iter().filter(|port| port.service == release.service) {
+        let Some(listener) = listeners::tcp(platform, &port.listen) else { continue };
+        let pool = pools::tcp(release, port.port);
+        snapshot.tcp.push(TcpRoute {
+            listener: listener.name.clone(),
+            pool: pool.name.clone(),
+            idle_ms: port.idle.map(millis),
+            send_proxy: port.send_proxy,
         });
+        // Two ports of the host may lead to one port of the service.
+        if !snapshot.pools.iter().any(|other| other.name == pool.name) {
+            snapshot.pools.push(pool);
+        }
+        open(doors, listener);
     }
 }
 
@@ -130,3 +125,6 @@ impl World {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

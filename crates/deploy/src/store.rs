@@ -25,6 +25,22 @@ pub struct Platform {
     pub domain: Option<String>,
     /// Public addresses of the edge, `0.0.0.0:80`.
     pub http: Vec<String>,
+    /// The same with TLS.
+    #[serde(default)]
+    pub https: Vec<String>,
+    /// What else the environment asks of the edge.
+    #[serde(default)]
+    pub edge: spec::EdgePlan,
+    /// What TLS listeners show, with the digests of the files as they were last seen.
+    #[serde(default)]
+    pub certificates: Vec<edge::snapshot::Certificate>,
+    /// Every public route answers with it while it is there.
+    #[serde(default)]
+    pub maintenance: Option<edge::snapshot::Maintenance>,
+    /// Services whose public routes are shared among several pools, as for a canary.
+    /// Who sets this also sees to it that the pools are there.
+    #[serde(default)]
+    pub splits: BTreeMap<ServiceName, edge::snapshot::Split>,
     pub internals: Vec<InternalRecord>,
     /// Gateway of each network, by real name.
     pub gateways: BTreeMap<String, IpAddr>,

@@ -229,6 +229,8 @@ fn prepare(
         state: State::Prepared,
         container,
         targets: Vec::new(),
+        address: None,
+        making_way_for: None,
         by: request.by.clone(),
         why: if request.why.is_empty() { change.reasons.join("; ") } else { request.why.clone() },
         created_ms: world.clock.now_ms(),

@@ -46,6 +46,12 @@ impl<T> Loaded<T> {
     }
 }
 
+/// The content of a file that others keep, such as a certificate; `None` when there is no such file.
+/// Links are followed: who renews certificates moves links.
+pub fn read(path: &Path) -> Result<Option<Vec<u8>>, FilesError> {
+    read_bounded(path)
+}
+
 impl Root {
     /// Opens the folder, and creates it (mode 0750) when it is not there.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, FilesError> {

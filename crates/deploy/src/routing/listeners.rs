@@ -1,0 +1,65 @@
+//! Where the edge listens for a platform.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use edge::snapshot::Tls;
+use edge::{Listener, Scope};
+
+use crate::store::Platform;
+
+/// The public listeners that carry requests: plain ones and those with TLS.
+pub fn public(platform: &Platform) -> Vec<Listener> {
+    let plain = binds(&platform.http).map(|bind| listener(platform, format!("http {bind}"), bind));
+    let secure = binds(&platform.https).map(|bind| Listener {
+        tls: Some(Tls { client_ca: client_ca(platform), only_13: platform.edge.only_13 }),
+        ..listener(platform, format!("https {bind}"), bind)
+    });
+    plain.chain(secure).collect()
+}
+
+/// A listener that carries bytes.
+pub fn tcp(platform: &Platform, listen: &str) -> Option<Listener> {
+    let bind = listen.parse().ok()?;
+    Some(listener(platform, format!("tcp {bind}"), bind))
+}
+
+/// One listener per network and port: several services on the same port are told apart by the
+/// name that their callers use as `Host`.
+pub fn internal(platform: &Platform) -> Vec<Listener> {
+    let mut listeners = Vec::new();
+    for internal in &platform.internals {
+        for network in &internal.networks {
+            let Some(gateway) = platform.gateways.get(network) else { continue };
+            let bind = SocketAddr::new(*gateway, internal.port);
+            listeners.push(Listener::new(internal_name(network, internal.port), bind, Scope::Internal));
+        }
+    }
+    listeners
+}
+
+pub fn internal_name(network: &str, port: u16) -> String {
+    format!("internal {network}:{port}")
+}
+
+/// Two platforms on one address share its listener; what either asks of it counts.
+pub fn merge(first: &mut Listener, second: Listener) {
+    first.proxy_protocol |= second.proxy_protocol;
+    if let (Some(first), Some(second)) = (&mut first.tls, second.tls) {
+        first.only_13 |= second.only_13;
+        first.client_ca = first.client_ca.take().or(second.client_ca);
+    }
+}
+
+fn listener(platform: &Platform, name: String, bind: SocketAddr) -> Listener {
+    Listener { proxy_protocol: platform.edge.proxy_protocol, ..Listener::new(name, bind, Scope::Public) }
+}
+
+/// One that cannot be read affects nothing else.
+fn binds(written: &[String]) -> impl Iterator<Item = SocketAddr> {
+    written.iter().filter_map(|bind| bind.parse().ok())
+}
+
+fn client_ca(platform: &Platform) -> Option<PathBuf> {
+    platform.edge.client_ca.as_ref().map(|file| platform.dir.join(file))
+}

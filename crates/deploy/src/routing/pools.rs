@@ -1,0 +1,71 @@
+//! A release's targets as the edge must know them.
+
+use std::net::SocketAddr;
+
+use edge::Pool;
+use edge::snapshot::{Health, Hold, Outlier, Protocol};
+use spec::platform::ServiceProtocol;
+
+use super::millis;
+use crate::release::Release;
+
+/// The pool that a service's routes lead to.
+/// While the release is stopped for the next one it has no target, and its requests wait.
+pub fn pool(release: &Release) -> Pool {
+    let plan = &release.plan;
+    let targets = if release.is_held() { Vec::new() } else { release.targets.clone() };
+    Pool {
+        drain_ms: millis(plan.drain),
+        drain_websocket_ms: millis(plan.drain_websocket),
+        connect_timeout_ms: millis(plan.connect_timeout),
+        response_timeout_ms: millis(plan.response_timeout),
+        protocol: match plan.protocol {
+            ServiceProtocol::Http => Protocol::Http1,
+            ServiceProtocol::Grpc => Protocol::H2c,
+        },
+        health: health(release, targets.len()),
+        outlier: plan
+            .outlier
+            .as_ref()
+            .map(|outlier| Outlier { consecutive: outlier.failures, eject_ms: millis(outlier.eject) }),
+        slow_start_ms: millis(plan.slow_start),
+        hold: hold(release),
+        ..Pool::new(release.pool(), release.id.to_string(), targets)
+    }
+}
+
+/// A single target is not asked unless that is written: to leave out the only one turns a slow answer into an outage.
+fn health(release: &Release, targets: usize) -> Option<Health> {
+    let health = release.plan.edge_health.as_ref().filter(|health| targets > 1 || health.even_alone)?;
+    Some(Health {
+        path: health.path.clone(),
+        interval_ms: millis(health.interval),
+        timeout_ms: millis(health.timeout),
+        fall: health.fall,
+        rise: health.rise,
+    })
+}
+
+/// A release that is replaced side by side leaves no gap in which anything could wait.
+fn hold(release: &Release) -> Option<Hold> {
+    let hold = &release.plan.hold;
+    let is_wanted = hold.requests > 0 && !hold.time.is_zero();
+    (is_wanted && !release.side_by_side()).then(|| Hold {
+        now: release.is_held(),
+        max_requests: hold.requests,
+        max_bytes: hold.bytes.0,
+        max_ms: millis(hold.time),
+    })
+}
+
+/// The pool of a TCP port, which has its own name: its port is seldom the one that serves HTTP.
+/// Bytes cannot wait, so while the release is stopped there is nobody to connect to.
+pub fn tcp(release: &Release, port: u16) -> Pool {
+    let address = release.address.or_else(|| release.targets.first().map(SocketAddr::ip));
+    let target = address.filter(|_| !release.is_held()).map(|address| SocketAddr::new(address, port));
+    Pool {
+        drain_ms: millis(release.plan.drain),
+        connect_timeout_ms: millis(release.plan.connect_timeout),
+        ..Pool::new(format!("{}:{port}", release.pool()), release.id.to_string(), target.into_iter().collect())
+    }
+}
