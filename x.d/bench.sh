@@ -1,7 +1,12 @@
 # shellcheck shell=bash
-# ./x bench: measures Mainstay under a load tool that is not ours. The measuring itself is in crates/xtask.
+# ./x bench: measures Mainstay under a load tool that is not ours. The measuring itself is in crates/xtask,
+# but for `./x bench edge`, which is in bench_edge.sh.
 
 verb_bench() {
+  if [ "${1:-}" = edge ]; then
+    bench_edge "${@:2}"
+    return
+  fi
   check_before_bench
   {
     step "packages" install_missing engine

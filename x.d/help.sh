@@ -9,6 +9,8 @@ verb_help() {
 ./x check                       format, lints, house rules, shell scripts, dependencies
 ./x bench [NAME…] [--json] [--quick] [--write] [--list]
                                 measure under load; --write keeps the figures in docs/benchmarks.md
+./x bench edge [--only CASE,…] [--json] [--quick] [--write] [--list]
+                                the edge beside nginx, HAProxy, Caddy and Traefik; docs/benchmarks-edge.md
 ./x help                        this text
 
 Works on Debian and Ubuntu with a Rust toolchain; elsewhere it says what to install by hand.

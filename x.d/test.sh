@@ -62,8 +62,11 @@ prepare_machine() {
   if [ -x lab/images/base.sh ]; then step "base image" with_docker lab/images/base.sh; fi
 }
 
-# What this script itself decides.
-stage_shell() { logged shell bash x.d/tests/run.sh; }
+# What this script itself decides, and how the benchmarks read their tools.
+stage_shell() {
+  ensure_python
+  logged shell bash x.d/tests/run.sh
+}
 
 # One run over the workspace: beside the code, the binary as a user sees it, and real daemons.
 stage_workspace() {

