@@ -2,10 +2,12 @@
 //!
 //! `edge-bench SNAPSHOT.json STATE_DIR` listens on what the snapshot says until it is terminated.
 //! The snapshot need not be sealed; its hash is computed here.
+//! A part of it that cannot work ends the program: a benchmark must not measure less than it asked for.
+//! Open files are limited by who starts it; `bench/edge` raises the limit before.
 
 use std::path::PathBuf;
 
-use edge::{Control, EdgeConfig, Snapshot, serve};
+use edge::{Applied, Control, EdgeConfig, Snapshot, serve};
 use tokio_util::sync::CancellationToken;
 
 type Anyhow = Box<dyn std::error::Error + Send + Sync>;
@@ -27,7 +29,11 @@ async fn run(snapshot: Snapshot, state_dir: PathBuf) -> Result<(), Anyhow> {
     let serving = tokio::spawn(serve(config, shutdown.clone()));
     // The socket is there within milliseconds, or serving has failed and says why below.
     for _ in 0..200 {
-        if serving.is_finished() || control.apply(&snapshot).await.is_ok() {
+        if serving.is_finished() {
+            break;
+        }
+        if let Ok(applied) = control.apply(&snapshot).await {
+            whole(&applied)?;
             break;
         }
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
@@ -39,4 +45,11 @@ async fn run(snapshot: Snapshot, state_dir: PathBuf) -> Result<(), Anyhow> {
         () = async { while !serving.is_finished() { tokio::time::sleep(std::time::Duration::from_millis(100)).await } } => {}
     }
     Ok(serving.await??)
+}
+
+/// Everything that was asked for is served, or an error names what is not.
+fn whole(applied: &Applied) -> Result<(), Anyhow> {
+    let closed = applied.listeners.iter().filter_map(|listener| listener.error.clone());
+    let problems: Vec<String> = applied.problems.iter().cloned().chain(closed).collect();
+    if problems.is_empty() { Ok(()) } else { Err(problems.join("; ").into()) }
 }
