@@ -1,7 +1,7 @@
 """The page `docs/benchmarks-edge.md`: one table of what is asked, one of each case, how to repeat."""
 import statistics
 
-from report import cells, figure, is_noisy
+from report import HEAD, cells, figure, is_noisy, ratios
 
 INTRODUCTION = """# The edge beside other proxies
 
@@ -37,11 +37,11 @@ REPEAT = """
 def render(report, notes):
     settings, machine = report["settings"], report["machine"]
     parts = [INTRODUCTION, measured_on(machine, report["versions"])]
-    parts += [f"**{name} is missing here**: {why}.\n" for name, why in report["missing"].items()]
-    parts += [f"**{problem['case']}, {problem['contender']}: not measured**: {problem['why']}\n"
+    parts += [f"\n**{name} is missing here**: {why}.\n" for name, why in report["missing"].items()]
+    parts += [f"\n**{problem['case']}, {problem['contender']}: not measured**: {problem['why']}.\n"
               for problem in report["problems"]]
-    parts.append("\n## Targets\n\n" + markdown(("figure", "value", "target", "met", "runs", "noisy", "spread"),
-                                               [cells(row) for row in report["rows"] if row["target"] or row["unit"] == "x"]))
+    asked = [cells(row) for row in report["rows"] if row["target"] or row["unit"] == "x"]
+    parts.append("\n## Targets\n\n" + markdown(HEAD, asked))
     parts.append("\n## Each case\n")
     parts += [case_table(name, report["shows"][name], runs) for name, runs in report["runs"].items()]
     if notes:
@@ -70,16 +70,30 @@ def markdown(head, rows):
 COLUMNS = (("rps", "req/s"), ("cpu_us", "CPU us/req"), ("p50", "p50 ms"), ("p99", "p99 ms"), ("alive", "held"),
            ("bytes_each", "bytes each"), ("pss_rest", "PSS before MB"), ("pss", "PSS after MB"), ("failed", "failed"))
 
+# These are shown beside nginx too, where it takes part.
+BESIDE_NGINX = ("rps", "cpu_us", "p99")
+
 
 def case_table(name, shows, runs):
     """One line for each contender, with only the columns that somebody has a figure for."""
     everything = [run for results in runs.values() for run in results]
     columns = [(key, title) for key, title in COLUMNS if any(run.get(key) is not None for run in everything)]
-    lines = []
+    head, lines = [""], []
+    for key, title in columns:
+        head += [title, "x nginx"] if compared(key, runs) else [title]
     for label, results in runs.items():
         line = [label]
         for key, _ in columns:
-            values = [run[key] for run in results if run.get(key) is not None]
-            line.append(figure(statistics.median(values)) if values else "-")
+            line.append(middle([run[key] for run in results if run.get(key) is not None]))
+            if compared(key, runs):
+                line.append(middle(ratios(label, "nginx", key, runs)[0]))
         lines.append([*line, f"{len(results)} ({sum(map(is_noisy, results))} noisy)"])
-    return f"\n### {name}\n\n{shows}.\n\n" + markdown(["", *(title for _, title in columns), "runs"], lines)
+    return f"\n### {name}\n\n{shows[:1].upper()}{shows[1:]}.\n\n" + markdown([*head, "runs"], lines)
+
+
+def compared(key, runs):
+    return key in BESIDE_NGINX and "nginx" in runs
+
+
+def middle(values):
+    return figure(statistics.median(values)) if values else "-"

@@ -7,7 +7,8 @@ import statistics
 FIGURES = (
     ("rps", "throughput", "req/s"), ("cpu_us", "CPU per request", "us"), ("p50", "p50", "ms"), ("p99", "p99", "ms"),
     ("rate", "rate sent", "req/s"), ("alive", "held", "count"), ("bytes_each", "memory per connection", "bytes"),
-    ("cpu_share", "CPU at rest and proof", "% of a core"), ("pss_rest", "PSS before", "MB"), ("pss", "PSS under load", "MB"),
+    ("cpu_share", "CPU at rest and proof", "% of a core"),
+    ("pss_rest", "PSS before", "MB"), ("pss", "PSS under load", "MB"),
     ("new_upstream", "new upstream connections per request", ""), ("failed", "failed requests", "count"),
 )
 
@@ -38,19 +39,18 @@ def bound_of(target):
     return None
 
 
-def ratios(target, runs):
-    """One for each round in which both were measured: neighbours in time are comparable, two rounds are not."""
-    ours = {run["round"]: run for run in runs.get(target.of, [])}
-    theirs = {run["round"]: run for run in runs.get(target.to, [])}
-    both = [(ours[n], theirs[n]) for n in sorted(ours.keys() & theirs.keys())]
-    values = [mine[target.key] / other[target.key] for mine, other in both
-              if mine.get(target.key) is not None and other.get(target.key)]
-    return values, sum(is_noisy(mine) or is_noisy(other) for mine, other in both)
+def ratios(one, other, key, runs):
+    """One for each round in which both were measured, and how many of the rounds were noisy."""
+    mine = {run["round"]: run for run in runs.get(one, [])}
+    theirs = {run["round"]: run for run in runs.get(other, [])}
+    both = [(mine[turn], theirs[turn]) for turn in sorted(mine.keys() & theirs.keys())]
+    values = [a[key] / b[key] for a, b in both if a.get(key) is not None and b.get(key)]
+    return values, sum(is_noisy(a) or is_noisy(b) for a, b in both)
 
 
 def target_row(case, target, runs):
     if target.to:
-        values, noisy = ratios(target, runs)
+        values, noisy = ratios(target.of, target.to, target.key, runs)
         return make_row(f"{case.name}: {target.title}, {target.of} / {target.to}", "x", values, bound_of(target), noisy)
     mine = runs.get(target.of, [])
     values = [run[target.key] for run in mine if run.get(target.key) is not None]

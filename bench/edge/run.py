@@ -2,35 +2,31 @@
 """The edge beside nginx, HAProxy, Caddy and Traefik on loopback. `./x bench edge` installs what this needs and runs it.
 
 All load goes to 127.0.0.1 and ends by itself. Files: `peers/` (who is measured and how it is set up), `loads.py` (the
-load tools), `cases.py` and `idle.py` (what is measured), `features.py` (the edge with everything on), `report.py` and
-`page.py` (how it is shown).
+load tools), `cases.py` and `idle.py` (what is measured), `features.py` (the edge with everything on), `rounds.py` (in
+which order), `report.py` and `page.py` (how it is shown).
 """
 import argparse
 import json
 import os
 import pathlib
-import random
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 
-import features
 import machine
 import page
 import report
 from cases import CASES, Bench
-from lab import Broken, Lab
+from lab import Lab
 from peers import ALL, Peers, Plan
-from recorder import check_equal
+from rounds import measure_all
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs/benchmarks-edge.md"
 # Written by hand, taken into the page: what a figure means, why a target is missed.
 NOTES = ROOT / "bench/edge/notes.md"
-# Nothing is compared with these two, so they are measured less often.
-BESIDE = ("Caddy", "Traefik")
 
 
 def options():
@@ -47,13 +43,14 @@ def options():
     parser.add_argument("--json", action="store_true", help="everything as JSON on standard output")
     parser.add_argument("--write", action="store_true", help=f"keep the figures in {PAGE.relative_to(ROOT)}")
     parser.add_argument("--noisy", action="store_true", help="write even though the machine was busy")
-    parser.add_argument("--tools", type=pathlib.Path, default=ROOT / ".cache/x/peers", help="folder of caddy and traefik")
+    parser.add_argument("--tools", type=pathlib.Path, default=ROOT / ".cache/x/peers",
+                        help="folder of caddy and traefik")
     parser.add_argument("--edge", help="the edge-bench example; built in release mode when not given")
     chosen = parser.parse_args()
+    if chosen.write and (chosen.quick or chosen.only or chosen.peers != ",".join(ALL)):
+        parser.error("only a whole run is kept: --write goes with neither --quick nor --only nor --peers")
     if chosen.quick:
         chosen.rounds, chosen.other_rounds, chosen.seconds = 1, 1, 2
-        if chosen.write:
-            parser.error("--quick figures are not kept")
     unknown = set((chosen.only or "h1-1k").split(",")) - CASES.keys() | set(chosen.peers.split(",")) - ALL.keys()
     if unknown:
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
@@ -80,7 +77,7 @@ def main():
         lab = Lab(folder)
         try:
             bench = Bench(lab, peers, chosen.seconds, chosen.warm, chosen.quick)
-            results, problems = measure_all(bench, chosen)
+            results, problems = measure_all(bench, chosen, tell)
             configurations = written(lab, peers)
         finally:
             lab.close()
@@ -96,61 +93,18 @@ def main():
     })
 
 
-def measure_all(bench, chosen):
-    """All cases; what cannot be measured is a problem with a name, and the rest goes on."""
-    results, problems = {}, []
-
-    def problem(case, contender, why):
-        problems.append({"case": case, "contender": contender, "why": str(why)})
-        tell(f"NOT MEASURED: {case}, {contender}: {why}")
-
-    try:
-        check_equal(bench.peers, bench.lab, lambda target: Plan(upstream=target))
-    except Broken as why:
-        problem("all", "equal settings", why)
-    for case in CASES.values():
-        if chosen.only and case.name not in chosen.only.split(","):
-            continue
-        results[case.name] = runs = {}
-        if case.name == "features":
-            try:
-                features.prove(bench.peers, bench.lab)
-            except Broken as why:
-                problem(case.name, "all on", why)
-                continue
-        contenders = [one for one in case.contenders if one.peer in bench.peers]
-        for turn in range(min(chosen.rounds, case.rounds)):
-            for one in random.sample(contenders, len(contenders)):
-                if one.peer in BESIDE and turn >= chosen.other_rounds:
-                    continue
-                try:
-                    run = {"round": turn, **case.measure(bench, case, one)}
-                except Broken as why:
-                    problem(case.name, one.label, why)
-                    contenders = [other for other in contenders if other is not one]
-                    continue
-                runs.setdefault(one.label, []).append(run)
-                tell(line(case, one, run))
-        results[case.name] = {one.label: runs[one.label] for one in case.contenders if one.label in runs}
-    return results, problems
-
-
-def line(case, contender, run):
-    shown = [f"{title} {report.figure(run[key])} {unit}".strip() for key, title, unit in report.FIGURES
-             if run.get(key) is not None and key in ("rps", "cpu_us", "p99", "alive", "bytes_each", "failed")]
-    noise = f"foreign {run['foreign']:.2f} cores" + (" NOISY" if report.is_noisy(run) else "")
-    return f"{case.name:10} {contender.label:12} {', '.join(shown)}, {noise}"
-
-
 def written(lab, peers):
     """Every peer's configuration as it is for the first case, with neither the folder nor the ports of this run."""
     texts = {}
     for name in peers.programs:
         plan = Plan(upstream=lab.port)
         _, files = ALL[name].prepare(lab, plan)
-        hide = lambda text: text.replace(str(lab.dir), "DIR").replace(str(plan.port), "PORT").replace(str(lab.port), "TARGET")
-        texts[name] = {file.name: hide(file.read_text()) for file in files}
+        texts[name] = {file.name: nameless(file.read_text(), lab, plan) for file in files}
     return texts
+
+
+def nameless(text, lab, plan):
+    return text.replace(str(lab.dir), "DIR").replace(str(plan.port), "PORT").replace(str(lab.port), "TARGET")
 
 
 def show(chosen, result):
