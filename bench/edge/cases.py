@@ -161,8 +161,8 @@ CASES = {case.name: case for case in (
           Target("rps", "throughput", "10 routes", at_least=0.97, of="1000 routes"),
           Target("cpu_us", "CPU per request", "10 routes", at_most=1.03, of="1000 routes")),
          tuple(Contender(f"{n} routes", "edge", {"hosts": n}) for n in ROUTES), load=by_hosts),
-    Case("features", "the edge with a rate limit, a limit of requests under way and rules for headers (\"limits\"), and "
-         "with an access log of every request besides (\"all on\"), beside itself without (wrk)", under_load,
+    Case("features", "the edge with a rate limit, a limit of requests under way and rules for headers (`limits`), and "
+         "with an access log of every request besides (`all on`), beside itself without (wrk)", under_load,
          tuple(Target(key, title, "plain", of=of) for of in ("limits", "all on")
                for key, title in (("rps", "throughput"), ("cpu_us", "CPU per request"))) +
          tuple(Target("failed", "failed requests", at_most=0, unit="count", of=of) for of in ("limits", "all on")),

@@ -69,6 +69,8 @@ def websockets(bench, _case, contender):
         wait_port(target, server, "the WebSockets' target")
         plan = Plan(upstream=target, websockets=True, connections=count + 20)
         with bench.peers.running(bench.lab, contender.peer, plan) as process:
+            # A worker may still be setting itself up when the port already answers.
+            time.sleep(0.5)
             before = pss_kb(process.pid)
             return held(process, server, [sys.executable, script, "hold", str(plan.port), str(count), str(rest)],
                         count, before)

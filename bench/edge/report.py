@@ -6,7 +6,8 @@ import statistics
 # What a run says, in the order it is shown: key, title, unit.
 FIGURES = (
     ("rps", "throughput", "req/s"), ("cpu_us", "CPU per request", "us"), ("p50", "p50", "ms"), ("p99", "p99", "ms"),
-    ("rate", "rate sent", "req/s"), ("alive", "held", "count"), ("bytes_each", "memory per connection", "bytes"),
+    ("rate", "rate sent", "req/s"), ("asked", "asked for", "count"),
+    ("alive", "held", "count"), ("bytes_each", "memory per connection", "bytes"),
     ("cpu_share", "CPU at rest and proof", "% of a core"),
     ("pss_rest", "PSS before", "MB"), ("pss", "PSS under load", "MB"),
     ("new_upstream", "new upstream connections per request", ""), ("failed", "failed requests", "count"),

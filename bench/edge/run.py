@@ -66,7 +66,7 @@ def main():
     for tool in ("nginx", "wrk", "h2load", "openssl"):
         if not shutil.which(tool):
             raise SystemExit(f"{tool} is not installed")
-    machine.raise_file_limit()
+    files = machine.raise_file_limit()
     os.environ["EDGE_BENCH"] = chosen.edge or build()
     os.environ["EDGE_VERSION"] = commit()
     began, facts = time.monotonic(), machine.facts()
@@ -87,7 +87,8 @@ def main():
     return show(chosen, {
         "bench": "edge", "machine": facts, "versions": peers.versions, "missing": peers.missing, "problems": problems,
         "settings": {"rounds": chosen.rounds, "other_rounds": chosen.other_rounds, "seconds": chosen.seconds,
-                     "warm": chosen.warm, "noisy": noisy, "runs": runs, "took_seconds": time.monotonic() - began},
+                     "warm": chosen.warm, "noisy": noisy, "runs": runs, "files": files,
+                     "took_seconds": time.monotonic() - began},
         "shows": {name: case.shows for name, case in cases.items()}, "rows": rows, "runs": results,
         "configurations": configurations,
     })
