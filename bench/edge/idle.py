@@ -61,7 +61,7 @@ def possible(limit):
 def websockets(bench, _case, contender):
     """Opened through the peer, left alone, then each asked for an echo."""
     fit = possible(machine.raise_file_limit())
-    count, rest = (min(500, fit), 1) if bench.quick else (fit, 10)
+    count, rest = (min(500, fit), 1) if bench.quick else (fit, 5)
     target = machine.free_port()
     script = __file__.replace("idle.py", "websockets.py")
     server = bench.lab.spawn("websockets", [sys.executable, script, "serve", str(target)])
