@@ -67,7 +67,7 @@ def under_load(bench, case, contender):
         if not plan.h2:
             check_answer(plan, case.path)
         at_rest = pss_kb(process.pid)
-        case.load(lab, plan, case.path, bench.warm)
+        warm = case.load(lab, plan, case.path, bench.warm)
         accepted = lab.accepted()
         window = Window(process.pid, [lab.upstream.pid])
         load = case.load(lab, plan, case.path, bench.seconds)
@@ -79,8 +79,8 @@ def under_load(bench, case, contender):
             # One of these is our own look at the counter.
             "new_upstream": (lab.accepted() - accepted - 1) / max(1, load.requests),
         }
-        if contender.plan.get("snapshot"):
-            features.check_logged(lab, load.requests)
+        if "access_log" in (plan.snapshot or {}):
+            figures["logged"] = features.logged(lab, warm.requests + load.requests)
         return figures
 
 
@@ -165,7 +165,8 @@ CASES = {case.name: case for case in (
          "with an access log of every request besides (`all on`), beside itself without (wrk)", under_load,
          tuple(Target(key, title, "plain", of=of) for of in ("limits", "all on")
                for key, title in (("rps", "throughput"), ("cpu_us", "CPU per request"))) +
-         tuple(Target("failed", "failed requests", at_most=0, unit="count", of=of) for of in ("limits", "all on")),
+         tuple(Target("failed", "failed requests", at_most=0, unit="count", of=of) for of in ("limits", "all on")) +
+         (Target("logged", "log lines per request", at_least=0.99, of="all on"),),
          (Contender("plain", "edge"), Contender("limits", "edge", features.LIMITS, features.prove),
           Contender("all on", "edge", features.ALL_ON, features.prove)), load=by_wrk),
     Case("idle", "memory of 5,000 idle keep-alive connections, one request each before", idle.connections,

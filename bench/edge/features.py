@@ -85,17 +85,20 @@ def logs(lab):
     return list(lab.dir.glob("state-*/access.log*"))
 
 
-def check_logged(lab, requests):
-    """Whether the edge wrote a line for each request; the lines are cleared away, since a run writes hundreds of MB."""
-    end, lines = time.monotonic() + 5, 0
+def logged(lab, requests):
+    """Lines of the log for each request; the lines are cleared away, since a run writes hundreds of MB.
+
+    The edge leaves lines out, and counts them, when its writer falls behind. Then their cost is missing from the
+    figures, so the share of those that were written stands beside them.
+    """
+    before, lines = -1, 0
     # The last lines may still be on their way.
-    while lines < requests and time.monotonic() < end:
-        lines = sum(map(count_lines, logs(lab)))
-        time.sleep(0.1)
+    while lines < requests and lines != before:
+        time.sleep(1)
+        before, lines = lines, sum(map(count_lines, logs(lab)))
     for file in logs(lab):
         file.unlink()
-    if lines < requests:
-        raise Broken(f"the access log has {lines} lines after {requests} requests")
+    return min(1.0, lines / max(1, requests))
 
 
 def count_lines(file):

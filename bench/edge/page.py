@@ -18,14 +18,14 @@ METHOD = """
 - CPU per request is user and system time of all the proxy's processes from /proc, divided by the answers. It is the steadier figure: throughput also tells how much the load tool and the upstream took of the same cores.
 - Memory is proportional set size (`smaps_rollup`).
 - A run is noisy when work that is not ours took more than 0.3 of a core (user, nice, system and stolen time); {noisy} of {runs} runs were.
-- Equal settings: as many workers as cores, no access log but in the case that names it, keep-alive to the target (at most 128 idle connections, 4 s), and the same headers for the target: `X-Forwarded-For`, `X-Real-IP`, `Forwarded`, `X-Forwarded-Port`, `X-Forwarded-Proto`, `X-Forwarded-Host`, `X-Request-ID`, and `Via` in the answer. Before measuring, every proxy was asked through a target that shows what it was sent.
-- Traefik makes no request id and no `Forwarded` itself; it sends fixed ones of the same length.
+- Equal settings: as many workers as cores, no access log but in the case that names it, keep-alive to the target (at most 128 idle connections, 4 s), and the same headers for the target: `X-Forwarded-For`, `X-Real-IP`, `Forwarded`, `X-Forwarded-Port`, `X-Forwarded-Proto`, `X-Forwarded-Host`, `X-Request-ID`, `traceparent`, and `Via` in the answer. Before measuring, every proxy was asked through a target that shows what it was sent, and must send what the edge sends.
+- HAProxy, Caddy and Traefik make no `traceparent`, and Traefik no request id and no `Forwarded`: they send fixed ones of the same length.
 - nginx keeps its default buffers, which are small for 100 KB; larger ones would help it there.
 - HTTP/2 is by prior knowledge without TLS. TLS clients offer TLS 1.3 with AES-128-GCM and X25519 only, so that all do the same work; the certificate is ECDSA P-256.
 - Full handshakes come from `openssl s_time -new`, which says of each connection whether a session was resumed; one that was ends the run. (wrk with `Connection: close` resumes nearly all and measures something else.)
 - A proxy takes two files for each WebSocket. Where a process may open fewer than 20,200, fewer than 10,000 are asked for, and the target is missed for that reason alone; here a process may open {files}.
 - Clients of the last two cases come from many loopback addresses, 500 connections each, because the edge bounds the connections of one client.
-- Before the cost of access log, limits and header rules is measured, each is seen at work with a tight setting, and afterwards the log must hold a line for each request.
+- Before the cost of access log, limits and header rules is measured, each is seen at work with a tight setting; afterwards the lines of the log are counted, because the edge leaves some out when its writer falls behind, and their cost would be missing.
 """
 
 REPEAT = """
@@ -72,7 +72,7 @@ def markdown(head, rows):
 COLUMNS = (
     ("rps", "req/s"), ("rate", "sent a second"), ("cpu_us", "CPU us/req"), ("p50", "p50 ms"), ("p99", "p99 ms"),
     ("asked", "asked for"), ("alive", "held"), ("bytes_each", "bytes each"), ("pss_rest", "PSS before MB"),
-    ("pss", "PSS after MB"), ("failed", "failed"),
+    ("pss", "PSS after MB"), ("failed", "failed"), ("logged", "log lines per request"),
 )
 
 # These are shown beside nginx too, where it takes part.

@@ -10,6 +10,7 @@ FIGURES = (
     ("alive", "held", "count"), ("bytes_each", "memory per connection", "bytes"),
     ("cpu_share", "CPU at rest and proof", "% of a core"),
     ("pss_rest", "PSS before", "MB"), ("pss", "PSS under load", "MB"),
+    ("logged", "log lines per request", ""),
     ("new_upstream", "new upstream connections per request", ""), ("failed", "failed requests", "count"),
 )
 

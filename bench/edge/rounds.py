@@ -6,7 +6,7 @@ import report
 from cases import CASES
 from lab import Broken
 from peers import Plan
-from recorder import check_equal
+from recorder import unequal
 
 # No target refers to these two, so they are measured less often.
 BESIDE = ("Caddy", "Traefik")
@@ -23,10 +23,8 @@ def measure_all(bench, chosen, tell):
         problems.append({"case": case, "contender": contender, "why": str(why)})
         tell(f"NOT MEASURED: {case}, {contender}: {why}")
 
-    try:
-        check_equal(bench.peers, bench.lab, lambda target: Plan(upstream=target))
-    except TROUBLE as why:
-        problem("all", "equal settings", why)
+    for name, why in unequal(bench.peers, bench.lab, lambda target: Plan(upstream=target)):
+        problem("equal settings", name, why)
     for case in CASES.values():
         if chosen.only and case.name not in chosen.only.split(","):
             continue

@@ -48,6 +48,9 @@ def options():
     parser.add_argument("--nice", type=int, default=0, help="priority of everything measured; below 0 needs root")
     parser.add_argument("--edge", help="the edge-bench example; built in release mode when not given")
     chosen = parser.parse_args()
+    # Processes are started in a folder of their own.
+    chosen.tools = chosen.tools.resolve()
+    chosen.edge = chosen.edge and str(pathlib.Path(chosen.edge).resolve())
     if chosen.write and (chosen.quick or chosen.only or chosen.peers != ",".join(ALL)):
         parser.error("only a whole run is kept: --write goes with neither --quick nor --only nor --peers")
     if chosen.quick:

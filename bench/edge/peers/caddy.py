@@ -28,6 +28,7 @@ CONF = """{{
     header_up Forwarded "for={{remote_host}};proto={{scheme}}"
     header_up X-Forwarded-Port {{http.request.local.port}}
     header_up X-Request-ID {{http.request.uuid}}
+    header_up traceparent 00-00000000000000000000000000000000-0000000000000001-00
     header_down Via "1.1 caddy"
     transport http {{
       compression off

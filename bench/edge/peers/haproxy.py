@@ -28,6 +28,7 @@ frontend front
   http-request set-header X-Forwarded-Port %[dst_port]
   http-request set-header X-Forwarded-Proto {scheme}
   http-request set-header X-Forwarded-Host %[req.hdr(host)]
+  http-request set-header traceparent 00-00000000000000000000000000000000-0000000000000001-00
   http-response set-header Via "1.1 haproxy"
   default_backend targets
 

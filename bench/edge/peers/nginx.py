@@ -26,6 +26,7 @@ http {{
       proxy_set_header X-Forwarded-Proto $scheme;
       proxy_set_header X-Forwarded-Host $http_host;
       proxy_set_header X-Request-ID $request_id;
+      proxy_set_header traceparent "00-$request_id-0000000000000001-00";
       add_header Via "1.1 nginx";
       proxy_read_timeout 300s;
     }}

@@ -1,4 +1,7 @@
-"""Traefik, from its wheel. It makes no request id and no Forwarded; it is given fixed ones of the same length."""
+"""Traefik, from its wheel.
+
+It makes no request id, no traceparent and no Forwarded; it is given fixed ones of the same length.
+"""
 import subprocess
 
 from machine import CORES
@@ -39,6 +42,7 @@ ROUTES = """http:
       headers:
         customRequestHeaders:
           X-Request-ID: 00000000000000000000000000000000
+          traceparent: 00-00000000000000000000000000000000-0000000000000001-00
           Forwarded: for=127.0.0.1;proto={scheme}
         customResponseHeaders:
           Via: 1.1 traefik
