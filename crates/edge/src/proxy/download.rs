@@ -2,10 +2,12 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
+use super::tunnel;
 use crate::downstream::presence::Busy;
 use crate::upstream::generation::InFlight;
 use crate::upstream::link::{BodyError, Link};
@@ -36,6 +38,8 @@ struct Download {
     /// `None` once the last piece is read and the connection is back in its pool.
     link: Option<Link>,
     home: Home,
+    /// Resolves when a stream that never ends by itself has had its time.
+    over: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 /// Where a connection goes back to when its response is complete.
@@ -79,6 +83,7 @@ impl ResponseBody {
         home: Home,
         in_flight: InFlight,
         busy: Busy,
+        events: Option<Duration>,
     ) -> ResponseBody {
         let kind = if incoming.is_end_stream() {
             home.take_back(link, &in_flight);
@@ -89,10 +94,11 @@ impl ResponseBody {
                     home.take_back(link, &in_flight);
                     Kind::Whole(frame.into_data().unwrap_or_default())
                 }
-                first => Kind::Stream(Box::new(Download { first, incoming, link: Some(link), home })),
+                first => Kind::Stream(Box::new(Download { first, incoming, link: Some(link), home, over: None })),
             }
         } else {
-            Kind::Stream(Box::new(Download { first: None, incoming, link: Some(link), home }))
+            let over = events.map(|spread| until_over(&in_flight, spread));
+            Kind::Stream(Box::new(Download { first: None, incoming, link: Some(link), home, over }))
         };
         ResponseBody::new(kind, Some(in_flight), busy)
     }
@@ -105,12 +111,24 @@ impl ResponseBody {
     }
 }
 
+fn until_over(in_flight: &InFlight, spread: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    let generation = in_flight.generation().clone();
+    Box::pin(async move { tunnel::over(&generation, spread).await })
+}
+
 impl Download {
     fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
         in_flight: Option<&InFlight>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(over) = &mut self.over
+            && over.as_mut().poll(cx).is_ready()
+        {
+            // An ordinary end, so that the client's EventSource comes back by itself, to the new release.
+            (self.over, self.first, self.link) = (None, None, None);
+            return Poll::Ready(None);
+        }
         let polled = match (self.first.take(), self.link.as_mut()) {
             (Some(first), _) => Poll::Ready(Some(first.map_err(BodyError::Broken))),
             (None, Some(link)) => link.poll_frame(cx, &mut self.incoming),

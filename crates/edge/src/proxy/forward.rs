@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::header::{CONNECTION, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE, VIA};
+use http::header::{CONNECTION, CONTENT_TYPE, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE, VIA};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 
@@ -344,7 +344,14 @@ async fn pass(
     // What hyper left for itself in there is of no use to the client's side.
     parts.extensions.clear();
     let home = Home { target, most_idle: edge.limits.idle_per_target };
-    Ok(Response::from_parts(parts, ResponseBody::from_target(incoming, link, home, way.in_flight, busy)))
+    let events = is_events(&parts.headers, &incoming).then_some(edge.limits.close_spread);
+    Ok(Response::from_parts(parts, ResponseBody::from_target(incoming, link, home, way.in_flight, busy, events)))
+}
+
+/// Server-sent events have no length and no end; a deploy would wait for them until its budget is over.
+fn is_events(headers: &http::HeaderMap, body: &Incoming) -> bool {
+    hyper::body::Body::size_hint(body).exact().is_none()
+        && headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
 }
 
 fn too_long() -> Reason {
