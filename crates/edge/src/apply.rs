@@ -10,7 +10,7 @@ use crate::control::{Applied, Source};
 use crate::edge::{Edge, State};
 use crate::error::{EdgeError, Refusal};
 use crate::protect::rules::Rules;
-use crate::snapshot::{Pool, SCHEMA, Snapshot};
+use crate::snapshot::{Pool, Protocol, SCHEMA, Snapshot};
 use crate::table::{Table, named};
 use crate::tcp::lines::Lines;
 use crate::tls::Prepared;
@@ -97,6 +97,7 @@ pub(crate) fn install(edge: &Arc<Edge>, snapshot: Snapshot, source: Source, mut 
     edge.trusts.store(!table.trusted.is_empty(), Ordering::Relaxed);
     edge.table.store(table.clone());
     release(&mut state, &snapshot, &table);
+    table.generations.iter().for_each(Generation::look_after);
     state.listeners.arrange(edge, &snapshot.listeners);
     retire(&mut state, &old, &table);
     state.snapshot = snapshot;
@@ -117,7 +118,9 @@ fn generations(state: &mut State, old: &Table, snapshot: &Snapshot) -> Vec<Arc<G
             let key = (pool.name.clone(), pool.release.clone());
             let tally = state.tallies.entry(key).or_insert_with(|| Arc::new(Tally::default()));
             let gate = state.gates.entry(pool.name.clone()).or_default();
-            Arc::new(Generation::new(pool.clone(), tally.clone(), gate.clone()))
+            let same = |g: &&Arc<Generation>| g.pool.name == pool.name && g.pool.release == pool.release;
+            let before = old.generations.iter().find(same).or_else(|| state.draining.iter().find(same));
+            Arc::new(Generation::new(pool.clone(), tally.clone(), gate.clone(), before.map(|g| &**g)))
         });
         chosen.push(generation);
     }
@@ -191,6 +194,9 @@ fn problems(snapshot: &Snapshot) -> Vec<String> {
     for pool in &snapshot.pools {
         if !names.insert(pool.name.as_str()) {
             found.push(format!("pool `{}` is there twice; the first is used", pool.name));
+        }
+        if pool.protocol == Protocol::H2c {
+            found.push(format!("pool `{}` asks for h2c, which this edge does not speak to targets yet", pool.name));
         }
         if pool.targets.is_empty() && !pool.is_held() {
             found.push(format!("pool `{}` ({}) has no target", pool.name, pool.release));

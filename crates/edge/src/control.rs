@@ -8,4 +8,7 @@ pub(crate) mod server;
 pub(crate) mod status;
 
 pub use client::Control;
-pub use messages::{Applied, DrainRequest, Drained, DrainingPool, ListenerState, PoolState, Source, Status};
+pub use messages::{
+    Applied, DrainRequest, Drained, DrainingPool, ListenerState, PoolState, Source, Status, TargetCondition,
+    TargetState,
+};

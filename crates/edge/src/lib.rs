@@ -48,7 +48,10 @@ mod tls;
 mod upstream;
 mod uptime;
 
-pub use control::{Applied, Control, DrainRequest, Drained, DrainingPool, ListenerState, PoolState, Source, Status};
+pub use control::{
+    Applied, Control, DrainRequest, Drained, DrainingPool, ListenerState, PoolState, Source, Status, TargetCondition,
+    TargetState,
+};
 pub use error::{ControlError, EdgeError, Refusal};
 pub use limits::Limits;
 pub use serve::{EdgeConfig, serve, serve_in_line, serve_with};

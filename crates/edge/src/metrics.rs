@@ -7,6 +7,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::control::TargetCondition;
 use crate::edge::Edge;
 use crate::seen::histogram::{Histogram, SHOWN_MS, shown};
 use crate::upstream::gate::Gate;
@@ -30,6 +31,7 @@ pub(crate) fn render(edge: &Edge) -> String {
     gauges(&mut text, &lines);
     connections(&mut text, &lines);
     holds(&mut text, edge);
+    targets(&mut text, edge);
     own(&mut text, edge);
     routes::render(&mut text, edge);
     protection::render(&mut text, edge);
@@ -96,11 +98,12 @@ fn gauges(text: &mut String, lines: &[Line]) {
 
 fn connections(text: &mut String, lines: &[Line]) {
     type Pick = fn(&Tally) -> &AtomicU64;
-    let counters: [(&str, &str, Pick); 6] = [
+    let counters: [(&str, &str, Pick); 7] = [
         ("mainstay_edge_connects_total", "New connections to targets.", |tally| &tally.connects),
         ("mainstay_edge_connect_errors_total", "Connections that did not come about.", |tally| &tally.connect_errors),
         ("mainstay_edge_retries_total", "Second tries.", |tally| &tally.retries),
         ("mainstay_edge_unanswered_total", "Requests the edge answered for a pool.", |tally| &tally.unanswered),
+        ("mainstay_edge_ejections_total", "Targets taken out for their answers.", |tally| &tally.ejections),
         ("mainstay_edge_tcp_in_bytes_total", "Carried from clients.", |tally| &tally.bytes_in),
         ("mainstay_edge_tcp_out_bytes_total", "Carried to clients.", |tally| &tally.bytes_out),
     ];
@@ -108,6 +111,20 @@ fn connections(text: &mut String, lines: &[Line]) {
         head(text, name, "counter", help);
         for Line { labels, tally, .. } in lines {
             let _ = writeln!(text, "{name}{{{labels}}} {}", value(pick(tally)));
+        }
+    }
+}
+
+fn targets(text: &mut String, edge: &Edge) {
+    head(text, "mainstay_edge_target_well", "gauge", "1 when a target gets its turns, 0 when it rests.");
+    for generation in &edge.table.load_full().generations {
+        let (pool, release) = (escaped(&generation.pool.name), escaped(&generation.pool.release));
+        for target in &generation.targets {
+            let (addr, well) = (target.addr, u8::from(target.state() == TargetCondition::Well));
+            let _ = writeln!(
+                text,
+                "mainstay_edge_target_well{{pool=\"{pool}\",release=\"{release}\",target=\"{addr}\"}} {well}"
+            );
         }
     }
 }

@@ -1,8 +1,11 @@
 //! The services' side: targets, their connections, and the generations that own both.
 
+pub(crate) mod choice;
+pub(crate) mod condition;
 pub(crate) mod gate;
 pub(crate) mod generation;
 pub(crate) mod latch;
 pub(crate) mod link;
+pub(crate) mod look;
 pub(crate) mod tally;
 pub(crate) mod target;

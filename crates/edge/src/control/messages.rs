@@ -79,12 +79,35 @@ pub struct PoolState {
     pub websockets: u64,
     /// Since this process first served the release.
     pub requests_total: u64,
+    /// The targets one by one.
+    #[serde(default)]
+    pub conditions: Vec<TargetState>,
     /// Whether new requests wait because the pool is being replaced.
     #[serde(default)]
     pub is_held: bool,
     /// Requests that wait now.
     #[serde(default)]
     pub held: u64,
+}
+
+/// One target as the edge sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetState {
+    pub addr: SocketAddr,
+    pub condition: TargetCondition,
+}
+
+/// Whether a target gets its turns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TargetCondition {
+    Well,
+    /// Active looks found it unwell.
+    Sick,
+    /// It rests because of its answers.
+    Ejected,
+    /// The last connection attempt failed a moment ago.
+    Unreachable,
 }
 
 /// One release that was switched away and still works on what it had begun.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{DrainRequest, Drained, DrainingPool, PoolState, Status};
+use super::{DrainRequest, Drained, DrainingPool, PoolState, Status, TargetState};
 use crate::edge::Edge;
 use crate::upstream::generation::Generation;
 
@@ -33,9 +33,14 @@ fn pool_state(generation: &Generation) -> PoolState {
         in_flight: generation.in_flight() as u64,
         websockets: generation.tunnels() as u64,
         requests_total: generation.tally.requests(),
+        conditions: conditions(generation),
         is_held: generation.is_held(),
         held: generation.gate.waiting() as u64,
     }
+}
+
+fn conditions(generation: &Generation) -> Vec<TargetState> {
+    generation.targets.iter().map(|target| TargetState { addr: target.addr, condition: target.state() }).collect()
 }
 
 fn draining(generation: &Generation) -> DrainingPool {

@@ -45,9 +45,13 @@ pub(crate) async fn attempt(
     let memo = remember(&mut reached, &request);
     request.body_mut().goes_to(reached.link.state());
     let failure = match reached.link.exchange(request).await {
-        Ok(response) => return Ok(answered(response, reached, memo)),
+        Ok(response) => return Ok(answered(generation, response, reached, memo)),
         Err(failure) => failure,
     };
+    // A connection that had rested is no witness: the target may close it as it likes.
+    if !reached.is_pooled {
+        generation.did(reached.target, false);
+    }
     let Some(mut again) = second_request(failure, memo)? else {
         return Err(broken_off());
     };
@@ -56,13 +60,23 @@ pub(crate) async fn attempt(
     let mut reached = reach(edge, generation, false).await?;
     again.body_mut().goes_to(reached.link.state());
     match reached.link.exchange(again).await {
-        Ok(response) => Ok(answered(response, reached, None)),
-        Err(Failure { kind: FailureKind::Silent, .. }) => Err(silent()),
-        Err(_) => Err(broken_off()),
+        Ok(response) => Ok(answered(generation, response, reached, None)),
+        Err(failure) => {
+            generation.did(reached.target, false);
+            Err(if matches!(failure.kind, FailureKind::Silent) { silent() } else { broken_off() })
+        }
     }
 }
 
-fn answered(response: Response<Incoming>, mut reached: Reached, memo: Option<Memo>) -> Answered {
+fn answered(
+    generation: &Generation,
+    response: Response<Incoming>,
+    mut reached: Reached,
+    memo: Option<Memo>,
+) -> Answered {
+    if generation.pool.outlier.is_some() {
+        generation.did(reached.target, !response.status().is_server_error());
+    }
     if let Some(memo) = memo {
         reached.link.scratch = memo.into_scratch();
     }
@@ -148,6 +162,7 @@ async fn reach(edge: &Edge, generation: &Generation, may_pool: bool) -> Result<R
             Err(error) => {
                 count(&generation.tally.connect_errors);
                 target.missed(error.kind() == io::ErrorKind::TimedOut);
+                generation.did(index, false);
                 if avoid.is_some() {
                     return Err(unreachable(Some(&error)));
                 }

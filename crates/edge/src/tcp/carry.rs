@@ -77,12 +77,14 @@ async fn connect(generation: &Generation) -> Option<TcpStream> {
         match connected {
             Ok(stream) => {
                 target.reached();
+                generation.did(index, true);
                 let _ = stream.set_nodelay(true);
                 return Some(stream);
             }
             Err(error) => {
                 count(&generation.tally.connect_errors);
                 target.missed(error.kind() == io::ErrorKind::TimedOut);
+                generation.did(index, false);
                 avoid = Some(index);
             }
         }

@@ -3,26 +3,34 @@
 //! A generation owns its idle connections, so no connection to a stopped container is ever reused, and counts what
 //! is in flight, so that a container is stopped only when nothing needs it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::gate::Gate;
+use super::look;
 use super::tally::Tally;
 use super::target::Target;
 use crate::snapshot::Pool;
+use crate::uptime::now_ms;
 
 /// See the module's text.
 pub(crate) struct Generation {
     pub(crate) pool: Pool,
-    pub(crate) targets: Box<[Target]>,
+    /// Shared with the generation before and after, where only the list of one release's targets has changed.
+    pub(crate) targets: Box<[Arc<Target>]>,
     pub(crate) tally: Arc<Tally>,
     /// The pool's, whatever the release.
     pub(crate) gate: Arc<Gate>,
-    turn: AtomicUsize,
+    pub(super) turn: AtomicUsize,
+    /// Whether targets differ in more than whether they can be reached.
+    pub(super) is_choosy: bool,
+    looking: Mutex<Option<CancellationToken>>,
     in_flight: AtomicUsize,
     tunnels: AtomicUsize,
     draining: AtomicBool,
@@ -34,9 +42,11 @@ pub(crate) struct Generation {
 }
 
 impl Generation {
-    pub(crate) fn new(pool: Pool, tally: Arc<Tally>, gate: Arc<Gate>) -> Generation {
+    pub(crate) fn new(pool: Pool, tally: Arc<Tally>, gate: Arc<Gate>, before: Option<&Generation>) -> Generation {
         Generation {
-            targets: pool.targets.iter().copied().map(Target::new).collect(),
+            targets: pool.targets.iter().map(|addr| target(*addr, before)).collect(),
+            is_choosy: pool.health.is_some() || pool.outlier.is_some() || pool.slow_start_ms > 0,
+            looking: Mutex::new(None),
             tally,
             gate,
             turn: AtomicUsize::new(0),
@@ -97,7 +107,9 @@ impl Generation {
     /// No new request comes in from now on: idle connections close, tunnels get their time and are then cut.
     pub(crate) fn drain(self: &Arc<Self>) {
         self.draining.store(true, Ordering::SeqCst);
-        self.targets.iter().for_each(Target::close_idle);
+        self.stop_looking();
+        // A target that a later generation of the release has, too, keeps its connections.
+        self.targets.iter().filter(|target| Arc::strong_count(target) == 1).for_each(|target| target.close_idle());
         let generation = Arc::downgrade(self);
         let time = Duration::from_millis(self.pool.drain_websocket_ms);
         tokio::spawn(async move {
@@ -108,6 +120,23 @@ impl Generation {
                 generation.cut.cancel();
             }
         });
+    }
+
+    /// Looks at its targets from now on, if the pool wants that and nobody does yet.
+    pub(crate) fn look_after(self: &Arc<Self>) {
+        let Some(health) = &self.pool.health else { return };
+        let mut looking = self.looking.lock();
+        if looking.is_none() {
+            let stop = CancellationToken::new();
+            look::start(self, health, &stop);
+            *looking = Some(stop);
+        }
+    }
+
+    fn stop_looking(&self) {
+        if let Some(stop) = self.looking.lock().take() {
+            stop.cancel();
+        }
     }
 
     /// Takes requests again, as when a roll-back comes; false when it is too late because its tunnels were cut.
@@ -132,26 +161,22 @@ impl Generation {
             changed.await;
         }
     }
+}
 
-    /// The next target in turn; one that is down only when all are.
-    pub(crate) fn choose(&self, avoid: Option<usize>) -> Option<usize> {
-        let count = self.targets.len();
-        match count {
-            0 => return None,
-            1 => return Some(0),
-            _ => {}
-        }
-        let first = self.turn.fetch_add(1, Ordering::Relaxed);
-        let candidates = (0..count).map(|step| first.wrapping_add(step) % count).filter(|i| Some(*i) != avoid);
-        let mut fallback = None;
-        for index in candidates {
-            if !self.targets[index].is_down() {
-                return Some(index);
-            }
-            fallback.get_or_insert(index);
-        }
-        fallback
+impl Drop for Generation {
+    fn drop(&mut self) {
+        self.stop_looking();
     }
+}
+
+/// The target as the generation before knew it, or a new one, which among old ones starts slowly.
+fn target(addr: SocketAddr, before: Option<&Generation>) -> Arc<Target> {
+    let Some(before) = before else { return Arc::new(Target::new(addr)) };
+    before.targets.iter().find(|target| target.addr == addr).cloned().unwrap_or_else(|| {
+        let target = Target::new(addr);
+        target.condition.starts_slowly(now_ms());
+        Arc::new(target)
+    })
 }
 
 /// One request (or tunnel) in flight.

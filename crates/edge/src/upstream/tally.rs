@@ -16,6 +16,8 @@ pub(crate) struct Tally {
     pub(crate) retries: AtomicU64,
     /// Answers the edge gave because the pool could not: 502, 503, 504.
     pub(crate) unanswered: AtomicU64,
+    /// Targets taken out because of their answers.
+    pub(crate) ejections: AtomicU64,
     /// Of carried connections, from and to clients.
     pub(crate) bytes_in: AtomicU64,
     pub(crate) bytes_out: AtomicU64,

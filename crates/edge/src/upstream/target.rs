@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
+use super::condition::Condition;
 use super::link::Link;
+use crate::control::TargetCondition;
 use crate::uptime::now_ms;
 
 /// A target that could not be reached is asked last for this long.
@@ -16,13 +18,20 @@ pub(crate) struct Target {
     pub(crate) addr: SocketAddr,
     idle: Mutex<Vec<Link>>,
     down_until: AtomicU64,
+    pub(crate) condition: Condition,
     /// A connect attempt timed out: until somebody gets through, only one request at a time waits for it.
     swallows: AtomicBool,
 }
 
 impl Target {
     pub(crate) fn new(addr: SocketAddr) -> Target {
-        Target { addr, idle: Mutex::new(Vec::new()), down_until: AtomicU64::new(0), swallows: AtomicBool::new(false) }
+        Target {
+            addr,
+            idle: Mutex::new(Vec::new()),
+            down_until: AtomicU64::new(0),
+            condition: Condition::default(),
+            swallows: AtomicBool::new(false),
+        }
     }
 
     /// The most recently used idle connection: the others may go cold.
@@ -71,6 +80,16 @@ impl Target {
     pub(crate) fn is_down(&self) -> bool {
         let until = self.down_until.load(Ordering::Relaxed);
         until != 0 && now_ms() < until
+    }
+
+    /// For reports.
+    pub(crate) fn state(&self) -> TargetCondition {
+        match &self.condition {
+            condition if condition.is_sick() => TargetCondition::Sick,
+            condition if condition.is_ejected(now_ms()) => TargetCondition::Ejected,
+            _ if self.is_down() => TargetCondition::Unreachable,
+            _ => TargetCondition::Well,
+        }
     }
 
     /// Whether an attempt would most likely only add to those that already wait for a timeout.

@@ -1,0 +1,87 @@
+//! Active health: looking at each target all the time, over connections of its own.
+//!
+//! A target starts as well, because the agent has gated it before it was routed.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, HOST, USER_AGENT};
+use http::{Request, StatusCode};
+use http_body_util::Empty;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+
+use super::generation::Generation;
+use crate::snapshot::Health;
+use crate::uptime::now_ms;
+
+/// Starts one task per target; all end at once when the token is cancelled or the generation is gone.
+pub(crate) fn start(generation: &Arc<Generation>, health: &Health, stop: &CancellationToken) {
+    for index in 0..generation.targets.len() {
+        let look = keep_looking(Arc::downgrade(generation), index, health.clone());
+        let stop = stop.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => {}
+                () = look => {}
+            }
+        });
+    }
+}
+
+async fn keep_looking(generation: Weak<Generation>, index: usize, health: Health) {
+    let (mut failures, mut successes) = (0u32, 0u32);
+    loop {
+        tokio::time::sleep(jittered(health.interval_ms)).await;
+        let Some(addr) = generation.upgrade().map(|generation| generation.targets[index].addr) else { return };
+        let limit = Duration::from_millis(health.timeout_ms.max(1));
+        let is_well = tokio::time::timeout(limit, look(addr, &health.path)).await.unwrap_or(false);
+        (failures, successes) =
+            if is_well { (0, successes.saturating_add(1)) } else { (failures.saturating_add(1), 0) };
+        let Some(generation) = generation.upgrade() else { return };
+        let condition = &generation.targets[index].condition;
+        if failures >= health.fall.max(1) && !condition.is_sick() {
+            condition.looked(true, now_ms());
+        } else if successes >= health.rise.max(1) && condition.is_sick() {
+            condition.looked(false, now_ms());
+        }
+    }
+}
+
+/// One look: 2xx and 3xx are well.
+async fn look(addr: SocketAddr, path: &str) -> bool {
+    ask(addr, path).await.is_ok_and(|status| status.is_success() || status.is_redirection())
+}
+
+async fn ask(addr: SocketAddr, path: &str) -> Result<StatusCode, Box<dyn std::error::Error + Send + Sync>> {
+    let stream = TcpStream::connect(addr).await?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let request = Request::get(path)
+        .header(HOST, addr.to_string())
+        .header(USER_AGENT, "mainstay-edge")
+        .header(CONNECTION, "close")
+        .body(Empty::<Bytes>::new())?;
+    let mut answer = std::pin::pin!(sender.send_request(request));
+    let mut connection = std::pin::pin!(connection);
+    // Driven here, so that nothing of it is left when the look is given up.
+    tokio::select! {
+        biased;
+        answer = &mut answer => Ok(answer?.status()),
+        ended = &mut connection => {
+            ended?;
+            Ok(answer.await?.status())
+        }
+    }
+}
+
+/// Between nine tenths and eleven tenths, so that the targets of a host are not all asked in one moment.
+fn jittered(interval_ms: u64) -> Duration {
+    use std::hash::{BuildHasher, Hasher};
+    let random = std::collections::hash_map::RandomState::new().build_hasher().finish() % 201;
+    Duration::from_millis((interval_ms.max(1) * (900 + random) / 1000).max(1))
+}
