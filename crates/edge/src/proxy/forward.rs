@@ -54,8 +54,8 @@ async fn respond(visitor: &Arc<Visitor>, mut request: Request<Incoming>) -> Resu
         }
     };
     let client = introduced.as_deref().unwrap_or(&visitor.client);
-    let way = match admit(&visitor, client, &mut request, &mut busy, began).await {
-        Ok(way) if way.in_flight.generation().is_held() => Box::pin(held(&visitor, way, &mut request)).await,
+    let way = match admit(visitor, client, &mut request, &mut busy, began).await {
+        Ok(way) if way.in_flight.generation().is_held() => Box::pin(held(visitor, way, &mut request)).await,
         admitted => admitted,
     };
     let way = match way {
@@ -76,7 +76,7 @@ async fn respond(visitor: &Arc<Visitor>, mut request: Request<Incoming>) -> Resu
             permit.answered(took);
         }
     };
-    Ok(match pass(&visitor, client, request, way, busy).await {
+    Ok(match pass(visitor, client, request, way, busy).await {
         Ok(response) => {
             answered(response.status(), response.body().busy());
             response
