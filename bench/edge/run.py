@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -70,6 +71,8 @@ def main():
     for tool in ("nginx", "wrk", "h2load", "openssl"):
         if not shutil.which(tool):
             raise SystemExit(f"{tool} is not installed")
+    # Whoever ends this ends what it has started, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     files = machine.raise_file_limit()
     if chosen.nice:
         os.setpriority(os.PRIO_PROCESS, 0, chosen.nice)
