@@ -84,7 +84,7 @@ pub(crate) fn install(edge: &Arc<Edge>, snapshot: Snapshot, source: Source, mut 
     let generations = generations(&mut state, &old, &snapshot);
     hold(&state, &snapshot, &generations);
     let mut problems = problems(&snapshot);
-    let mut table = Table::compile(&snapshot, generations, &mut problems);
+    let mut table = Table::compile(&snapshot, generations, &edge.marks, &mut problems);
     table.lines = Lines::compile(&snapshot, &mut problems);
     table.rules = Rules::compile(&snapshot, &edge.protection, &edge.routes);
     edge.routes.keep_only(&snapshot);

@@ -1,6 +1,7 @@
 //! The running edge: what every request, the control socket and the sweeper share.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,12 +18,14 @@ use crate::error::EdgeError;
 use crate::limits::Limits;
 use crate::persist::{Loaded, Store};
 use crate::protect::Protection;
+use crate::protect::places::Place;
 use crate::proxy::answer::Reason;
 use crate::roster::Roster;
 use crate::seen::refusals::Refusals;
 use crate::seen::routes::Routes;
 use crate::snapshot::{Listener, Snapshot};
 use crate::table::Table;
+use crate::table::mark::Marks;
 use crate::takeover::{Heirloom, Watch};
 use crate::tls::TlsServer;
 use crate::upstream::gate::Gate;
@@ -36,6 +39,8 @@ pub(crate) struct Edge {
     pub(crate) table: ArcSwap<Table>,
     /// Whether the table trusts any proxy, so that most edges need not look.
     pub(crate) trusts: AtomicBool,
+    /// What cookies say instead of names and addresses.
+    pub(crate) marks: Marks,
     pub(crate) limits: Limits,
     pub(crate) counts: Counts,
     pub(crate) protection: Protection,
@@ -110,10 +115,25 @@ impl Edge {
         Some(heirlooms.swap_remove(index).socket)
     }
 
+    /// Whether an address is a proxy's whose word counts.
+    pub(crate) fn trusts(&self, address: IpAddr) -> bool {
+        self.trusts.load(Ordering::Relaxed) && self.table.load().trusted.contains(address)
+    }
+
+    /// Counts a connection of a client in; `None` when it has enough of them.
+    pub(crate) fn seat(&self, client: IpAddr) -> Option<Place> {
+        let seat = self.protection.connection(client, self.limits.connections_per_client);
+        if seat.is_none() {
+            self.counts.refusals.count("connections-per-client");
+        }
+        seat
+    }
+
     pub(crate) fn new(limits: Limits, store: Store, loaded: &Loaded, started_ms: i64) -> Result<Arc<Edge>, EdgeError> {
         Ok(Arc::new(Edge {
             table: ArcSwap::from_pointee(Table::default()),
             trusts: AtomicBool::new(false),
+            marks: Marks::new(store.secret()),
             limits,
             counts: Counts::default(),
             protection: Protection::new(),

@@ -11,6 +11,9 @@ use crate::snapshot::{SCHEMA, Snapshot};
 
 const NAME: &str = "snapshot.json";
 
+/// The key of the marks in cookies.
+const SECRET: &str = "marks.key";
+
 /// For the owner only: routes tell where services live.
 const MODE: u32 = 0o600;
 
@@ -74,6 +77,22 @@ impl Store {
         saved.map_err(|source| EdgeError::Save { epoch: snapshot.epoch, source: source.into() })
     }
 
+    /// A key that is made once and kept.
+    ///
+    /// Where it cannot be kept, clients lose their places at the next start, and that is all: no reason not to start.
+    pub(crate) fn secret(&self) -> [u8; 32] {
+        if let Ok(Some(kept)) = self.root.read(SECRET)
+            && let Ok(key) = kept.try_into()
+        {
+            return key;
+        }
+        let key = random();
+        if let Err(error) = self.root.write_atomic(SECRET, &key, MODE) {
+            tracing::warn!(%error, "could not keep the key of the cookies' marks");
+        }
+        key
+    }
+
     /// The newest snapshot that can be read.
     pub(crate) fn load(&self) -> Loaded {
         match self.root.load_json::<Whole>(NAME) {
@@ -86,6 +105,20 @@ impl Store {
             Err(error) => Loaded { snapshot: None, source: Source::Empty, note: Some(told(&error)) },
         }
     }
+}
+
+/// From the kernel; hash keys, which come from there too, where its file is missing.
+fn random() -> [u8; 32] {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    use std::io::Read;
+    let mut key = [0; 32];
+    let read = std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut key));
+    if read.is_err() {
+        for piece in key.chunks_exact_mut(8) {
+            piece.copy_from_slice(&RandomState::new().build_hasher().finish().to_ne_bytes());
+        }
+    }
+    key
 }
 
 /// Both files' faults on one line: the status has no other place for them.
@@ -125,6 +158,19 @@ mod tests {
         store.save(&Snapshot::new(1).seal()).unwrap();
         let loaded = store.load();
         assert_eq!((loaded.snapshot.unwrap().epoch, loaded.source), (1, Source::File));
+    }
+
+    #[test]
+    fn the_secret_is_made_once_and_for_the_owner_only() {
+        use std::os::unix::fs::PermissionsExt;
+        let (folder, store) = store();
+        let secret = store.secret();
+        assert_eq!(store.secret(), secret);
+        let mode = fs::metadata(folder.path().join(SECRET)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        tear(&folder, SECRET);
+        assert_ne!(store.secret(), secret, "half a secret is none");
+        assert_ne!(super::random(), super::random());
     }
 
     #[test]

@@ -2,12 +2,14 @@
 
 pub(crate) mod answer;
 pub(crate) mod attempt;
+pub(crate) mod chance;
 pub(crate) mod download;
 pub(crate) mod forward;
 pub(crate) mod gate;
 pub(crate) mod headers;
 pub(crate) mod hold;
 pub(crate) mod memo;
+pub(crate) mod stay;
 pub(crate) mod tunnel;
 pub(crate) mod upload;
 pub(crate) mod whom;

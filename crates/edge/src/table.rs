@@ -1,15 +1,21 @@
 //! The compiled routes: from a host and a path to a generation, at a cost that does not grow with their number.
 
+mod cookie;
+pub(crate) mod mark;
 mod paths;
 pub(crate) mod policy;
 mod rules;
+mod split;
+mod sticky;
 mod template;
 mod way;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use mark::Marks;
 use paths::Paths;
+pub(crate) use split::Drawn;
 pub(crate) use template::{Blanks, Template};
 pub(crate) use way::{Way, named};
 
@@ -49,10 +55,14 @@ type Compiled<'a> = (&'a Route, Way);
 
 impl Table {
     /// Compiles a snapshot over the given generations; what cannot work is named, and the rest is served.
-    pub(crate) fn compile(snapshot: &Snapshot, generations: Vec<Arc<Generation>>, problems: &mut Vec<String>) -> Table {
-        let by_name: HashMap<&str, &Arc<Generation>> = generations.iter().map(|g| (g.pool.name.as_str(), g)).collect();
-        let generation = |route: &Route| by_name.get(route.pool.as_str()).copied().cloned();
-        let mut compiled = |(number, route)| (route, Way::compile(number, route, generation(route), problems));
+    pub(crate) fn compile(
+        snapshot: &Snapshot,
+        generations: Vec<Arc<Generation>>,
+        marks: &Marks,
+        problems: &mut Vec<String>,
+    ) -> Table {
+        let ground = Ground::new(&generations, marks);
+        let mut compiled = |(number, route)| (route, Way::compile(number, route, &ground, problems));
         let mut ways: Vec<Compiled<'_>> = snapshot.routes.iter().enumerate().map(&mut compiled).collect();
         // Stable, so that among equals the first of the snapshot is asked first.
         ways.sort_by_key(|(route, _)| std::cmp::Reverse(route.priority));
@@ -93,6 +103,23 @@ impl Table {
     }
 }
 
+/// What routes are compiled over.
+struct Ground<'a> {
+    by_name: HashMap<&'a str, &'a Arc<Generation>>,
+    marks: &'a Marks,
+}
+
+impl<'a> Ground<'a> {
+    fn new(generations: &'a [Arc<Generation>], marks: &'a Marks) -> Ground<'a> {
+        let by_name = generations.iter().map(|generation| (generation.pool.name.as_str(), generation)).collect();
+        Ground { by_name, marks }
+    }
+
+    fn generation(&self, pool: &str) -> Option<Arc<Generation>> {
+        self.by_name.get(pool).copied().cloned()
+    }
+}
+
 impl Hosts {
     /// Adds the routes that are shown, after those that are there.
     fn extend(&mut self, ways: &[Compiled<'_>], is_shown: &dyn Fn(&Route) -> bool) {
@@ -128,7 +155,7 @@ mod tests {
     fn table(routes: Vec<Route>) -> Table {
         let mut snapshot = Snapshot::new(1);
         snapshot.routes = routes;
-        Table::compile(&snapshot, vec![], &mut vec![])
+        Table::compile(&snapshot, vec![], &Marks::default(), &mut vec![])
     }
 
     fn found<'a>(table: &'a Table, host: &str, path: &str) -> Option<&'a str> {
@@ -182,7 +209,7 @@ mod tests {
         snapshot.routes.push(route(None, "/shared", "all"));
         snapshot.routes.push(Route { listeners: vec!["one".into()], ..route(None, "/", "first") });
         snapshot.routes.push(Route { listeners: vec!["two".into()], ..route(None, "/", "second") });
-        let t = Table::compile(&snapshot, vec![], &mut vec![]);
+        let t = Table::compile(&snapshot, vec![], &Marks::default(), &mut vec![]);
         let pool =
             |name: &str, path: &str| t.find(&View::new(name, Scope::Public), "x", path).unwrap().pool.to_string();
         assert_eq!([pool("one", "/"), pool("two", "/"), pool("three", "/")], ["first", "second", "all"]);

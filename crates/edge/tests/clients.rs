@@ -221,3 +221,24 @@ async fn a_proxy_protocol_without_trusted_proxies_is_a_problem() {
     let applied = lab.control.apply(&wanted.seal()).await.unwrap();
     assert!(applied.problems.iter().any(|problem| problem.contains("PROXY protocol")), "{:?}", applied.problems);
 }
+
+#[tokio::test]
+async fn connections_are_counted_by_the_client_behind_the_proxy() {
+    let lab = announced(Limits { connections_per_client: 2, ..quick() }).await;
+    let open = async |header: &[u8]| {
+        let mut stream = TcpStream::connect(lab.address).await.unwrap();
+        stream.write_all(header).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: lab\r\n\r\n").await.unwrap();
+        let mut first = [0u8; 8];
+        let read = tokio::io::AsyncReadExt::read_exact(&mut stream, &mut first).await;
+        read.is_ok().then_some(stream)
+    };
+    let mut held = Vec::new();
+    for client in 1..=3 {
+        for _ in 0..2 {
+            let line = format!("PROXY TCP4 192.0.2.{client} 192.0.2.200 5555 80\r\n");
+            held.push(open(line.as_bytes()).await.expect("every client has two, whoever their proxy is"));
+        }
+    }
+    assert!(open(b"PROXY TCP4 192.0.2.1 192.0.2.200 5555 80\r\n").await.is_none());
+}

@@ -137,3 +137,15 @@ async fn a_flood_of_resets_ends_the_connection() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_cookie_header_in_pieces_reaches_the_target_as_one() {
+    let lab = lab(&[echo("a").await]).await;
+    let mut sender = connect(&lab).await;
+    let mut request = get("/");
+    for piece in ["a=1", "b=2"] {
+        request.headers_mut().append("cookie", piece.parse().unwrap());
+    }
+    let (_, answer) = text(&mut sender, request).await;
+    assert!(answer.contains("cookie: a=1; b=2\r\n") && answer.matches("cookie:").count() == 1, "{answer}");
+}

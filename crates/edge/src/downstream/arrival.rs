@@ -15,6 +15,8 @@ pub(crate) struct Arrival {
     pub(crate) peer: SocketAddr,
     /// What it connected to, likewise.
     pub(crate) local: SocketAddr,
+    /// A PROXY protocol header named both.
+    pub(crate) is_named: bool,
     /// Over TLS.
     pub(crate) is_secure: bool,
     /// The client showed a certificate that the listener's authorities signed.
@@ -25,7 +27,7 @@ impl Arrival {
     /// A plain connection.
     pub(crate) fn of(stream: &TcpStream, peer: SocketAddr) -> io::Result<Arrival> {
         let local = stream.local_addr()?;
-        Ok(Arrival { peer, local, is_secure: false, has_client_certificate: false })
+        Ok(Arrival { peer, local, is_named: false, is_secure: false, has_client_certificate: false })
     }
 
     /// A connection that begins with a PROXY protocol header, which is taken off it; nobody else's word is taken.
@@ -36,7 +38,9 @@ impl Arrival {
         let own = Arrival::of(stream, peer)?;
         match proxy_protocol::read(stream).await? {
             Said::Own => Ok(own),
-            Said::Between { source, destination } => Ok(Arrival { peer: source, local: destination, ..own }),
+            Said::Between { source, destination } => {
+                Ok(Arrival { peer: source, local: destination, is_named: true, ..own })
+            }
         }
     }
 }

@@ -24,6 +24,7 @@ use super::visitor::{View, Visitor};
 use super::wire::{Look, Wire};
 use crate::edge::Edge;
 use crate::proxy::forward::handle;
+use crate::snapshot::Scope;
 use crate::tcp::carry::carry;
 
 /// HTTP/2's answer to a client that opens streams only to reset them.
@@ -74,6 +75,12 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (edge, presence) = (visitor.edge.clone(), visitor.presence.clone());
+    // Whom a PROXY protocol header names is counted here, since its proxy was not.
+    let is_client = visitor.arrival.is_named && visitor.view().scope() == Scope::Public;
+    let seat = is_client.then(|| edge.seat(visitor.arrival.peer.ip()));
+    if let Some(None) = seat {
+        return;
+    }
     let visitor = Arc::new(visitor);
     let service = service_fn(move |request: Request<Incoming>| handle(visitor.clone(), request));
     let io = TokioIo::new(wire);
@@ -88,6 +95,7 @@ where
     if let Some(word) = presence.ended_for().or(refused) {
         edge.counts.refusals.count(word);
     }
+    drop(seat);
 }
 
 fn h1(edge: &Edge) -> http1::Builder {

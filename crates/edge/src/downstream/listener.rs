@@ -96,11 +96,10 @@ impl Door {
         let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 4);
         let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
         // A container may have good reasons for many connections, and its network is not the world.
-        let is_public = self.view.scope() == Scope::Public;
-        let seat =
-            is_public.then(|| self.edge.protection.connection(peer.ip(), self.edge.limits.connections_per_client));
+        // Nor is a trusted proxy one client.
+        let is_client = self.view.scope() == Scope::Public && !self.edge.trusts(peer.ip());
+        let seat = is_client.then(|| self.edge.seat(peer.ip()));
         if let Some(None) = seat {
-            self.edge.counts.refusals.count("connections-per-client");
             return;
         }
         let presence = Arc::new(Presence::new(self.number));

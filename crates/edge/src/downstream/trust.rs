@@ -160,7 +160,7 @@ mod tests {
     fn from(peer: &str, pairs: &[(&'static str, &'static str)]) -> Result<Option<Box<Client>>, Doubt> {
         let trusted = Networks::compile(&["10.0.0.0/8".to_owned(), "fd00::/8".to_owned()], "", &mut vec![]);
         let (peer, local) = (std::net::SocketAddr::new(peer.parse().unwrap(), 1), ([127, 0, 0, 1], 8080).into());
-        let arrival = Arrival { peer, local, is_secure: false, has_client_certificate: false };
+        let arrival = Arrival { peer, local, is_named: false, is_secure: false, has_client_certificate: false };
         introduced(&trusted, &arrival, &headers(pairs))
     }
 

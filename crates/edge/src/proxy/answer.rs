@@ -1,12 +1,13 @@
 //! Answers of the edge itself: they say that it was the edge, and why.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, SERVER};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
+use super::chance::{mixed, seed};
 use super::download::ResponseBody;
 use crate::downstream::presence::Busy;
 
@@ -112,26 +113,13 @@ fn escaped(text: &str) -> String {
 
 /// A new request id: 32 hexadecimal digits, unique over processes and restarts, and not a secret.
 pub(crate) fn request_id() -> HeaderValue {
-    static SEED: OnceLock<u64> = OnceLock::new();
     static COUNT: AtomicU64 = AtomicU64::new(0);
-    let seed = *SEED.get_or_init(|| {
-        use std::hash::{BuildHasher, Hasher};
-        // The standard library's hash keys are the one source of randomness that needs no other crate.
-        std::collections::hash_map::RandomState::new().build_hasher().finish()
-    });
+    let seed = seed();
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let mut text = [0u8; 32];
     write_hex(mixed(seed ^ count), &mut text[..16]);
     write_hex(mixed(seed.rotate_left(32).wrapping_add(count)), &mut text[16..]);
     HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("-"))
-}
-
-/// splitmix64's finish: neighbours in, strangers out.
-fn mixed(value: u64) -> u64 {
-    let mut z = value.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
 }
 
 fn write_hex(value: u64, to: &mut [u8]) {

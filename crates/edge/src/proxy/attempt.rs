@@ -32,14 +32,15 @@ struct Reached {
     is_pooled: bool,
 }
 
-/// Sends the request to one of the generation's targets.
+/// Sends the request to one of the generation's targets, the preferred one if it is well.
 pub(crate) async fn attempt(
     edge: &Edge,
     generation: &Generation,
+    prefer: Option<usize>,
     mut request: Request<RequestBody>,
     place: Option<Waiting>,
 ) -> Result<Answered, Reason> {
-    let mut reached = reach(edge, generation, true).await?;
+    let mut reached = reach(edge, generation, prefer, true).await?;
     // Who waits behind comes after; its turn begins when this task has written and lets others run.
     drop(place);
     let memo = remember(&mut reached, &request);
@@ -57,7 +58,7 @@ pub(crate) async fn attempt(
     };
     count(&generation.tally.retries);
     // Not from the pool again: what killed the first connection has most likely killed its neighbours.
-    let mut reached = reach(edge, generation, false).await?;
+    let mut reached = reach(edge, generation, prefer, false).await?;
     again.body_mut().goes_to(reached.link.state());
     match reached.link.exchange(again).await {
         Ok(response) => Ok(answered(generation, response, reached, None)),
@@ -139,10 +140,10 @@ fn is_bad_chunk(error: &hyper::Error) -> bool {
 }
 
 /// A connection to a target; a target that cannot be reached costs one second try with the next one.
-async fn reach(edge: &Edge, generation: &Generation, may_pool: bool) -> Result<Reached, Reason> {
+async fn reach(edge: &Edge, generation: &Generation, prefer: Option<usize>, may_pool: bool) -> Result<Reached, Reason> {
     let mut avoid = None;
     loop {
-        let Some(index) = generation.choose(avoid) else {
+        let Some(index) = preferred(generation, prefer, avoid).or_else(|| generation.choose(avoid)) else {
             return Err(no_target());
         };
         let target = &generation.targets[index];
@@ -171,6 +172,11 @@ async fn reach(edge: &Edge, generation: &Generation, may_pool: bool) -> Result<R
             }
         }
     }
+}
+
+/// Where the client was before, unless that one is down or has just failed.
+fn preferred(generation: &Generation, prefer: Option<usize>, avoid: Option<usize>) -> Option<usize> {
+    prefer.filter(|index| Some(*index) != avoid && generation.targets.get(*index).is_some_and(|one| !one.is_down()))
 }
 
 fn unreachable(error: Option<&io::Error>) -> Reason {

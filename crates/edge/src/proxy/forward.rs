@@ -13,6 +13,7 @@ use super::attempt::{Answered, attempt};
 use super::download::{Home, ResponseBody};
 use super::headers::{self, FORWARDED_PREFIX, REQUEST_ID};
 use super::hold::{Early, Waited};
+use super::stay::{self, Stay};
 use super::upload::RequestBody;
 use super::{gate, hold, tunnel, whom};
 use crate::downstream::client::Client;
@@ -95,6 +96,7 @@ async fn respond(visitor: &Arc<Visitor>, mut request: Request<Incoming>) -> Resu
 struct Way {
     in_flight: InFlight,
     policy: Option<Arc<Policy>>,
+    stay: Stay,
     rules: Option<Arc<RouteRules>>,
     upgrade: Option<HeaderValue>,
     /// The client sends its body only when it is told to.
@@ -136,8 +138,8 @@ async fn admit(
     if let Some(rules) = found.policy.as_ref().and_then(|policy| policy.request.as_ref()) {
         rules.apply(request.headers_mut());
     }
-    let Found { in_flight, policy, rules, .. } = found;
-    Ok(Way { in_flight, policy, rules, upgrade, expects, waited: None })
+    let Found { in_flight, policy, stay, rules, .. } = found;
+    Ok(Way { in_flight, policy, stay, rules, upgrade, expects, waited: None })
 }
 
 /// The way once the pool's hold is over.
@@ -145,8 +147,8 @@ async fn held(visitor: &Visitor, way: Way, request: &mut Request<Incoming>) -> R
     // An upgraded connection's bytes are no body, and reading an expected body would ask the client to send it.
     let body = (!way.expects && way.upgrade.is_none()).then_some(request.body_mut());
     let (in_flight, waited) = hold::wait(&visitor.edge, way.in_flight, body).await?;
-    let Way { policy, rules, upgrade, expects, .. } = way;
-    Ok(Way { in_flight, waited: Some(waited), policy, rules, upgrade, expects })
+    let Way { policy, stay, rules, upgrade, expects, .. } = way;
+    Ok(Way { in_flight, waited: Some(waited), policy, stay: stay.elsewhere(), rules, upgrade, expects })
 }
 
 /// Asks protection, and waits where it says so.
@@ -242,6 +244,7 @@ struct Found {
     in_flight: InFlight,
     strip: Option<HeaderValue>,
     policy: Option<Arc<Policy>>,
+    stay: Stay,
     rules: Option<Arc<RouteRules>>,
     /// Whether shedding is on.
     sheds: bool,
@@ -271,20 +274,32 @@ fn find(visitor: &Visitor, client: &Client, request: &Request<Incoming>) -> Resu
         } else {
             way.for_method(request.method()).ok_or_else(|| gate::wrong_method(way, request))?
         };
-        if let Some(policy) = &way.policy {
-            gate::pass(policy, visitor, client, request)?;
-        }
-        let Some(generation) = &way.generation else {
-            let text = format!("the route's service `{}` is not there", way.pool);
-            return Err(Reason::new(StatusCode::BAD_GATEWAY, "no-pool", text));
+        let (generation, stay) = match &way.policy {
+            None => (way.generation.as_ref(), Stay::default()),
+            Some(policy) => {
+                gate::pass(policy, visitor, client, request)?;
+                stay::choose(policy, way, request.headers())
+            }
+        };
+        let Some(generation) = generation else {
+            return Err(no_pool(way));
         };
         let in_flight = generation.enter();
         if Arc::ptr_eq(&table, &tables.load()) {
             let rules = table.rules.of(way.route).cloned();
             let (strip, policy) = (way.strip.clone(), way.policy.clone());
-            return Ok(Found { in_flight, strip, policy, rules, sheds: table.rules.sheds });
+            return Ok(Found { in_flight, strip, policy, stay, rules, sheds: table.rules.sheds });
         }
     }
+}
+
+#[cold]
+fn no_pool(way: &crate::table::Way) -> Reason {
+    let text = match &*way.pool {
+        "" => "no share of the route takes the request".to_owned(),
+        pool => format!("the route's service `{pool}` is not there"),
+    };
+    Reason::new(StatusCode::BAD_GATEWAY, "no-pool", text)
 }
 
 #[cold]
@@ -315,7 +330,7 @@ async fn pass(
     let body = RequestBody::new(body, early, edge.limits.request_body_idle, most_bytes(edge, policy));
     let request = Request::from_parts(parts, body);
     let generation = way.in_flight.generation().clone();
-    let attempt = attempt(edge, &generation, request, place);
+    let attempt = attempt(edge, &generation, way.stay.target, request, place);
     let attempted = match policy.and_then(|policy| policy.response_time) {
         None => attempt.await,
         // Boxed, so that a route without a limit does not carry the room for one that has it.
@@ -327,7 +342,14 @@ async fn pass(
     };
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return match client_side {
-            Some(client_side) => Ok(tunnel::open(edge, response, link, client_side, way.in_flight, busy)),
+            Some(client_side) => {
+                let mut response = tunnel::open(edge, response, link, client_side, way.in_flight, busy);
+                if let Some(policy) = policy {
+                    let headers = response.headers_mut();
+                    stay::tell(policy, way.stay, &generation, target, client.is_secure, headers);
+                }
+                Ok(response)
+            }
             None => {
                 let text = "the service changed protocols without being asked";
                 Err((Reason::new(StatusCode::BAD_GATEWAY, "target-garbled", text), busy))
@@ -339,6 +361,7 @@ async fn pass(
     parts.headers.append(VIA, HeaderValue::from_static("1.1 mainstay"));
     if let Some(policy) = policy {
         policy.dress(&mut parts.headers, client.is_secure);
+        stay::tell(policy, way.stay, &generation, target, client.is_secure, &mut parts.headers);
     }
     parts.version = Version::HTTP_11;
     // What hyper left for itself in there is of no use to the client's side.

@@ -1,6 +1,6 @@
 //! Which headers go on, which end here, and which the edge adds.
 
-use http::header::{CONNECTION, EXPECT, FORWARDED, HOST, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, COOKIE, EXPECT, FORWARDED, HOST, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::downstream::client::Client;
@@ -21,6 +21,7 @@ struct Seen {
     expect: bool,
     upgrade: bool,
     transfer_encoding: bool,
+    cookies: usize,
     request_id: bool,
     /// `Keep-Alive`, `Proxy-Connection` and their like.
     hop_names: bool,
@@ -39,6 +40,7 @@ fn look(headers: &HeaderMap) -> Seen {
             "expect" => seen.expect = true,
             "upgrade" => seen.upgrade = true,
             "transfer-encoding" => seen.transfer_encoding = true,
+            "cookie" => seen.cookies += 1,
             "x-request-id" => seen.request_id = true,
             "keep-alive" | "proxy-connection" | "proxy-authenticate" | "proxy-authorization" => seen.hop_names = true,
             "x-forwarded-server" | "x-forwarded-prefix" => seen.claims = true,
@@ -64,6 +66,9 @@ pub(crate) fn towards_target(headers: &mut HeaderMap, client: &Client) -> Option
         headers.remove("x-forwarded-server");
         headers.remove(FORWARDED_PREFIX);
     }
+    if seen.cookies > 1 {
+        join_cookies(headers);
+    }
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
         headers.insert(CONNECTION, HeaderValue::from_static("te"));
@@ -74,6 +79,15 @@ pub(crate) fn towards_target(headers: &mut HeaderMap, client: &Client) -> Option
     }
     introduce(headers, client, seen.request_id);
     upgrade
+}
+
+/// HTTP/2 clients send a cookie header in pieces, which HTTP/1.1 does not know (RFC 9113, 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let pieces: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    // Pieces of valid values with a valid text between them are valid.
+    if let Ok(joined) = HeaderValue::from_bytes(&pieces.join(&b"; "[..])) {
+        headers.insert(COOKIE, joined);
+    }
 }
 
 /// One value each, all of the same client: a service that reads the first, the last or the only one is told the same.
@@ -241,6 +255,12 @@ mod tests {
         assert!(upgrade.is_none() && !headers.contains_key("upgrade"));
         let (_, upgrade) = towards(&[("connection", "upgrade, http2-settings"), ("upgrade", "h2c")]);
         assert!(upgrade.is_none());
+    }
+
+    #[test]
+    fn a_cookie_header_in_pieces_is_put_together() {
+        let (headers, _) = towards(&[("cookie", "a=1"), ("host", "x"), ("cookie", "b=2"), ("cookie", "c=3")]);
+        assert_eq!(headers.get_all("cookie").iter().collect::<Vec<_>>(), ["a=1; b=2; c=3"]);
     }
 
     #[test]

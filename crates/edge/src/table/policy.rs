@@ -6,19 +6,24 @@ use std::time::Duration;
 use http::header::STRICT_TRANSPORT_SECURITY;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
+use super::Ground;
 use super::rules::Rules;
+use super::split::Split;
+use super::sticky::Sticky;
 use super::template::Template;
 use crate::networks::Networks;
 use crate::snapshot::{Hsts, Maintenance, Redirect, Route};
 
 /// See the module's text.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Policy {
     /// Where plain requests are sent.
     pub(crate) https: Option<Template>,
     pub(crate) client_certificate: bool,
     pub(crate) closed: Option<Closed>,
     pub(crate) leads: Leads,
+    pub(crate) split: Option<Split>,
+    pub(crate) sticky: Option<Sticky>,
     pub(crate) request: Option<Rules>,
     pub(crate) response: Option<Rules>,
     hsts: Option<HeaderValue>,
@@ -49,13 +54,26 @@ pub(crate) enum Leads {
 
 impl Policy {
     /// `None` for a plain route.
-    pub(crate) fn compile(route: &Route, whose: &str, problems: &mut Vec<String>) -> Option<Policy> {
+    pub(super) fn compile(
+        route: &Route,
+        ground: &Ground<'_>,
+        whose: &str,
+        problems: &mut Vec<String>,
+    ) -> Option<Policy> {
+        let split = route.split.as_ref().map(|wanted| Split::compile(wanted, route, ground, whose, problems));
+        let sticky = route.sticky.as_ref().and_then(|wanted| {
+            let one = if split.is_none() { ground.generation(&route.pool) } else { None };
+            let generations = split.iter().flat_map(Split::generations).chain(&one);
+            Sticky::compile(wanted, route, generations, ground, whose, problems)
+        });
         let policy = Policy {
             // Everything in it is fixed, so that it always parses; see the test.
             https: route.https_only.then(|| Template::parse("https://{host}{path}{query}").ok()).flatten(),
             client_certificate: route.client_certificate,
             closed: route.maintenance.as_ref().map(|wanted| Closed::compile(wanted, whose, problems)),
             leads: route.redirect.as_ref().map(|to| Leads::compile(to, whose, problems)).unwrap_or_default(),
+            split,
+            sticky,
             request: Rules::compile(&route.request_headers, &format!("{whose}, request headers"), problems),
             response: Rules::compile(&route.response_headers, &format!("{whose}, response headers"), problems),
             hsts: route.hsts.as_ref().and_then(hsts),
@@ -71,6 +89,8 @@ impl Policy {
             || self.client_certificate
             || self.closed.is_some()
             || !matches!(self.leads, Leads::Nowhere)
+            || self.split.is_some()
+            || self.sticky.is_some()
             || self.request.is_some()
             || self.response.is_some()
             || self.hsts.is_some()
@@ -138,16 +158,21 @@ fn hsts(wanted: &Hsts) -> Option<HeaderValue> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::mark::Marks;
+
+    fn compile(route: &Route, problems: &mut Vec<String>) -> Option<Policy> {
+        Policy::compile(route, &Ground::new(&[], &Marks::default()), "route", problems)
+    }
 
     #[test]
     fn a_plain_route_has_no_policy() {
-        assert!(Policy::compile(&Route::new(None, "/", "p"), "route", &mut vec![]).is_none());
+        assert!(compile(&Route::new(None, "/", "p"), &mut vec![]).is_none());
     }
 
     #[test]
     fn only_https_always_compiles() {
         let route = Route { https_only: true, ..Route::new(None, "/", "p") };
-        assert!(Policy::compile(&route, "route", &mut vec![]).unwrap().https.is_some());
+        assert!(compile(&route, &mut vec![]).unwrap().https.is_some());
     }
 
     #[test]
@@ -156,7 +181,7 @@ mod tests {
         let to = |to: &str, status| Some(Redirect { to: to.into(), status });
         for redirect in [to("javascript:x", 302), to("https://a/", 200), to("https://a/", 9)] {
             let route = Route { redirect, ..Route::new(None, "/", "") };
-            let policy = Policy::compile(&route, "route", &mut problems).unwrap();
+            let policy = compile(&route, &mut problems).unwrap();
             assert!(matches!(policy.leads, Leads::Astray));
         }
         assert_eq!(problems.len(), 3, "{problems:?}");

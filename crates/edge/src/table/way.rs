@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Method};
 
+use super::Ground;
 use super::policy::Policy;
 use crate::snapshot::Route;
 use crate::upstream::generation::Generation;
@@ -26,20 +27,15 @@ pub(crate) struct Way {
 }
 
 impl Way {
-    pub(crate) fn compile(
-        number: usize,
-        route: &Route,
-        generation: Option<Arc<Generation>>,
-        problems: &mut Vec<String>,
-    ) -> Way {
+    pub(super) fn compile(number: usize, route: &Route, ground: &Ground<'_>, problems: &mut Vec<String>) -> Way {
         let whose = named(route);
         Way {
-            generation,
+            generation: ground.generation(&route.pool),
             pool: route.pool.as_str().into(),
             route: number,
             // A prefix that no header can carry is one that no request's path can have either.
             strip: HeaderValue::from_str(&prefix(route)).ok().filter(|value| route.strip_prefix && !value.is_empty()),
-            policy: Policy::compile(route, &whose, problems).map(Arc::new),
+            policy: Policy::compile(route, ground, &whose, problems).map(Arc::new),
             methods: methods(&route.methods, &whose, problems),
             next: None,
         }
