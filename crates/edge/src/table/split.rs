@@ -94,10 +94,10 @@ mod tests {
     use super::*;
     use crate::snapshot::{Pool, Share as WantedShare};
     use crate::table::mark::Marks;
-    use crate::upstream::tally::Tally;
 
     fn split(shares: &[(&str, u32)], pools: &[&str]) -> (Split, Vec<String>) {
-        let made = |name: &&str| Arc::new(Generation::new(Pool::new(*name, "r1", vec![]), Arc::new(Tally::default())));
+        let pool = |name: &&str| Pool::new(*name, "r1", vec![]);
+        let made = |name: &&str| Arc::new(Generation::new(pool(name), Arc::default(), Arc::default()));
         let generations: Vec<_> = pools.iter().map(made).collect();
         let marks = Marks::default();
         let ground = Ground::new(&generations, &marks);
