@@ -6,8 +6,10 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use edge::snapshot::{Share, Split, Sticky};
+use edge::snapshot::{Outlier, Share, Split, Sticky};
 use edge::{Pool, Route, Snapshot};
 use support::*;
 use tokio::io::AsyncWriteExt;
@@ -192,4 +194,36 @@ async fn a_split_route_can_be_sticky_inside_its_shares() {
     assert_eq!(cookies.len(), 2, "{first}");
     let seen = tally(&lab, 8, &cookies.join("; ")).await;
     assert_eq!(seen, BTreeMap::from([(name(&first).to_owned(), 8)]));
+}
+
+#[tokio::test]
+async fn a_target_that_is_ejected_loses_its_clients_to_another() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let ill = upstream(move |mut stream| {
+        let asked = asked.clone();
+        async move {
+            while read_head(&mut stream).await.is_some() {
+                let is_first = asked.fetch_add(1, Ordering::SeqCst) == 0;
+                let status = if is_first { "200 OK" } else { "500 Internal Server Error" };
+                let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 3\r\n\r\nill");
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        }
+    })
+    .await;
+    let mut wanted = sticky(1, &[ill, echo("other").await]);
+    wanted.pools[0].outlier = Some(Outlier { consecutive: 2, eject_ms: 60_000 });
+    let lab = serve(wanted).await;
+    let kept = loop {
+        let answer = ask(&lab, "x=1").await;
+        if name(&answer) == "ill" {
+            break cookie(&answer).unwrap();
+        }
+    };
+    let text = format!("GET / HTTP/1.1\r\nHost: lab\r\nConnection: close\r\nCookie: {kept}\r\n\r\n");
+    for _ in 0..2 {
+        assert_eq!(status(&raw(lab.address, text.as_bytes()).await), 500);
+    }
+    let answer = ask(&lab, &kept).await;
+    assert!(name(&answer) == "other" && cookie(&answer).is_some(), "{answer}");
 }

@@ -174,9 +174,9 @@ async fn reach(edge: &Edge, generation: &Generation, prefer: Option<usize>, may_
     }
 }
 
-/// Where the client was before, unless that one is down or has just failed.
+/// Where the client was before, unless something speaks against it or it has just failed.
 fn preferred(generation: &Generation, prefer: Option<usize>, avoid: Option<usize>) -> Option<usize> {
-    prefer.filter(|index| Some(*index) != avoid && generation.targets.get(*index).is_some_and(|one| !one.is_down()))
+    prefer.filter(|index| Some(*index) != avoid && generation.may_keep(*index))
 }
 
 fn unreachable(error: Option<&io::Error>) -> Reason {

@@ -97,7 +97,7 @@ mod tests {
 
     fn split(shares: &[(&str, u32)], pools: &[&str]) -> (Split, Vec<String>) {
         let pool = |name: &&str| Pool::new(*name, "r1", vec![]);
-        let made = |name: &&str| Arc::new(Generation::new(pool(name), Arc::default(), Arc::default()));
+        let made = |name: &&str| Arc::new(Generation::new(pool(name), Arc::default(), Arc::default(), None));
         let generations: Vec<_> = pools.iter().map(made).collect();
         let marks = Marks::default();
         let ground = Ground::new(&generations, &marks);

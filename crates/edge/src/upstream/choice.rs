@@ -53,6 +53,12 @@ impl Generation {
         slow.or(unwell).or(down)
     }
 
+    /// Whether a client may stay with a target: it is there, and nothing speaks against it.
+    pub(crate) fn may_keep(&self, index: usize) -> bool {
+        let is_well = |target: &std::sync::Arc<super::target::Target>| target.condition.is_well(now_ms());
+        self.targets.get(index).is_some_and(|target| !target.is_down() && (!self.is_choosy || is_well(target)))
+    }
+
     /// What a request's outcome says about its target; the last one that is well is never ejected.
     pub(crate) fn did(&self, index: usize, is_well: bool) {
         let Some(outlier) = self.pool.outlier.as_ref().filter(|_| self.targets.len() > 1) else { return };
