@@ -88,6 +88,7 @@ pub(crate) fn install(edge: &Arc<Edge>, snapshot: Snapshot, source: Source, mut 
     table.lines = Lines::compile(&snapshot, &mut problems);
     table.rules = Rules::compile(&snapshot, &edge.protection, &edge.routes);
     edge.routes.keep_only(&snapshot);
+    edge.log.set(snapshot.access_log.as_ref(), edge.store.folder());
     state.problems = problems;
     state.problems.append(&mut prepared.problems);
     edge.tls.replace(prepared);

@@ -21,6 +21,7 @@ use crate::protect::Protection;
 use crate::protect::places::Place;
 use crate::proxy::answer::Reason;
 use crate::roster::Roster;
+use crate::seen::log::Logging;
 use crate::seen::refusals::Refusals;
 use crate::seen::routes::Routes;
 use crate::snapshot::{Listener, Snapshot};
@@ -46,6 +47,7 @@ pub(crate) struct Edge {
     pub(crate) protection: Protection,
     /// The counters of the snapshot's routes.
     pub(crate) routes: Routes,
+    pub(crate) log: Logging,
     pub(crate) tls: TlsServer,
     pub(crate) presences: Roster<Presence>,
     pub(crate) links: Roster<LinkState>,
@@ -138,6 +140,7 @@ impl Edge {
             counts: Counts::default(),
             protection: Protection::new(),
             routes: Routes::default(),
+            log: Logging::default(),
             tls: TlsServer::new().map_err(|source| EdgeError::Tls { source })?,
             presences: Roster::new(),
             links: Roster::new(),

@@ -71,6 +71,11 @@ impl Store {
         Ok(Store { root })
     }
 
+    /// Where it all lies.
+    pub(crate) fn folder(&self) -> &Path {
+        self.root.path()
+    }
+
     /// Saves a snapshot so that a crash at any moment leaves this one or the one before.
     pub(crate) fn save(&self, snapshot: &Snapshot) -> Result<(), EdgeError> {
         let saved = self.root.save_json(NAME, snapshot, MODE);

@@ -61,6 +61,9 @@ pub struct Status {
     /// What a person should know about the start: a file that could not be read, and why.
     #[serde(default)]
     pub note: Option<String>,
+    /// Why the access log is not written, while it is not.
+    #[serde(default)]
+    pub access_log: Option<String>,
     #[serde(default)]
     pub listeners: Vec<ListenerState>,
     pub pools: Vec<PoolState>,

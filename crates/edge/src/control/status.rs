@@ -19,6 +19,7 @@ pub(crate) fn status(edge: &Edge) -> Status {
         started_ms: edge.started_ms,
         source: state.source,
         note: state.note.clone(),
+        access_log: edge.log.problem(),
         listeners: state.listeners.states(),
         pools: table.generations.iter().map(|generation| pool_state(generation)).collect(),
         draining: state.draining.iter().filter(|g| g.in_flight() > 0).map(|g| draining(g)).collect(),

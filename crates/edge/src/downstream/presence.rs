@@ -8,6 +8,7 @@ use futures_util::task::AtomicWaker;
 use super::fault::Fault;
 use crate::limits::Limits;
 use crate::protect::permit::Permit;
+use crate::seen::record::Record;
 use crate::uptime::{ms, now_ms};
 
 /// The connection goes on.
@@ -97,7 +98,7 @@ impl Presence {
         this.requests.fetch_add(1, Ordering::Relaxed);
         this.idle_since.store(0, Ordering::Relaxed);
         this.head_since.store(0, Ordering::Relaxed);
-        Busy { presence: this.clone(), permit: None, is_owed: false }
+        Busy { presence: this.clone(), permit: None, record: None, is_owed: false }
     }
 
     pub(crate) fn is_idle(&self) -> bool {
@@ -258,6 +259,8 @@ pub(crate) struct Busy {
     presence: Arc<Presence>,
     /// What protection gave it, where anything is limited.
     pub(crate) permit: Option<Box<Permit>>,
+    /// What the access log will tell of it, while the log is on.
+    pub(crate) record: Option<Box<Record>>,
     /// Whether the next piece of its response waits for the client.
     is_owed: bool,
 }
@@ -289,6 +292,9 @@ impl Busy {
 impl Drop for Busy {
     fn drop(&mut self) {
         self.owe(false);
+        if let Some(record) = self.record.take() {
+            record.end();
+        }
         if self.presence.requests.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.presence.idle_since.store(now_ms(), Ordering::Relaxed);
         }

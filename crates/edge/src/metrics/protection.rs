@@ -14,6 +14,8 @@ pub(super) fn render(text: &mut String, edge: &Edge) {
     for (word, count) in edge.counts.refusals.all() {
         let _ = writeln!(text, "{name}{{reason=\"{word}\"}} {count}");
     }
+    head(text, "mainstay_edge_log_dropped_total", "counter", "Lines of the access log that were not written.");
+    let _ = writeln!(text, "mainstay_edge_log_dropped_total {}", edge.log.dropped());
     let shedder = &edge.protection.shedder;
     head(text, "mainstay_edge_shed_total", "counter", "Requests shed, by priority.");
     for (priority, count) in PRIORITIES.iter().zip(&shedder.refused) {

@@ -113,16 +113,22 @@ fn escaped(text: &str) -> String {
 
 /// A new request id: 32 hexadecimal digits, unique over processes and restarts, and not a secret.
 pub(crate) fn request_id() -> HeaderValue {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let seed = seed();
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let (one, two) = random();
     let mut text = [0u8; 32];
-    write_hex(mixed(seed ^ count), &mut text[..16]);
-    write_hex(mixed(seed.rotate_left(32).wrapping_add(count)), &mut text[16..]);
+    write_hex(one, &mut text[..16]);
+    write_hex(two, &mut text[16..]);
     HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("-"))
 }
 
-fn write_hex(value: u64, to: &mut [u8]) {
+/// Two numbers that nobody else has, and that are not secret.
+pub(crate) fn random() -> (u64, u64) {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let seed = seed();
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    (mixed(seed ^ count), mixed(seed.rotate_left(32).wrapping_add(count)))
+}
+
+pub(crate) fn write_hex(value: u64, to: &mut [u8]) {
     for (byte, digits) in value.to_be_bytes().iter().zip(to.chunks_exact_mut(2)) {
         digits[0] = b"0123456789abcdef"[usize::from(byte >> 4)];
         digits[1] = b"0123456789abcdef"[usize::from(byte & 15)];

@@ -106,8 +106,8 @@ impl ResponseBody {
 
 impl ResponseBody {
     /// What lives as long as this body.
-    pub(crate) fn busy(&self) -> &Busy {
-        &self.busy
+    pub(crate) fn busy(&mut self) -> &mut Busy {
+        &mut self.busy
     }
 }
 
@@ -165,6 +165,9 @@ impl Body for ResponseBody {
             Kind::Stream(download) => download.poll_frame(cx, this.in_flight.as_ref()),
         };
         this.busy.piece(polled.is_ready());
+        if let (Some(record), Poll::Ready(Some(Ok(frame)))) = (&mut this.busy.record, &polled) {
+            record.sent += frame.data_ref().map_or(0, |data| data.len() as u64);
+        }
         polled
     }
 

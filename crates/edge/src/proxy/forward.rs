@@ -23,6 +23,8 @@ use crate::downstream::visitor::Visitor;
 use crate::edge::Edge;
 use crate::protect::rules::RouteRules;
 use crate::protect::{self, Asked, Entry};
+use crate::seen::record::Record;
+use crate::seen::trace;
 use crate::table::Table;
 use crate::table::policy::Policy;
 use crate::upstream::generation::InFlight;
@@ -42,9 +44,16 @@ pub(crate) async fn handle(
 async fn respond(visitor: &Arc<Visitor>, mut request: Request<Incoming>) -> Result<Response<ResponseBody>, Infallible> {
     let began = Instant::now();
     let mut busy = Presence::begin(&visitor.presence);
+    if let Some(log) = visitor.edge.log.current() {
+        busy.record = Some(Record::begin(log, &request, visitor.client.ip, began));
+    }
     let page = wants_page(request.headers());
-    let refused = |request: &Request<Incoming>, reason: Reason, busy| {
+    let refused = |request: &Request<Incoming>, reason: Reason, mut busy: Busy| {
         visitor.edge.counts.own_answer(&reason);
+        note(&mut busy, |record| {
+            (record.status, record.code, record.head) = (Some(reason.status), Some(reason.code), Some(began.elapsed()));
+            record.id = request.headers().get(REQUEST_ID).cloned();
+        });
         answer(&reason, page, request.headers().get(REQUEST_ID).cloned(), busy)
     };
     let introduced = match visitor.introduced(request.headers()) {
@@ -55,6 +64,7 @@ async fn respond(visitor: &Arc<Visitor>, mut request: Request<Incoming>) -> Resu
         }
     };
     let client = introduced.as_deref().unwrap_or(&visitor.client);
+    note(&mut busy, |record| (record.client, record.is_secure) = (client.ip, client.is_secure));
     let way = match admit(visitor, client, &mut request, &mut busy, began).await {
         Ok(way) if way.in_flight.generation().is_held() => Box::pin(held(visitor, way, &mut request)).await,
         admitted => admitted,
@@ -67,8 +77,15 @@ async fn respond(visitor: &Arc<Visitor>, mut request: Request<Incoming>) -> Resu
     let tally = way.in_flight.generation().tally.clone();
     let policy = way.policy.clone();
     let rules = way.rules.clone();
-    let answered = |status, busy: &Busy| {
+    note(&mut busy, |record| {
+        record.id = id.clone();
+        record.trace = trace::id(request.headers());
+        record.generation = Some(way.in_flight.generation().clone());
+        record.route = rules.clone();
+    });
+    let answered = |status, busy: &mut Busy| {
         let took = began.elapsed();
+        note(busy, |record| (record.status, record.head) = (Some(status), Some(took)));
         tally.answered(status, took);
         if let Some(rules) = &rules {
             rules.tally.answered(status, took);
@@ -78,18 +95,26 @@ async fn respond(visitor: &Arc<Visitor>, mut request: Request<Incoming>) -> Resu
         }
     };
     Ok(match pass(visitor, client, request, way, busy).await {
-        Ok(response) => {
-            answered(response.status(), response.body().busy());
+        Ok(mut response) => {
+            answered(response.status(), response.body_mut().busy());
             response
         }
-        Err((reason, busy)) => {
-            answered(reason.status, &busy);
+        Err((reason, mut busy)) => {
+            answered(reason.status, &mut busy);
+            note(&mut busy, |record| record.code = Some(reason.code));
             crate::upstream::tally::count(&tally.unanswered);
             visitor.edge.counts.own_answer(&reason);
             let reason = policy.iter().fold(reason, |reason, policy| gate::sign(policy, client, reason));
             answer(&reason, page, id, busy)
         }
     })
+}
+
+/// Tells the access log, where there is one.
+fn note(busy: &mut Busy, tell: impl FnOnce(&mut Record)) {
+    if let Some(record) = &mut busy.record {
+        tell(record);
+    }
 }
 
 /// Where a request goes, decided.
@@ -161,6 +186,7 @@ async fn guarded(
     found: Found,
     rules: &RouteRules,
 ) -> Result<Found, Reason> {
+    note(busy, |record| record.route = found.rules.clone());
     let asked = Asked { client: client.ip, headers: request.headers(), at: began };
     match protect::enter(&visitor.edge.protection, rules, found.sheds, &asked)? {
         Entry::In(permit) => {
@@ -317,7 +343,7 @@ async fn pass(
     client: &Client,
     mut request: Request<Incoming>,
     way: Way,
-    busy: Busy,
+    mut busy: Busy,
 ) -> Result<Response<ResponseBody>, (Reason, Busy)> {
     let edge: &Edge = &visitor.edge;
     let client_side = way.upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
@@ -327,7 +353,8 @@ async fn pass(
         None => (Early::new(), None),
         Some(waited) => (waited.early, Some(waited.place)),
     };
-    let body = RequestBody::new(body, early, edge.limits.request_body_idle, most_bytes(edge, policy));
+    let mut body = RequestBody::new(body, early, edge.limits.request_body_idle, most_bytes(edge, policy));
+    note(&mut busy, |record| body.count_into(&record.received));
     let request = Request::from_parts(parts, body);
     let generation = way.in_flight.generation().clone();
     let attempt = attempt(edge, &generation, way.stay.target, request, place);
@@ -340,6 +367,7 @@ async fn pass(
         Ok(answered) => answered,
         Err(reason) => return Err((reason, busy)),
     };
+    note(&mut busy, |record| record.target = Some(generation.targets[target].addr));
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return match client_side {
             Some(client_side) => {

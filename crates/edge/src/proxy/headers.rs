@@ -102,10 +102,16 @@ fn introduce(headers: &mut HeaderMap, client: &Client, has_id: bool) {
         Some(host) => headers.insert(FORWARDED_HOST, host),
         None => headers.remove(FORWARDED_HOST),
     };
-    let is_fine = has_id && headers.get(REQUEST_ID).is_some_and(|id| !id.is_empty() && id.len() <= 128);
-    if !is_fine {
+    crate::seen::trace::carry(headers);
+    if !has_id || !headers.get(REQUEST_ID).is_some_and(is_request_id) {
         headers.insert(REQUEST_ID, super::answer::request_id());
     }
+}
+
+/// A stranger's id is kept when it can do no harm where it is shown: in logs, in pages, in other programs.
+fn is_request_id(id: &HeaderValue) -> bool {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:/+=@~".contains(byte);
+    (1..=128).contains(&id.len()) && id.as_bytes().iter().all(is_plain)
 }
 
 /// Makes a target's headers a client's headers.

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ pub(crate) struct Upload {
     /// Made at the first wait; most bodies come with their head.
     timer: Option<Pin<Box<Sleep>>>,
     left: u64,
+    /// Bytes so far, for the access log.
+    counted: Option<Arc<AtomicU64>>,
 }
 
 /// Why a request body ended early.
@@ -48,11 +51,18 @@ impl RequestBody {
             return RequestBody::Empty;
         }
         let left = most.unwrap_or(u64::MAX);
-        RequestBody::Stream(Box::new(Upload { early, incoming, link: None, idle, timer: None, left }))
+        RequestBody::Stream(Box::new(Upload { early, incoming, link: None, idle, timer: None, left, counted: None }))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         matches!(self, RequestBody::Empty)
+    }
+
+    /// Counts the bytes that pass.
+    pub(crate) fn count_into(&mut self, counter: &Arc<AtomicU64>) {
+        if let RequestBody::Stream(upload) = self {
+            upload.counted = Some(counter.clone());
+        }
     }
 
     /// Tells the body which target waits for it.
@@ -128,6 +138,9 @@ impl Upload {
     fn admit(&mut self, frame: Result<Frame<Bytes>, hyper::Error>) -> Result<Frame<Bytes>, UploadError> {
         let frame = frame.map_err(UploadError::Broken)?;
         let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+        if let Some(counted) = &self.counted {
+            counted.fetch_add(length, Ordering::Relaxed);
+        }
         self.left = self.left.checked_sub(length).ok_or(UploadError::TooLarge)?;
         Ok(frame)
     }
