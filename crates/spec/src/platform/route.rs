@@ -62,7 +62,7 @@ pub struct RouteSettings {
 #[expect(dead_code, reason = "only its shape is used: it tells the JSON schema that a route may be written as a path")]
 pub(super) enum RouteWritten {
     Path(String),
-    Settings(RouteSettings),
+    Settings(Box<RouteSettings>),
 }
 
 /// Where clients are sent instead.
