@@ -1,18 +1,38 @@
 //! The certificates of a platform, with digests that tell when a file has been renewed.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
+use edge::local_ca::LocalCa;
 use edge::snapshot::Certificate;
 use sha2::{Digest, Sha256};
 use spec::resolve::CertificateFiles;
 
 use crate::error::DeployError;
-use crate::store::Platform;
 use crate::world::World;
 
-/// Those that the platform file names; one that cannot be read stops a deploy before it begins.
-pub fn all(dir: &Path, platform: &spec::Platform) -> Result<Vec<Certificate>, DeployError> {
-    platform.edge.certificates.iter().map(|files| written(dir, files)).collect()
+/// The local authority's folder in the state folder.
+const LOCAL: &str = "local-ca";
+
+/// Those that the platform file names, and one of the local authority where it wants that.
+/// One that cannot be read stops a deploy before it begins.
+pub fn all(world: &World, dir: &Path, platform: &spec::Platform) -> Result<Vec<Certificate>, DeployError> {
+    let files = platform.edge.certificates.iter();
+    let mut certificates = files.map(|files| written(dir, files)).collect::<Result<Vec<_>, _>>()?;
+    if platform.edge.local_ca {
+        let issued = issue(world, &local_names(platform))?;
+        let is_default = certificates.is_empty();
+        certificates.push(Certificate { is_default, ..issued });
+    }
+    Ok(certificates)
+}
+
+/// The one on disk while it is good, else a new one.
+fn issue(world: &World, names: &[String]) -> Result<Certificate, DeployError> {
+    let failed = |error| DeployError::Refused(format!("the local certificate authority has none to give: {error}"));
+    let now = world.clock.now_ms();
+    let authority = LocalCa::open_or_create(&world.root.path().join(LOCAL), now).map_err(failed)?;
+    authority.issue(names, now).map(|issued| issued.certificate()).map_err(failed)
 }
 
 fn written(dir: &Path, files: &CertificateFiles) -> Result<Certificate, DeployError> {
@@ -50,37 +70,60 @@ fn contents(what: &str, path: &Path) -> Result<Vec<u8>, String> {
 /// digest: the edge goes on with what it has, and a half-written pair settles by the next turn.
 pub fn refresh(world: &World) -> Result<Vec<String>, DeployError> {
     let mut renewed = Vec::new();
+    let local = world.root.path().join(LOCAL);
     for mut platform in world.platforms()? {
-        let before = platform.certificates.clone();
+        let before = renewed.len();
         for certificate in &mut platform.certificates {
-            if let Ok(digest) = digest(&certificate.chain, &certificate.key)
-                && digest != certificate.digest
-            {
+            let digest = match certificate.chain.starts_with(&local) {
+                true => issue(world, &certificate.names).ok().map(|issued| issued.digest),
+                false => digest(&certificate.chain, &certificate.key).ok(),
+            };
+            if let Some(digest) = digest.filter(|digest| *digest != certificate.digest) {
                 certificate.digest = digest;
                 renewed.push(certificate.chain.display().to_string());
             }
         }
-        if platform.certificates != before {
+        if renewed.len() > before {
             world.save_platform(&platform)?;
         }
     }
     Ok(renewed)
 }
 
-/// The names that the platform answers to, for which the local authority is to issue a certificate.
-pub fn local_names(domain: Option<&str>, platform: &spec::Platform) -> Vec<String> {
+/// The names that the platform answers to, for which the local authority issues a certificate.
+fn local_names(platform: &spec::Platform) -> Vec<String> {
     let hosts = platform.services.iter().flat_map(|plan| &plan.routes).filter_map(|route| route.host.clone());
-    let domains = domain.into_iter().flat_map(|domain| [domain.to_owned(), format!("*.{domain}")]);
+    let domains = platform.domain.iter().flat_map(|domain| [domain.clone(), format!("*.{domain}")]);
     let local = ["localhost", "*.localhost", "127.0.0.1", "::1"].map(str::to_owned);
     let mut names: Vec<String> = domains.chain(hosts).chain(local).collect();
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     names.retain(|name| seen.insert(name.clone()));
     names
 }
 
-/// Takes over what the local authority has issued, in the place of what it issued before.
-pub fn issued(platform: &mut Platform, certificate: Certificate) {
-    platform.certificates.retain(|known| known.chain != certificate.chain);
-    let is_default = !platform.certificates.iter().any(|known| known.is_default);
-    platform.certificates.push(Certificate { is_default, ..certificate });
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(folder: &Path, chain: &str, key: &str) -> Result<Certificate, DeployError> {
+        let files =
+            CertificateFiles { chain: chain.into(), key: key.into(), names: vec!["a.example".into()], default: true };
+        written(folder, &files)
+    }
+
+    #[test]
+    fn a_renewed_file_has_another_digest_and_a_missing_one_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = machine::files::Root::open(folder.path()).unwrap();
+        root.write_atomic("live/a.pem", b"one", 0o600).unwrap();
+        root.write_atomic("a.key", b"key", 0o600).unwrap();
+        let first = files(folder.path(), "live/a.pem", "a.key").unwrap();
+        assert_eq!((first.chain.clone(), first.is_default), (folder.path().join("live/a.pem"), true));
+        // SHA-256 of `onekey`: of both files, one after the other.
+        assert_eq!(first.digest, format!("{:x}", Sha256::digest(b"onekey")));
+        root.write_atomic("live/a.pem", b"two", 0o600).unwrap();
+        assert_ne!(files(folder.path(), "live/a.pem", "a.key").unwrap().digest, first.digest);
+        let refused = files(folder.path(), "b.pem", "a.key").unwrap_err().to_string();
+        assert!(refused.contains("b.pem") && refused.contains("is missing"), "{refused}");
+    }
 }

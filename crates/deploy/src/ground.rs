@@ -49,7 +49,7 @@ pub async fn lay(world: &World, loaded: &Loaded, dir: &std::path::Path) -> Resul
     let platform = Platform {
         https: loaded.platform.https.clone(),
         edge: loaded.platform.edge.clone(),
-        certificates: certificates::all(dir, &loaded.platform)?,
+        certificates: certificates::all(world, dir, &loaded.platform)?,
         // What operators have set stays through deploys.
         maintenance: known.as_ref().and_then(|known| known.maintenance.clone()),
         splits: known.map(|known| known.splits).unwrap_or_default(),

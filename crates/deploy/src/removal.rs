@@ -81,6 +81,8 @@ fn retire(world: &World, scope: &Scope, service: Option<&ServiceName>) -> Result
     for mut release in world.releases(scope, service)? {
         world.advance(&mut release, &Event::TakenDown)?;
         release.targets.clear();
+        release.address = None;
+        release.making_way_for = None;
         release.parked_until_ms = None;
         world.save_release(&release)?;
     }

@@ -4,6 +4,7 @@
 //! change moves the traffic, the old one drains and stays warm.
 //! Stop-first (every other strategy for now): there are never two at once, so the old container
 //! is stopped before the new one starts, and started again if the new one fails.
+//! Requests wait meanwhile: from before the old one stops until the new one, or the old one again, is routed.
 //!
 //! Before `switch` has succeeded every failure is undone and traffic never moved; after it the
 //! saga only goes forward.
@@ -35,6 +36,11 @@ impl Params {
     pub fn migration(&self) -> Option<&Job> {
         self.release.plan.migrate.as_ref().filter(|_| self.migrate)
     }
+
+    /// Whether there is a gap between the two releases in which requests wait.
+    pub fn holds(&self) -> bool {
+        self.start && self.previous.is_some() && !self.release.side_by_side()
+    }
 }
 
 /// What the steps find out.
@@ -44,6 +50,8 @@ pub struct Found {
     pub started_ms: Option<i64>,
     pub healthy_after_ms: Option<u64>,
     pub targets: Vec<std::net::SocketAddr>,
+    #[serde(default)]
+    pub address: Option<std::net::IpAddr>,
     pub epoch: Option<u64>,
     pub switched_ms: Option<i64>,
     /// Whether the previous release's container was stopped by us.
@@ -96,7 +104,8 @@ fn side_by_side(params: &Params) -> Vec<Step<RollOut>> {
 fn stop_first(params: &Params) -> Vec<Step<RollOut>> {
     let mut steps = vec![Step::new("pin", steps::pin).undo(steps::unpin)];
     steps.extend(migration(params));
-    if params.previous.is_some() {
+    if params.holds() {
+        steps.push(Step::new("hold", steps::hold).undo(steps::let_go));
         steps.push(Step::new("stop-previous", steps::stop_previous).undo(steps::start_previous));
     }
     steps.extend([

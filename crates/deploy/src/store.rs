@@ -9,7 +9,7 @@ use spec::{ReleaseId, ServiceName};
 
 use crate::error::DeployError;
 use crate::names::Scope;
-use crate::release::{self, Event, Release};
+use crate::release::{self, Event, Release, State};
 use crate::render::definition::Internal;
 use crate::world::World;
 
@@ -125,9 +125,35 @@ impl World {
         let keys = self.ledger.list_records::<String>(SERVING, "").map_err(ledger("list what serves"))?;
         let mut serving = Vec::with_capacity(keys.len());
         for (_, key) in keys {
-            serving.extend(self.ledger.get_record::<Release>(RELEASE, &key).map_err(ledger("read a release"))?);
+            let release = self.ledger.get_record::<Release>(RELEASE, &key).map_err(ledger("read a release"))?;
+            if let Some(release) = release {
+                serving.push(self.as_it_counts(release)?);
+            }
         }
         Ok(serving)
+    }
+
+    /// Requests wait only for a release that is still undecided, whatever the serving one's record says: a roll-out
+    /// that has ended, however it ended, holds nothing.
+    fn as_it_counts(&self, mut release: Release) -> Result<Release, DeployError> {
+        if let Some(next) = &release.making_way_for {
+            let next = self.release(&release.scope, &release.service, next)?;
+            if !next.is_some_and(|next| next.state == State::Starting) {
+                release.making_way_for = None;
+            }
+        }
+        Ok(release)
+    }
+
+    /// Nobody waits for this release any more; `false` when nobody did.
+    pub fn let_go(&self, next: &Release) -> Result<bool, DeployError> {
+        match self.serving_of(&next.scope, &next.service)? {
+            Some(mut serving) if serving.making_way_for.as_ref() == Some(&next.id) => {
+                serving.making_way_for = None;
+                self.save_release(&serving).map(|()| true)
+            }
+            _ => Ok(false),
+        }
     }
 
     pub fn serving(&self, scope: &Scope) -> Result<BTreeMap<ServiceName, Release>, DeployError> {
@@ -165,6 +191,7 @@ impl World {
             Some(mut old) => {
                 self.advance(&mut old, &Event::Superseded { warm: warm_until.is_some() })?;
                 old.parked_until_ms = warm_until;
+                old.making_way_for = None;
                 Some(old)
             }
             None => None,

@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 
+use crate::certificates;
 use crate::error::{DeployError, is_gone};
 use crate::health;
 use crate::release::{Event, Release, State};
@@ -17,6 +18,8 @@ pub struct Turn {
     pub routes_pushed: bool,
     /// Services whose container had moved to another address.
     pub moved: Vec<String>,
+    /// Certificates whose files have changed.
+    pub renewed: Vec<String>,
     /// Warm releases that were stopped.
     pub expired: Vec<String>,
     /// Releases beyond the kept ones.
@@ -24,7 +27,8 @@ pub struct Turn {
 }
 
 pub async fn tick(world: &World) -> Result<Turn, DeployError> {
-    let mut turn = Turn { moved: follow_addresses(world).await?, ..Turn::default() };
+    let moved = follow_addresses(world).await?;
+    let mut turn = Turn { moved, renewed: certificates::refresh(world)?, ..Turn::default() };
     turn.routes_pushed = world.sync_routes().await?;
     for platform in world.platforms()? {
         turn.expired.extend(expire(world, &platform).await?);
@@ -36,18 +40,32 @@ pub async fn tick(world: &World) -> Result<Turn, DeployError> {
 /// A container that Docker restarted may have another address; traffic follows it.
 async fn follow_addresses(world: &World) -> Result<Vec<String>, DeployError> {
     let mut moved = Vec::new();
-    for mut release in world.all_serving()? {
-        let Some(port) = release.plan.port.filter(|_| !release.targets.is_empty()) else { continue };
+    let platforms = world.platforms()?;
+    for release in world.all_serving()?.into_iter().filter(|release| is_followed(release, &platforms)) {
         let Some(detail) = health::inspect(world, &release.container).await? else { continue };
         let Some(ip) = health::address(&detail) else { continue };
-        let target = std::net::SocketAddr::new(ip, port);
-        if release.targets != [target] {
-            release.targets = vec![target];
-            world.save_release(&release)?;
-            moved.push(release.container);
+        let port = release.plan.port.filter(|_| !release.targets.is_empty());
+        let targets: Vec<_> = port.map(|port| std::net::SocketAddr::new(ip, port)).into_iter().collect();
+        if release.targets != targets || release.address != Some(ip) {
+            // Read again: a roll-out may have written it since.
+            let known = world.release(&release.scope, &release.service, &release.id)?;
+            let Some(mut known) = known.filter(|known| !known.is_held()) else { continue };
+            if known.targets != targets {
+                moved.push(known.container.clone());
+            }
+            (known.targets, known.address) = (targets, Some(ip));
+            world.save_release(&known)?;
         }
     }
     Ok(moved)
+}
+
+/// What the edge has an address of, or needs one of.
+fn is_followed(release: &Release, platforms: &[Platform]) -> bool {
+    let on_tcp = |platform: &Platform| {
+        platform.scope == release.scope && platform.edge.tcp.iter().any(|tcp| tcp.service == release.service)
+    };
+    !release.is_held() && (!release.targets.is_empty() || platforms.iter().any(on_tcp))
 }
 
 async fn expire(world: &World, platform: &Platform) -> Result<Vec<String>, DeployError> {

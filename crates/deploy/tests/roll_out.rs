@@ -15,7 +15,7 @@ use machine::clock::TestClock;
 use machine::docker::{Behaviour, ContainerSpec, Docker, FakeDocker};
 use machine::files::Root;
 use machine::process::{Command, FakeProcesses, Output};
-use saga::Outcome;
+use saga::{Inject, LogEvent, Outcome, Runner};
 use spec::{Check, EnvironmentName, PlatformName, ReleaseId, ServiceName, ServicePlan, Strategy};
 use tokio_util::sync::CancellationToken;
 
@@ -160,6 +160,8 @@ struct Seen {
     running: Vec<String>,
     serving: Option<String>,
     routed: Vec<String>,
+    /// Whether requests wait at the edge.
+    held: bool,
     kept: Vec<String>,
 }
 
@@ -168,10 +170,12 @@ async fn seen(world: &World) -> Seen {
     let running = containers.into_iter().filter(|c| c.state.is_up()).map(|c| c.name);
     let images = world.docker.images(&[], Some("mainstay/")).await.unwrap();
     let serving = world.serving_of(&scope(), &ServiceName::parse("web").unwrap()).unwrap();
+    let pools = world.edge.status().await.unwrap().pools;
     let mut seen = Seen {
+        held: pools.iter().any(|pool| pool.is_held),
         running: running.collect(),
         serving: serving.map(|release| release.id.to_string()),
-        routed: world.edge.status().await.unwrap().pools.into_iter().map(|pool| pool.release).collect(),
+        routed: pools.into_iter().map(|pool| pool.release).collect(),
         kept: images.into_iter().flat_map(|image| image.tags).filter(|tag| tag.starts_with("mainstay/")).collect(),
     };
     seen.running.sort();
@@ -207,6 +211,7 @@ async fn legal(world: &World, outcome: &Outcome<Found>) {
     };
     assert_eq!(seen.serving.as_deref(), Some(serving), "{seen:?}");
     assert_eq!(seen.routed, [serving], "{seen:?}");
+    assert!(!seen.held, "nobody waits after the end: {seen:?}");
     assert!(seen.running.contains(&format!("shop-production-web-{serving}")), "{seen:?}");
 }
 
@@ -266,7 +271,7 @@ async fn a_crash_after_any_entry_of_the_journal_is_finished_or_undone() {
 async fn a_release_that_never_becomes_healthy_is_kept_stopped_and_the_old_one_serves() {
     for strategy in STRATEGIES {
         let site = site(strategy, Behaviour::exits(3, Duration::ZERO).saying(&["no database"])).await;
-        let runner = saga::Runner::new(site.world.ledger.clone(), site.world.clock.clone());
+        let runner = Runner::new(site.world.ledger.clone(), site.world.clock.clone());
         let id = spec::SagaId::parse("op1.web.r2").unwrap();
         runner.create::<RollOut>(&id, &params(strategy)).unwrap();
         let outcome = runner.run::<RollOut>(&site.world, &id, &saga::Abort::new()).await;
@@ -278,6 +283,81 @@ async fn a_release_that_never_becomes_healthy_is_kept_stopped_and_the_old_one_se
         let kept = site.docker.inspect("shop-production-web-r2").await.unwrap();
         assert!(kept.is_some_and(|kept| !kept.state.is_up()), "the failed container is kept for inspection");
     }
+}
+
+/// Runs the roll-out of a service that never runs twice until the process dies at the chosen entry of its journal.
+async fn dies(site: &Site, at: impl Fn(&LogEvent) -> bool + Send + Sync + 'static) -> spec::SagaId {
+    let faults = move |_: u64, event: &LogEvent| if at(event) { Inject::Crash } else { Inject::None };
+    let runner = Runner::new(site.world.ledger.clone(), site.world.clock.clone()).faults(Arc::new(faults));
+    let id = spec::SagaId::parse("op1.web.r2").unwrap();
+    runner.create::<RollOut>(&id, &params(Strategy::Exclusive)).unwrap();
+    let outcome = runner.run::<RollOut>(&site.world, &id, &saga::Abort::new()).await;
+    assert!(matches!(outcome, Outcome::Crashed), "{outcome:?}");
+    id
+}
+
+fn succeeded(event: &LogEvent, wanted: &str) -> bool {
+    matches!(event, LogEvent::Succeeded { step, .. } if &**step == wanted)
+}
+
+#[tokio::test]
+async fn requests_wait_from_before_the_old_container_stops_until_the_new_one_is_routed() {
+    let old = "shop-production-web-r1".to_owned();
+    for (step, held, runs) in [
+        ("pin", false, true),
+        ("hold", true, true),
+        ("stop-previous", true, false),
+        ("healthy", true, false),
+        ("switch", false, false),
+    ] {
+        let site = site(Strategy::Exclusive, Behaviour::healthy_after(1)).await;
+        dies(&site, move |event| succeeded(event, step)).await;
+        let seen = seen(&site.world).await;
+        assert_eq!((seen.held, seen.running.contains(&old)), (held, runs), "after {step}: {seen:?}");
+        let targets = site.world.edge.status().await.unwrap().pools.remove(0).targets;
+        assert_eq!(targets.is_empty(), held, "after {step}: nobody is sent to a container that stops");
+    }
+}
+
+#[tokio::test]
+async fn after_a_crash_in_the_gap_recovery_lets_the_requests_go_on() {
+    for (behaviour, serving) in [(Behaviour::healthy_after(1), "r2"), (Behaviour::exits(3, Duration::ZERO), "r1")] {
+        let site = site(Strategy::Exclusive, behaviour).await;
+        dies(&site, |event| succeeded(event, "stop-previous")).await;
+        assert!(seen(&site.world).await.held);
+        deploy::recover::recover(&site.world).await.unwrap();
+        let seen = seen(&site.world).await;
+        assert_eq!((seen.held, seen.serving.as_deref()), (false, Some(serving)), "{seen:?}");
+    }
+}
+
+#[tokio::test]
+async fn whatever_a_record_says_nobody_waits_for_a_release_that_is_decided() {
+    let site = site(Strategy::Exclusive, Behaviour::healthy_after(1)).await;
+    dies(&site, |event| succeeded(event, "hold")).await;
+    let mut next =
+        site.world.release(&scope(), &ServiceName::parse("web").unwrap(), &ReleaseId::new(2)).unwrap().unwrap();
+    next.state = State::Failed { reason: "given up".into() };
+    site.world.save_release(&next).unwrap();
+    let turn = deploy::tick::tick(&site.world).await.unwrap();
+    assert!(turn.routes_pushed, "the reconciler brings the edge in step");
+    let seen = seen(&site.world).await;
+    assert_eq!((seen.held, seen.routed.as_slice()), (false, ["r1".to_owned()].as_slice()), "{seen:?}");
+}
+
+#[tokio::test]
+async fn a_roll_out_that_is_stuck_in_the_gap_makes_nobody_wait() {
+    let site = site(Strategy::Exclusive, Behaviour::exits(3, Duration::ZERO)).await;
+    let id = dies(&site, |event| succeeded(event, "stop-previous")).await;
+    // Neither the new nor the old container can be brought up.
+    site.docker.remove("shop-production-web-r1", true).await.unwrap();
+    site.docker.run_now(&container("shop-production-web-r1", "2")).unwrap();
+    let resumed = deploy::roll_out::after::resume(&site.world, &id).await.unwrap().1;
+    assert!(
+        matches!(&resumed.result, deploy::report::Outcome::Failed(failure) if failure.ending == deploy::Ending::Stuck),
+        "{resumed:?}"
+    );
+    assert!(!seen(&site.world).await.held);
 }
 
 #[test]

@@ -28,6 +28,7 @@ pub async fn run(world: &World, params: Params, began: Duration) -> Result<Servi
     let outcome = runner.run::<RollOut>(world, &id, &world.abort).await;
     let took = world.clock.monotonic().saturating_sub(started);
     let mut report = finish(world, &params, &outcome)?;
+    let_go(world, &params, &outcome).await?;
     report.took_ms = millis(took);
     report.phases = phases.lock().map(|phases| phases.clone()).unwrap_or_default();
     report.traffic_after_ms = report.phases.iter().any(|phase| phase.step == "switch").then(|| {
@@ -57,7 +58,17 @@ pub async fn resume(world: &World, id: &SagaId) -> Result<(Params, ServiceReport
     let (runner, _) = runner(world, &params);
     let outcome = runner.run::<RollOut>(world, id, &world.abort).await;
     let report = finish(world, &params, &outcome)?;
+    let_go(world, &params, &outcome).await?;
     Ok((params, report))
+}
+
+/// A roll-out that is stuck waits for a person, and nobody's request shall wait with it.
+async fn let_go(world: &World, params: &Params, outcome: &SagaOutcome<Found>) -> Result<(), DeployError> {
+    if matches!(outcome, SagaOutcome::Stuck { .. }) && world.let_go(&params.release)? {
+        // A dead edge holds nobody; the reconciler brings a living one in step.
+        let _ = world.push_routes().await;
+    }
+    Ok(())
 }
 
 fn runner(world: &World, params: &Params) -> (Runner, Arc<Mutex<Vec<Phase>>>) {

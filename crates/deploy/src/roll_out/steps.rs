@@ -1,6 +1,6 @@
 //! The steps of a roll-out. Each may run twice; each looks things up by the release's names.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use futures_util::future::BoxFuture;
 use machine::compose::{Compose, RunOptions, UpOptions};
@@ -13,7 +13,7 @@ use super::{Found, Params};
 use crate::error::is_gone;
 use crate::health::{self, Gate};
 use crate::names;
-use crate::release::Release;
+use crate::release::{Event, Release};
 use crate::world::World;
 
 type Done<'a> = BoxFuture<'a, Result<(), StepError>>;
@@ -100,6 +100,7 @@ pub fn healthy<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) -
             Gate::Healthy { address, after } => {
                 found.healthy_after_ms = u64::try_from(after.as_millis()).ok();
                 found.targets = targets(release, address);
+                found.address = address;
                 let after = spec::units::human_duration(after);
                 world.talk.say(Some(&release.service), format!("{} is healthy after {after}", release.id));
                 Ok(())
@@ -125,7 +126,8 @@ pub fn probe<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) -> 
                 release.container, release.id
             )));
         };
-        found.targets = targets(release, health::address(&detail));
+        found.address = health::address(&detail);
+        found.targets = targets(release, found.address);
         if let Some(target) = found.targets.first() {
             let answer = machine::net::tcp_connect(*target, release.plan.health.timeout).await;
             answer.map_err(wrap("reach the warm release"))?;
@@ -139,6 +141,8 @@ pub fn switch<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) ->
     Box::pin(async move {
         let mut release = current(world, &params.release)?;
         release.targets.clone_from(&found.targets);
+        release.address = found.address;
+        release.making_way_for = None;
         release.healthy_after_ms = found.healthy_after_ms.or(release.healthy_after_ms);
         let previous = previous(world, params)?;
         let warm = previous.as_ref().filter(|previous| previous.side_by_side() && !previous.plan.warm.is_zero());
@@ -177,11 +181,20 @@ fn memory_allows(world: &World, previous: &Release) -> bool {
 /// Traffic back to where it was: only when the edge did not acknowledge, or refused.
 pub fn switch_back<'a>(world: &'a World, params: &'a Params, _: &'a mut Found) -> Done<'a> {
     Box::pin(async move {
-        let release = &params.release;
+        let mut release = current(world, &params.release)?;
         match previous(world, params)? {
-            Some(previous) => world
-                .move_serving(&previous, Some(&current(world, release)?), None)
-                .map_err(wrap("record the way back"))?,
+            Some(mut previous) => {
+                // Its container is still stopped, so requests go on waiting until it runs again.
+                let waits = params.holds();
+                previous.making_way_for = waits.then(|| release.id.clone());
+                world.move_serving(&previous, Some(&release), None).map_err(wrap("record the way back"))?;
+                if waits {
+                    // Only an undecided roll-out is worth waiting for, and this one is that again.
+                    release = current(world, &release)?;
+                    world.advance(&mut release, &Event::Started).map_err(wrap("record the way back"))?;
+                    world.save_release(&release).map_err(wrap("record the way back"))?;
+                }
+            }
             None => world.clear_serving(&release.scope, &release.service).map_err(wrap("record the way back"))?,
         }
         world.push_routes().await.map(drop).map_err(wrap("switch the traffic back"))
@@ -224,6 +237,27 @@ pub fn park<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) -> D
     })
 }
 
+/// From here on requests wait, before anything is stopped; the edge has acknowledged it.
+/// That they wait is written down first, beside the release for which they do, so that a crash cannot lose it.
+pub fn hold<'a>(world: &'a World, params: &'a Params, _: &'a mut Found) -> Done<'a> {
+    Box::pin(async move {
+        let Some(mut previous) = previous(world, params)? else { return Ok(()) };
+        previous.making_way_for = Some(params.release.id.clone());
+        world.save_release(&previous).map_err(wrap("record that requests wait"))?;
+        world.push_routes().await.map(drop).map_err(wrap("let requests wait"))
+    })
+}
+
+/// The previous release serves as before; nobody waits any more.
+pub fn let_go<'a>(world: &'a World, params: &'a Params, _: &'a mut Found) -> Done<'a> {
+    Box::pin(async move {
+        if world.let_go(&params.release).map_err(wrap("record that nobody waits"))? {
+            world.push_routes().await.map_err(wrap("let requests go on"))?;
+        }
+        Ok(())
+    })
+}
+
 pub fn stop_previous<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) -> Done<'a> {
     Box::pin(async move {
         let Some(previous) = previous(world, params)? else { return Ok(()) };
@@ -238,18 +272,34 @@ pub fn stop_previous<'a>(world: &'a World, params: &'a Params, found: &'a mut Fo
 pub fn start_previous<'a>(world: &'a World, params: &'a Params, _: &'a mut Found) -> Done<'a> {
     Box::pin(async move {
         let Some(mut previous) = previous(world, params)? else { return Ok(()) };
-        gone(world.docker.start(&previous.container).await, "start the previous container again")?;
-        let gate = health::gate(world, &previous.service, &previous.container, &previous.plan.health).await;
-        let Gate::Healthy { address, .. } = gate.map_err(wrap("judge the previous container"))? else {
-            return Err(StepError::because(format!(
-                "the previous container `{}` did not become healthy again",
-                previous.container
-            )));
-        };
-        previous.targets = targets(&previous, address);
-        world.save_release(&previous).map_err(wrap("record the previous container"))?;
-        world.push_routes().await.map(drop).map_err(wrap("route to the previous container"))
+        match bring_back(world, &previous).await {
+            Ok(address) => {
+                previous.targets = targets(&previous, address);
+                previous.address = address;
+                previous.making_way_for = None;
+                world.save_release(&previous).map_err(wrap("record the previous container"))?;
+                world.push_routes().await.map(drop).map_err(wrap("route to the previous container"))
+            }
+            Err(error) => {
+                // Nobody shall wait for what does not come; what went wrong here is the error, not a second push.
+                world.let_go(&params.release).map_err(wrap("record that nobody waits"))?;
+                let _ = world.push_routes().await;
+                Err(error)
+            }
+        }
     })
+}
+
+async fn bring_back(world: &World, previous: &Release) -> Result<Option<IpAddr>, StepError> {
+    gone(world.docker.start(&previous.container).await, "start the previous container again")?;
+    let gate = health::gate(world, &previous.service, &previous.container, &previous.plan.health).await;
+    match gate.map_err(wrap("judge the previous container"))? {
+        Gate::Healthy { address, .. } => Ok(address),
+        _ => Err(StepError::because(format!(
+            "the previous container `{}` did not become healthy again",
+            previous.container
+        ))),
+    }
 }
 
 pub fn retire_previous<'a>(world: &'a World, params: &'a Params, _: &'a mut Found) -> Done<'a> {
@@ -278,7 +328,7 @@ fn previous(world: &World, params: &Params) -> Result<Option<Release>, StepError
     world.release(&params.release.scope, &params.release.service, id).map_err(wrap("read the previous release"))
 }
 
-fn targets(release: &Release, address: Option<std::net::IpAddr>) -> Vec<SocketAddr> {
+fn targets(release: &Release, address: Option<IpAddr>) -> Vec<SocketAddr> {
     match (address, release.plan.port) {
         (Some(ip), Some(port)) => vec![SocketAddr::new(ip, port)],
         _ => Vec::new(),

@@ -59,13 +59,14 @@ fn hold(release: &Release) -> Option<Hold> {
 }
 
 /// The pool of a TCP port, which has its own name: its port is seldom the one that serves HTTP.
-/// Bytes cannot wait, so while the release is stopped there is nobody to connect to.
+/// While the release is stopped for the next one, new connections wait as requests do.
 pub fn tcp(release: &Release, port: u16) -> Pool {
     let address = release.address.or_else(|| release.targets.first().map(SocketAddr::ip));
     let target = address.filter(|_| !release.is_held()).map(|address| SocketAddr::new(address, port));
     Pool {
         drain_ms: millis(release.plan.drain),
         connect_timeout_ms: millis(release.plan.connect_timeout),
+        hold: hold(release),
         ..Pool::new(format!("{}:{port}", release.pool()), release.id.to_string(), target.into_iter().collect())
     }
 }
