@@ -8,12 +8,12 @@ use spec::{HostSize, ServiceName, ServicePlan};
 use crate::error::DeployError;
 use crate::load::{Loaded, load};
 use crate::names;
-use crate::plan::{Plan, Running, Wanted, WantedImage, plan};
+use crate::plan::{Action, Plan, Running, Wanted, WantedImage, plan};
 use crate::release::Release;
 use crate::render::definition::Source;
 use crate::up::Request;
 use crate::world::World;
-use crate::{ground, images};
+use crate::{adopt, ground, images};
 
 pub struct Draft {
     pub loaded: Loaded,
@@ -49,9 +49,17 @@ async fn compare(world: &World, request: &Request, loaded: Loaded) -> Result<Dra
     let running = running(world, &loaded, &serving).await?;
     let wanted: Vec<Wanted> =
         loaded.platform.services.iter().map(|plan| wanted(world, &loaded, plan, &images)).collect();
+    let mut changes = plan(&loaded.scope, &wanted, &running, &request.selection);
+    for change in changes.iter_mut().filter(|change| matches!(change.action, Action::Nothing | Action::Hold)) {
+        if let (Some(release), Some(plan)) =
+            (serving.get(&change.service), loaded.platform.service(change.service.as_ref()))
+        {
+            change.at_edge = adopt::lines(release, plan);
+        }
+    }
     let plan = Plan {
         scope: loaded.scope.clone(),
-        changes: plan(&loaded.scope, &wanted, &running, &request.selection),
+        changes,
         ground: ground::missing(world, &loaded).await?,
         resources: loaded.platform.resources.lines.clone(),
     };

@@ -74,6 +74,9 @@ pub struct Change {
     pub fetch: Option<Fetch>,
     pub from: Option<ReleaseId>,
     pub warnings: Vec<String>,
+    /// What changes at the edge alone while the containers stay.
+    #[serde(default)]
+    pub at_edge: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,7 +98,9 @@ pub struct Plan {
 
 impl Plan {
     pub fn is_empty(&self) -> bool {
-        self.ground.is_empty() && self.pending().next().is_none()
+        self.ground.is_empty()
+            && self.pending().next().is_none()
+            && self.changes.iter().all(|change| change.at_edge.is_empty())
     }
 
     /// A rebuild was asked for: what can be built is part of the plan, whatever its image says now.
@@ -152,6 +157,7 @@ fn change(wanted: &Wanted, running: Option<&Running>, selection: &Selection) -> 
         fetch: fetch(&wanted.image),
         from: running.map(|running| running.release.clone()),
         warnings: wanted.warnings.clone(),
+        at_edge: Vec::new(),
     }
 }
 
@@ -205,6 +211,7 @@ fn removal(service: &ServiceName, running: &Running) -> Change {
         fetch: None,
         from: Some(running.release.clone()),
         warnings: Vec::new(),
+        at_edge: Vec::new(),
     }
 }
 

@@ -18,7 +18,7 @@ use crate::report::{Outcome, Report, ServiceReport};
 use crate::roll_out::{Params, after};
 use crate::store::Platform;
 use crate::world::World;
-use crate::{ground, hooks, images, load, removal};
+use crate::{adopt, ground, hooks, images, load, removal};
 
 /// What was asked for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -62,6 +62,7 @@ pub async fn up(world: &World, operation: &str, request: &Request, host: &HostSi
         draft = crate::draft::draft(world, request, host).await?;
     }
     let platform = ground::lay(world, &draft.loaded, &request.source.dir).await?;
+    adopt::adopt(world, &draft)?;
     world.sync_routes().await?;
     open_doors(world, &platform).await?;
     if !idle {
@@ -91,13 +92,14 @@ pub async fn up(world: &World, operation: &str, request: &Request, host: &HostSi
 async fn open_doors(world: &World, platform: &Platform) -> Result<(), DeployError> {
     let status = world.edge.status().await;
     let status = status.map_err(|source| DeployError::Edge { operation: "ask for its listeners".into(), source })?;
-    let closed = status.listeners.iter().find(|listener| {
-        listener.error.is_some() && platform.http.iter().any(|bind| bind.parse() == Ok(listener.bind))
-    });
+    let tcp = platform.edge.tcp.iter().map(|tcp| &tcp.listen);
+    let doors: Vec<_> = platform.http.iter().chain(&platform.https).chain(tcp).collect();
+    let ours = |listener: &edge::ListenerState| doors.iter().any(|bind| bind.parse() == Ok(listener.bind));
+    let closed = status.listeners.iter().find(|listener| listener.error.is_some() && ours(listener));
     match closed {
         None => Ok(()),
         Some(listener) => Err(DeployError::Refused(format!(
-            "the edge cannot listen on {0}: {1}; see who holds it with `ss -ltnp 'sport = :{2}'`, stop that, or write another `edge: {{http: …}}`",
+            "the edge cannot listen on {0}: {1}; see who holds it with `ss -ltnp 'sport = :{2}'`, stop that, or write another address under `edge`",
             listener.bind,
             listener.error.as_deref().unwrap_or_default(),
             listener.bind.port()

@@ -30,6 +30,9 @@ fn line(out: &mut String, change: &Change, width: usize) {
     if change.action == Action::Nothing {
         reasons = "unchanged".into();
     }
+    if !change.at_edge.is_empty() {
+        reasons.push_str(&format!("; at the edge {}", change.at_edge.join("; ")));
+    }
     let fetch = match change.fetch {
         Some(Fetch::Build) => format!(", builds {}", change.image),
         Some(Fetch::Pull) => format!(", pulls {}", change.image),

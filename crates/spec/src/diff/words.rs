@@ -75,7 +75,11 @@ fn edge_health(plan: &ServicePlan) -> String {
         || "none".to_owned(),
         |health| {
             let (interval, timeout) = (human_duration(health.interval), human_duration(health.timeout));
-            format!("{} every {interval} within {timeout}, {} down, {} up", health.path, health.fall, health.rise)
+            let alone = if health.even_alone { ", even of a single copy" } else { "" };
+            format!(
+                "{} every {interval} within {timeout}, {} down, {} up{alone}",
+                health.path, health.fall, health.rise
+            )
         },
     )
 }
