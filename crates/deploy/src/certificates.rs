@@ -103,6 +103,14 @@ fn local_names(platform: &spec::Platform) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use machine::clock::TestClock;
+    use machine::docker::FakeDocker;
+    use machine::process::FakeProcesses;
+
     use super::*;
 
     fn files(folder: &Path, chain: &str, key: &str) -> Result<Certificate, DeployError> {
@@ -125,5 +133,67 @@ mod tests {
         assert_ne!(files(folder.path(), "live/a.pem", "a.key").unwrap().digest, first.digest);
         let refused = files(folder.path(), "b.pem", "a.key").unwrap_err().to_string();
         assert!(refused.contains("b.pem") && refused.contains("is missing"), "{refused}");
+    }
+    fn world(folder: &Path, clock: Arc<TestClock>) -> World {
+        let parts = crate::Parts {
+            docker: Arc::new(FakeDocker::new(clock.clone())),
+            processes: Arc::new(FakeProcesses::new()),
+            ledger: ledger::Ledger::in_memory(clock.clone()).unwrap(),
+            edge: edge::Control::new(folder.join("edge.sock")),
+            clock,
+            root: machine::files::Root::open(folder).unwrap(),
+            environment: vec![],
+            salt: vec![],
+            switching: tokio::sync::Mutex::new(()),
+            faults: None,
+        };
+        World::new(Arc::new(parts), crate::Talk::silent(), saga::Abort::new())
+    }
+
+    fn shop() -> spec::Platform {
+        let text =
+            "version: 1\nenvironments: {production: {domain: shop.localhost, edge: {https: 8443, local_ca: true}}}";
+        let file = spec::platform::parse(text, "mainstay.yaml").unwrap();
+        let project = serde_json::json!({ "name": "shop", "services": { "web": { "image": "web" } } });
+        let project = spec::Project::from_json(project).unwrap();
+        let host = spec::HostSize { cpus: 4.0, memory: spec::Bytes::gib(8) };
+        spec::resolve(&file, &project, &spec::EnvironmentName::parse("production").unwrap(), &host).unwrap()
+    }
+
+    #[test]
+    fn the_local_authority_signs_for_the_domain_and_again_before_the_certificate_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(TestClock::default());
+        let world = world(folder.path(), clock.clone());
+        let resolved = shop();
+        let certificates = all(&world, Path::new("/srv/shop"), &resolved).unwrap();
+        let [first] = certificates.as_slice() else { panic!("{certificates:?}") };
+        assert!(first.is_default && first.chain.starts_with(folder.path().join(LOCAL)));
+        assert!(
+            ["shop.localhost", "*.shop.localhost"].iter().all(|name| first.names.iter().any(|known| known == name))
+        );
+        let platform = crate::store::Platform {
+            scope: crate::Scope { platform: resolved.name.clone(), environment: resolved.environment.clone() },
+            dir: "/srv/shop".into(),
+            domain: None,
+            http: vec![],
+            https: resolved.https.clone(),
+            edge: resolved.edge.clone(),
+            certificates: certificates.clone(),
+            maintenance: None,
+            splits: BTreeMap::new(),
+            internals: vec![],
+            gateways: BTreeMap::new(),
+            networks: vec![],
+            volumes: vec![],
+            keep_releases: 5,
+            hooks: spec::HookPlan::default(),
+        };
+        world.save_platform(&platform).unwrap();
+        assert!(refresh(&world).unwrap().is_empty(), "nothing has changed");
+        clock.advance(Duration::from_secs(61 * 86_400));
+        assert_eq!(refresh(&world).unwrap().len(), 1);
+        let renewed = world.platforms().unwrap().remove(0).certificates.remove(0);
+        assert_eq!((&renewed.chain, renewed.digest == first.digest), (&first.chain, false));
     }
 }
