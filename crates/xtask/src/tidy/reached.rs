@@ -52,7 +52,8 @@ fn declared(house: &House, member: &Crate, path: &str) -> bool {
     })
 }
 
-/// The files whose `mod` lines look into this folder: the file named as the folder, and the target roots in or above it.
+/// The files whose `mod` lines look into this folder: the file named as the folder or `mod.rs` in it, and the target
+/// roots in or above it.
 fn parents(member: &Crate, folder: &str) -> Vec<String> {
     let named = format!("{folder}.rs");
     let above = folder.rsplit_once('/').map_or("", |(above, _)| above);
@@ -60,7 +61,7 @@ fn parents(member: &Crate, folder: &str) -> Vec<String> {
         let home = root.rsplit_once('/').map_or("", |(home, _)| home);
         home == folder || home == above
     });
-    std::iter::once(named).chain(roots.cloned()).collect()
+    [named, format!("{folder}/mod.rs")].into_iter().chain(roots.cloned()).collect()
 }
 
 fn declares(line: &str, name: &str) -> bool {
@@ -96,7 +97,8 @@ mod tests {
                 ("crates/a/tests/story.rs", "#[path = \"kit/host.rs\"]\nmod host;\n"),
                 ("crates/a/tests/kit/host.rs", ""),
                 ("crates/a/tests/tale.rs", "mod hands;\n"),
-                ("crates/a/tests/hands/mod.rs", ""),
+                ("crates/a/tests/hands/mod.rs", "pub mod thumb;\n"),
+                ("crates/a/tests/hands/thumb.rs", ""),
             ],
             &["crates/a/src/lib.rs", "crates/a/tests/story.rs", "crates/a/tests/tale.rs"],
         );
