@@ -30,6 +30,8 @@ enum Look {
 
 /// How long a service without any health check must listen without falling over.
 const STABLE: Duration = Duration::from_secs(5);
+/// How long a restarted container may take to show how it falls.
+const SECOND_FALL: Duration = Duration::from_secs(3);
 /// Pause before the success is confirmed; shorter than the interval, since the first success is in.
 const CONFIRM: Duration = Duration::from_millis(50);
 /// The first looks come quickly, since many services are ready in a fraction of a second; the pause
@@ -98,6 +100,9 @@ async fn look(world: &World, detail: Option<&ContainerDetail>, health: &Health, 
     if let Some(cause) = hopeless(detail) {
         return Look::Hopeless(cause);
     }
+    if detail.restart_count > 0 {
+        return restarted(since);
+    }
     if detail.state != ContainerState::Running {
         return Look::NotYet(format!("the container is {}", format!("{:?}", detail.state).to_lowercase()));
     }
@@ -109,6 +114,12 @@ async fn look(world: &World, detail: Option<&ContainerDetail>, health: &Health, 
     }
 }
 
+/// It fell over and runs again, so its exit code is not to be seen now. One that falls over again soon tells it then.
+fn restarted(since: Duration) -> Look {
+    let text = "it crashed and was restarted".to_owned();
+    if since < SECOND_FALL { Look::NotYet(text) } else { Look::Hopeless(text) }
+}
+
 /// What can never become healthy.
 fn hopeless(detail: &ContainerDetail) -> Option<String> {
     if detail.oom_killed {
@@ -117,13 +128,9 @@ fn hopeless(detail: &ContainerDetail) -> Option<String> {
     if detail.exit_code == Some(137) && detail.state != ContainerState::Running {
         return Some("it was killed (exit code 137); running out of memory is the usual cause".into());
     }
-    if detail.restart_count > 0 {
-        let code = detail.exit_code.unwrap_or_default();
-        return Some(format!("it crashed and was restarted (last exit code {code})"));
-    }
+    let code = detail.exit_code.unwrap_or_default();
     match detail.state {
         ContainerState::Exited | ContainerState::Dead => {
-            let code = detail.exit_code.unwrap_or_default();
             let said = detail
                 .error
                 .as_deref()
@@ -132,7 +139,7 @@ fn hopeless(detail: &ContainerDetail) -> Option<String> {
                 .unwrap_or_default();
             Some(format!("it exited with code {code}{said}"))
         }
-        ContainerState::Restarting => Some(format!("it crashes (exit code {})", detail.exit_code.unwrap_or_default())),
+        ContainerState::Restarting => Some(format!("it exited with code {code} and is restarted")),
         _ => None,
     }
 }
