@@ -99,7 +99,14 @@ impl World {
             .map_err(|source| DeployError::Ledger { operation: "count the epoch", source })?;
         let snapshot = snapshot(epoch, &platforms, &serving);
         let applied = self.edge.apply(&snapshot).await;
-        applied.map_err(|source| DeployError::Edge { operation: format!("apply routing epoch {epoch}"), source })
+        let applied = applied
+            .map_err(|source| DeployError::Edge { operation: format!("apply routing epoch {epoch}"), source })?;
+        // The rest of the snapshot is served, so this ends nothing; but nobody else would tell it.
+        for problem in &applied.problems {
+            tracing::warn!(epoch, problem, "the edge cannot serve a part of its snapshot");
+            self.talk.say(None, format!("warning from the edge: {problem}"));
+        }
+        Ok(applied)
     }
 
     /// Pushes only when the edge does not already serve what the ledger says.

@@ -479,12 +479,13 @@ mod edge {
     }
 
     #[test]
-    fn grpc_is_never_derived_but_its_usual_port_is_pointed_out() {
+    fn grpc_is_never_derived_and_whoever_wants_it_is_told_that_it_is_not_served_yet() {
         let plan = web("port: 50051").expect("a plan");
         assert_eq!(plan.protocol, platform::ServiceProtocol::Http);
-        assert!(warned(&plan, "write `protocol: grpc`"), "{:?}", plan.warnings);
+        assert!(warned(&plan, "port 50051 is mostly gRPC"), "{:?}", plan.warnings);
         let plan = web("port: 50051, protocol: grpc").expect("a plan");
-        assert!(plan.protocol == platform::ServiceProtocol::Grpc && !warned(&plan, "protocol: grpc"));
+        assert_eq!(plan.protocol, platform::ServiceProtocol::Grpc);
+        assert!(warned(&plan, "gRPC is not served yet") && !warned(&plan, "mostly gRPC"), "{:?}", plan.warnings);
     }
 
     fn at(edge: &str) -> Result<Platform, Problems> {

@@ -153,7 +153,7 @@ pub enum ServiceProtocol {
     /// HTTP/1.1, and WebSockets.
     #[default]
     Http,
-    /// gRPC: HTTP/2 without TLS.
+    /// gRPC: HTTP/2 without TLS. The edge does not speak it yet; it says so and speaks HTTP/1.1.
     Grpc,
 }
 

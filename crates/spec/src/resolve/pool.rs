@@ -39,10 +39,13 @@ fn protocol(written: &Written<'_>, plan: &mut ServicePlan) {
         plan.protocol = protocol;
         plan.reasons.insert("protocol".to_owned(), reason);
     } else if plan.port == Some(GRPC_PORT) {
-        plan.warnings.push(format!("port {GRPC_PORT} is mostly gRPC; if it is here too, write `protocol: grpc`"));
+        plan.warnings.push(format!("port {GRPC_PORT} is mostly gRPC, which the edge does not serve yet"));
     }
     if plan.protocol == ServiceProtocol::Grpc && matches!(plan.health.check, Check::Http { .. }) {
         plan.warnings.push("its health check speaks HTTP/1.1, which few gRPC servers answer".to_owned());
+    }
+    if plan.protocol == ServiceProtocol::Grpc {
+        plan.warnings.push("gRPC is not served yet: the edge speaks HTTP/1.1 to it".to_owned());
     }
 }
 
