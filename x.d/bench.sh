@@ -1,10 +1,14 @@
 # shellcheck shell=bash
 # ./x bench: measures Mainstay under a load tool that is not ours. The measuring itself is in crates/xtask,
-# but for `./x bench edge`, which is in bench_edge.sh.
+# but for `./x bench edge` and `./x bench zero-drop`, which have files of their own.
 
 verb_bench() {
   if [ "${1:-}" = edge ]; then
     bench_edge "${@:2}"
+    return
+  fi
+  if [ "${1:-}" = zero-drop ]; then
+    bench_zero_drop "${@:2}"
     return
   fi
   check_before_bench

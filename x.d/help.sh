@@ -9,6 +9,8 @@ verb_help() {
 ./x check                       format, lints, house rules, shell scripts, dependencies
 ./x bench [NAME…] [--json] [--quick] [--write] [--list]
                                 measure under load; --write keeps the figures in docs/benchmarks.md
+./x bench zero-drop [--seconds N] [--json FILE]
+                                releases, certificates, agent and edge change under load: nothing may be dropped
 ./x bench edge [--only CASE,…] [--json] [--quick] [--write] [--list]
                                 the edge beside nginx, HAProxy, Caddy and Traefik; docs/benchmarks-edge.md
 ./x help                        this text
