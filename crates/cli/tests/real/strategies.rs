@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
+use super::load::Load;
 use super::place::{Place, docker, image, lines, service, web};
 
 #[test]
@@ -30,6 +31,27 @@ fn real_a_stop_first_service_is_never_there_twice_and_comes_back_when_the_new_on
         assert_eq!(watch.most(), 1, "{name}: how many ran at once");
     }
     place.run(&["up", "--yes"]).done();
+}
+
+#[test]
+fn real_requests_wait_while_an_exclusive_service_is_replaced_and_none_fails() {
+    let place = Place::new("held");
+    place.compose(&web(&image("one", &[]), ""));
+    place.platform("5m", "");
+    let written = std::fs::read_to_string(place.dir().join("mainstay.yaml")).unwrap();
+    place.write("mainstay.yaml", &written.replace("strategy: blue-green", "strategy: exclusive"));
+    place.run(&["up", "--yes"]).done();
+
+    let watch = Watch::start(&place, "web");
+    let load = Load::start(place.port);
+    place.run(&["deploy", "web", "--image", &image("two", &[]), "--yes"]).done();
+    load.end().switched("one", "two");
+
+    // The one that fails makes them wait as well, and the old one answers them in the end.
+    let load = Load::start(place.port);
+    place.run(&["deploy", "web", "--image", &image("crashing", &[("CRASH_AFTER_MS", "50")]), "--yes"]).ended(3);
+    load.end().only(&["two"]);
+    assert_eq!(watch.most(), 1, "how many ran at once");
 }
 
 #[test]
