@@ -13,17 +13,22 @@ verb_bench() {
   fi
   check_before_bench
   {
-    step "packages" install_missing engine
-    step "Docker" start_docker
-    step "Compose" install_compose
-    step "base image" with_docker lab/images/base.sh
-    step "build mainstay" build_mainstay
+    prepare_load
     step "test application" build_testapp
-    step "load tool" k6_path
   } >&2
   cargo build --quiet --package xtask
   K6=$(k6_path) MAINSTAY=$(mainstay_binary) TESTAPP=$X_CACHE/testapp \
     as_root "$(target_dir)/debug/xtask" bench "$@"
+}
+
+# What every run of a platform under load needs.
+prepare_load() {
+  step "packages" install_missing engine
+  step "Docker" start_docker
+  step "Compose" install_compose
+  step "base image" with_docker lab/images/base.sh
+  step "build mainstay" build_mainstay
+  step "load tool" k6_path
 }
 
 # Linked statically, so that its image holds nothing else and starts the same everywhere.

@@ -6,12 +6,7 @@ ZERO_DROP_TOOLS=(aiohttp==3.13.2 websockets==15.0.1)
 bench_zero_drop() {
   check_before_bench
   {
-    step "packages" install_missing engine
-    step "Docker" start_docker
-    step "Compose" install_compose
-    step "base image" with_docker lab/images/base.sh
-    step "build mainstay" build_mainstay
-    step "load tool" k6_path
+    prepare_load
     step "clients" zero_drop_clients
   } >&2
   MAINSTAY=$(mainstay_binary) K6=$(k6_path) as_root "$X_CACHE/zero-drop/bin/python" bench/zero-drop/run.py "$@"
