@@ -5,7 +5,7 @@ mod listeners;
 mod pools;
 mod routes;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use edge::{Applied, Listener, Route, Snapshot, TcpRoute};
 
@@ -47,6 +47,14 @@ fn open(doors: &mut BTreeMap<String, Listener>, listener: Listener) {
 /// A release that is stopped for the next one keeps its routes, so that requests wait instead of getting a 404.
 fn is_routed(release: &Release) -> bool {
     release.plan.port.is_some() && (release.is_held() || !release.targets.is_empty())
+}
+
+/// The names of all pools that lead to a release: of its requests, and one for each of its TCP ports.
+pub fn pools_of(platform: Option<&Platform>, release: &Release) -> Vec<String> {
+    let requests = (!release.targets.is_empty()).then(|| release.pool());
+    let ports = platform.iter().flat_map(|platform| &platform.edge.tcp);
+    let ports: BTreeSet<u16> = ports.filter(|tcp| tcp.service == release.service).map(|tcp| tcp.port).collect();
+    requests.into_iter().chain(ports.into_iter().map(|port| pools::tcp_name(release, port))).collect()
 }
 
 /// What other containers see of a release: its name, on its own port, without the rules for the world.

@@ -1,6 +1,6 @@
 //! The roll-out saga passes the four tests of every saga: on a fake Docker, with a real edge and a real ledger.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use machine::files::Root;
 use machine::process::{Command, FakeProcesses, Output};
 use saga::{Inject, LogEvent, Outcome, Runner};
 use spec::{Check, EnvironmentName, PlatformName, ReleaseId, ServiceName, ServicePlan, Strategy};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 
 /// A platform with one service, whose first release serves.
@@ -367,4 +368,69 @@ fn a_release_that_was_superseded_can_serve_again() {
         state = state.next(&event).unwrap();
     }
     assert_eq!(state, State::Serving);
+}
+
+/// Answers each piece with itself.
+async fn echo_server() -> std::net::SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let (mut reading, mut writing) = stream.split();
+            let _ = tokio::io::copy(&mut reading, &mut writing).await;
+        }
+    });
+    address
+}
+
+/// Gives the first release a TCP port that leads to a real server; returns where the edge listens for it.
+async fn with_tcp_port(world: &World, server: std::net::SocketAddr) -> std::net::SocketAddr {
+    let mut platform = world.platform(&scope()).unwrap().unwrap();
+    platform.edge.tcp.push(spec::TcpPort {
+        listen: "127.0.0.1:0".into(),
+        service: ServiceName::parse("web").unwrap(),
+        port: server.port(),
+        idle: None,
+        send_proxy: false,
+    });
+    world.save_platform(&platform).unwrap();
+    let mut first =
+        world.release(&scope(), &ServiceName::parse("web").unwrap(), &ReleaseId::new(1)).unwrap().unwrap();
+    first.address = Some(server.ip());
+    world.save_release(&first).unwrap();
+    world.push_routes().await.unwrap().listeners[0].bind
+}
+
+#[tokio::test]
+async fn a_tcp_connection_finishes_through_a_roll_out_which_waits_for_it() {
+    let site = site(Strategy::BlueGreen, Behaviour::healthy_after(1)).await;
+    let port = with_tcp_port(&site.world, echo_server().await).await;
+    let mut client = tokio::net::TcpStream::connect(port).await.unwrap();
+    let mut said = [0u8; 6];
+    client.write_all(b"before").await.unwrap();
+    client.read_exact(&mut said).await.unwrap();
+
+    let (drains, mut draining) = tokio::sync::watch::channel(false);
+    let watch = move |_: u64, event: &LogEvent| {
+        if matches!(event, LogEvent::Started { step } if step == "drain") {
+            let _ = drains.send(true);
+        }
+        Inject::None
+    };
+    let runner = Runner::new(site.world.ledger.clone(), site.world.clock.clone()).faults(Arc::new(watch));
+    let id = spec::SagaId::parse("op1.web.r2").unwrap();
+    runner.create::<RollOut>(&id, &params(Strategy::BlueGreen)).unwrap();
+    let world = site.world.clone();
+    let mut running = tokio::spawn(async move { runner.run::<RollOut>(&world, &id, &saga::Abort::new()).await });
+    draining.wait_for(|drains| *drains).await.unwrap();
+    let early = tokio::time::timeout(Duration::from_millis(300), &mut running).await;
+    assert!(early.is_err(), "the roll-out ended over an open connection: {early:?}");
+
+    client.write_all(b"during").await.unwrap();
+    client.read_exact(&mut said).await.unwrap();
+    assert_eq!(&said, b"during");
+    drop(client);
+    let outcome = tokio::time::timeout(Duration::from_secs(10), running).await.expect("it goes on").unwrap();
+    let Outcome::Done(found) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(found.left, 0);
 }

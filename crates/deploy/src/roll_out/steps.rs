@@ -14,6 +14,7 @@ use crate::error::is_gone;
 use crate::health::{self, Gate};
 use crate::names;
 use crate::release::{Event, Release};
+use crate::routing;
 use crate::world::World;
 
 type Done<'a> = BoxFuture<'a, Result<(), StepError>>;
@@ -201,20 +202,21 @@ pub fn switch_back<'a>(world: &'a World, params: &'a Params, _: &'a mut Found) -
     })
 }
 
-/// Requests that the previous release is still answering get their time.
+/// Requests that the previous release is still answering get their time, and so do the connections of its TCP ports.
 pub fn drain<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) -> Done<'a> {
     Box::pin(async move {
         let Some(previous) = previous(world, params)? else { return Ok(()) };
-        if previous.targets.is_empty() {
-            return Ok(());
-        }
+        let platform = world.platform(&previous.scope).map_err(wrap("read the platform"))?;
+        let pools = routing::pools_of(platform.as_ref(), &previous);
         let budget = previous.plan.drain.max(previous.plan.drain_websocket);
-        let left = world.edge.drained(&previous.pool(), previous.id.as_ref(), budget).await;
-        found.left = left.map_err(wrap("drain the previous release"))?;
+        // All at once: the budget is the release's, not each pool's.
+        let waits = pools.iter().map(|pool| world.edge.drained(pool, previous.id.as_ref(), budget));
+        let left = futures_util::future::try_join_all(waits).await.map_err(wrap("drain the previous release"))?;
+        found.left = left.iter().sum();
         if found.left > 0 {
             world.talk.say(
                 Some(&previous.service),
-                format!("{} requests of {} outlasted the drain", found.left, previous.id),
+                format!("{} requests or connections of {} outlasted the drain", found.left, previous.id),
             );
         }
         Ok(())

@@ -65,8 +65,15 @@ pub fn tcp(release: &Release, port: u16) -> Pool {
     let target = address.filter(|_| !release.is_held()).map(|address| SocketAddr::new(address, port));
     Pool {
         drain_ms: millis(release.plan.drain),
+        // A connection that carries bytes ends by nobody's request, as a WebSocket does.
+        drain_websocket_ms: millis(release.plan.drain_websocket),
         connect_timeout_ms: millis(release.plan.connect_timeout),
         hold: hold(release),
-        ..Pool::new(format!("{}:{port}", release.pool()), release.id.to_string(), target.into_iter().collect())
+        ..Pool::new(tcp_name(release, port), release.id.to_string(), target.into_iter().collect())
     }
+}
+
+/// The name of a TCP port's pool.
+pub fn tcp_name(release: &Release, port: u16) -> String {
+    format!("{}:{port}", release.pool())
 }
