@@ -104,8 +104,8 @@ fn connections(text: &mut String, lines: &[Line]) {
         ("mainstay_edge_retries_total", "Second tries.", |tally| &tally.retries),
         ("mainstay_edge_unanswered_total", "Requests the edge answered for a pool.", |tally| &tally.unanswered),
         ("mainstay_edge_ejections_total", "Targets taken out for their answers.", |tally| &tally.ejections),
-        ("mainstay_edge_tcp_in_bytes_total", "Carried from clients.", |tally| &tally.bytes_in),
-        ("mainstay_edge_tcp_out_bytes_total", "Carried to clients.", |tally| &tally.bytes_out),
+        ("mainstay_edge_received_bytes_total", "Bodies, WebSockets and TCP from clients.", |tally| &tally.bytes_in),
+        ("mainstay_edge_sent_bytes_total", "Bodies, WebSockets and TCP to clients.", |tally| &tally.bytes_out),
     ];
     for (name, help, pick) in counters {
         head(text, name, "counter", help);

@@ -3,4 +3,4 @@
 pub(crate) mod carry;
 mod header;
 pub(crate) mod lines;
-mod meter;
+pub(crate) mod meter;

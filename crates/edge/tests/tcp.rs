@@ -61,8 +61,8 @@ async fn the_server_may_speak_first_and_a_half_that_ends_leaves_the_other_open()
     wait_for("the count to fall", || async { lab.control.status().await.unwrap().pools[0].in_flight == 0 }).await;
     let metrics = lab.control.metrics().await.unwrap();
     let labels = "pool=\"lab/test/web\",release=\"r1\"";
-    assert!(metrics.contains(&format!("mainstay_edge_tcp_in_bytes_total{{{labels}}} 8")), "{metrics}");
-    assert!(metrics.contains(&format!("mainstay_edge_tcp_out_bytes_total{{{labels}}} 20")), "{metrics}");
+    assert!(metrics.contains(&format!("mainstay_edge_received_bytes_total{{{labels}}} 8")), "{metrics}");
+    assert!(metrics.contains(&format!("mainstay_edge_sent_bytes_total{{{labels}}} 20")), "{metrics}");
 }
 
 #[tokio::test]

@@ -56,9 +56,10 @@ pub(crate) async fn serve(
     }
     if let Some(config) = view.tls() {
         // Apart and boxed, so that a plain connection does not pay for the room TLS needs.
-        let Some((arrival, stream, is_h2)) = Box::pin(opening.secured(config, stream)).await else { return };
-        let wire = Wire::over_tls(stream, presence.clone(), look(&edge, is_h2));
-        let visitor = Visitor::new(edge, view, arrival, presence);
+        let Some((arrival, secured)) = Box::pin(opening.secured(config, stream)).await else { return };
+        let is_h2 = secured.is_h2;
+        let wire = Wire::over_tls(secured.stream, presence.clone(), look(&edge, is_h2));
+        let visitor = Visitor { session: Some(secured.session), ..Visitor::new(edge, view, arrival, presence) };
         return Box::pin(converse(visitor, wire, is_h2)).await;
     }
     let Some((arrival, is_h2)) = opening.plain(&mut stream).await else { return };

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
-use tokio_rustls::server::TlsStream;
 
 use super::arrival::Arrival;
 use super::presence::{Presence, Wish};
@@ -55,7 +54,7 @@ impl Opening<'_> {
         &self,
         config: Arc<ServerConfig>,
         mut stream: TcpStream,
-    ) -> Option<(Arrival, TlsStream<TcpStream>, bool)> {
+    ) -> Option<(Arrival, Secured)> {
         let tls = &self.edge.tls;
         let begin = async {
             let arrival = self.arrival(&mut stream).await.map_err(|_broken| Reason::Closed)?;
@@ -67,8 +66,9 @@ impl Opening<'_> {
             opened = tokio::time::timeout(self.edge.limits.tls_handshake, begin) => opened.unwrap_or(Err(Reason::Time)),
         };
         match opened {
-            Ok((arrival, Secured { stream, is_h2, has_client_certificate })) => {
-                Some((Arrival { is_secure: true, has_client_certificate, ..arrival }, stream, is_h2))
+            Ok((arrival, secured)) => {
+                let has_client_certificate = secured.has_client_certificate;
+                Some((Arrival { is_secure: true, has_client_certificate, ..arrival }, secured))
             }
             Err(reason) => {
                 tls.tally.failed(reason);

@@ -13,6 +13,7 @@ use super::presence::Presence;
 use super::trust::{self, Doubt};
 use crate::edge::Edge;
 use crate::snapshot::{Listener, Scope};
+use crate::tls::accept::Session;
 
 /// Which routes a listener shows; changed without touching the listener.
 #[derive(Debug)]
@@ -77,11 +78,13 @@ pub(crate) struct Visitor {
     pub(crate) arrival: Arrival,
     /// Who the connection's own client is; a trusted proxy speaks for others.
     pub(crate) client: Client,
+    /// What was agreed on a TLS listener.
+    pub(crate) session: Option<Session>,
 }
 
 impl Visitor {
     pub(crate) fn new(edge: Arc<Edge>, view: Arc<View>, arrival: Arrival, presence: Arc<Presence>) -> Visitor {
-        Visitor { edge, presence, view, client: Client::direct(&arrival), arrival }
+        Visitor { edge, presence, view, client: Client::direct(&arrival), arrival, session: None }
     }
 
     pub(crate) fn view(&self) -> &View {

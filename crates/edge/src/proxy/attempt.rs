@@ -4,6 +4,7 @@
 //! request was sent, or the request is idempotent, has no body, and its pooled connection died before it answered.
 
 use std::io;
+use std::time::Instant;
 
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -12,6 +13,7 @@ use super::answer::Reason;
 use super::memo::Memo;
 use super::upload::RequestBody;
 use crate::edge::Edge;
+use crate::seen::record::Trail;
 use crate::upstream::gate::Waiting;
 use crate::upstream::generation::Generation;
 use crate::upstream::link::{Failure, FailureKind, Link};
@@ -39,13 +41,14 @@ pub(crate) async fn attempt(
     prefer: Option<usize>,
     mut request: Request<RequestBody>,
     place: Option<Waiting>,
+    mut trail: Option<&mut Trail>,
 ) -> Result<Answered, Reason> {
-    let mut reached = reach(edge, generation, prefer, true).await?;
+    let mut reached = reach(edge, generation, prefer, true, trail.as_deref_mut()).await?;
     // Who waits behind comes after; its turn begins when this task has written and lets others run.
     drop(place);
     let memo = remember(&mut reached, &request);
     request.body_mut().goes_to(reached.link.state());
-    let failure = match reached.link.exchange(request).await {
+    let failure = match exchange(&mut reached.link, request, trail.as_deref_mut()).await {
         Ok(response) => return Ok(answered(generation, response, reached, memo)),
         Err(failure) => failure,
     };
@@ -58,15 +61,28 @@ pub(crate) async fn attempt(
     };
     count(&generation.tally.retries);
     // Not from the pool again: what killed the first connection has most likely killed its neighbours.
-    let mut reached = reach(edge, generation, prefer, false).await?;
+    let mut reached = reach(edge, generation, prefer, false, trail.as_deref_mut()).await?;
     again.body_mut().goes_to(reached.link.state());
-    match reached.link.exchange(again).await {
+    match exchange(&mut reached.link, again, trail).await {
         Ok(response) => Ok(answered(generation, response, reached, None)),
         Err(failure) => {
             generation.did(reached.target, false);
             Err(if matches!(failure.kind, FailureKind::Silent) { silent() } else { broken_off() })
         }
     }
+}
+
+/// Sends the request; the clock is read only where the access log wants the time.
+async fn exchange(
+    link: &mut Link,
+    request: Request<RequestBody>,
+    trail: Option<&mut Trail>,
+) -> Result<Response<Incoming>, Failure> {
+    let Some(trail) = trail else { return link.exchange(request).await };
+    let sent = Instant::now();
+    let outcome = link.exchange(request).await;
+    trail.first_byte = outcome.is_ok().then(|| sent.elapsed());
+    outcome
 }
 
 fn answered(
@@ -140,13 +156,22 @@ fn is_bad_chunk(error: &hyper::Error) -> bool {
 }
 
 /// A connection to a target; a target that cannot be reached costs one second try with the next one.
-async fn reach(edge: &Edge, generation: &Generation, prefer: Option<usize>, may_pool: bool) -> Result<Reached, Reason> {
+async fn reach(
+    edge: &Edge,
+    generation: &Generation,
+    prefer: Option<usize>,
+    may_pool: bool,
+    mut trail: Option<&mut Trail>,
+) -> Result<Reached, Reason> {
     let mut avoid = None;
     loop {
         let Some(index) = preferred(generation, prefer, avoid).or_else(|| generation.choose(avoid)) else {
             return Err(no_target());
         };
         let target = &generation.targets[index];
+        if let Some(trail) = trail.as_deref_mut() {
+            trail.tries(target.addr);
+        }
         if may_pool && let Some(link) = target.take_idle(ms(edge.limits.target_idle)) {
             return Ok(Reached { link, target: index, is_pooled: true });
         }
@@ -154,7 +179,12 @@ async fn reach(edge: &Edge, generation: &Generation, prefer: Option<usize>, may_
             return Err(unreachable(None));
         }
         count(&generation.tally.connects);
-        match Link::open(target.addr, generation.connect_timeout(), generation.response_timeout()).await {
+        let since = trail.is_some().then(Instant::now);
+        let opened = Link::open(target.addr, generation.connect_timeout(), generation.response_timeout()).await;
+        if let (Some(trail), Some(since)) = (trail.as_deref_mut(), since) {
+            trail.connect = Some(since.elapsed());
+        }
+        match opened {
             Ok(link) => {
                 target.reached();
                 edge.links.add(link.state());

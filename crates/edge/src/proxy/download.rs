@@ -1,6 +1,7 @@
 //! A response's body on its way to the client.
 
 use std::pin::Pin;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -105,6 +106,15 @@ impl ResponseBody {
 }
 
 impl ResponseBody {
+    fn count(&mut self, bytes: u64) {
+        if let Some(in_flight) = &self.in_flight {
+            in_flight.generation().tally.bytes_out.fetch_add(bytes, Ordering::Relaxed);
+        }
+        if let Some(record) = &mut self.busy.record {
+            record.sent += bytes;
+        }
+    }
+
     /// What lives as long as this body.
     pub(crate) fn busy(&mut self) -> &mut Busy {
         &mut self.busy
@@ -165,8 +175,8 @@ impl Body for ResponseBody {
             Kind::Stream(download) => download.poll_frame(cx, this.in_flight.as_ref()),
         };
         this.busy.piece(polled.is_ready());
-        if let (Some(record), Poll::Ready(Some(Ok(frame)))) = (&mut this.busy.record, &polled) {
-            record.sent += frame.data_ref().map_or(0, |data| data.len() as u64);
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            this.count(frame.data_ref().map_or(0, |data| data.len() as u64));
         }
         polled
     }

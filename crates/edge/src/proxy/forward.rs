@@ -45,7 +45,9 @@ async fn respond(visitor: &Arc<Visitor>, mut request: Request<Incoming>) -> Resu
     let began = Instant::now();
     let mut busy = Presence::begin(&visitor.presence);
     if let Some(log) = visitor.edge.log.current() {
-        busy.record = Some(Record::begin(log, &request, visitor.client.ip, began));
+        let mut record = Record::begin(log, &request, visitor.client.ip, began);
+        record.session = visitor.session.clone();
+        busy.record = Some(record);
     }
     let page = wants_page(request.headers());
     let refused = |request: &Request<Incoming>, reason: Reason, mut busy: Busy| {
@@ -66,7 +68,12 @@ async fn respond(visitor: &Arc<Visitor>, mut request: Request<Incoming>) -> Resu
     let client = introduced.as_deref().unwrap_or(&visitor.client);
     note(&mut busy, |record| (record.client, record.is_secure) = (client.ip, client.is_secure));
     let way = match admit(visitor, client, &mut request, &mut busy, began).await {
-        Ok(way) if way.in_flight.generation().is_held() => Box::pin(held(visitor, way, &mut request)).await,
+        Ok(way) if way.in_flight.generation().is_held() => {
+            let since = Instant::now();
+            let way = Box::pin(held(visitor, way, &mut request)).await;
+            note(&mut busy, |record| record.held = Some(since.elapsed()));
+            way
+        }
         admitted => admitted,
     };
     let way = match way {
@@ -354,10 +361,11 @@ async fn pass(
         Some(waited) => (waited.early, Some(waited.place)),
     };
     let mut body = RequestBody::new(body, early, edge.limits.request_body_idle, most_bytes(edge, policy));
-    note(&mut busy, |record| body.count_into(&record.received));
-    let request = Request::from_parts(parts, body);
     let generation = way.in_flight.generation().clone();
-    let attempt = attempt(edge, &generation, way.stay.target, request, place);
+    body.count_for(&generation.tally, busy.record.as_ref().map(|record| &record.received));
+    let request = Request::from_parts(parts, body);
+    let trail = busy.record.as_mut().map(|record| &mut record.trail);
+    let attempt = attempt(edge, &generation, way.stay.target, request, place, trail);
     let attempted = match policy.and_then(|policy| policy.response_time) {
         None => attempt.await,
         // Boxed, so that a route without a limit does not carry the room for one that has it.
@@ -367,7 +375,6 @@ async fn pass(
         Ok(answered) => answered,
         Err(reason) => return Err((reason, busy)),
     };
-    note(&mut busy, |record| record.target = Some(generation.targets[target].addr));
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return match client_side {
             Some(client_side) => {

@@ -1,5 +1,6 @@
 //! WebSockets and other upgraded connections: bytes both ways until one side ends, or the release is over.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Response;
@@ -14,6 +15,7 @@ use super::download::ResponseBody;
 use super::forward::switching;
 use crate::downstream::presence::Busy;
 use crate::edge::Edge;
+use crate::tcp::meter::{Meter, Passed};
 use crate::upstream::generation::{Generation, InFlight, Tunnel};
 use crate::upstream::link::Link;
 
@@ -27,26 +29,36 @@ pub(crate) fn open(
     link: Link,
     client_side: OnUpgrade,
     in_flight: InFlight,
-    busy: Busy,
+    mut busy: Busy,
 ) -> Response<ResponseBody> {
     let target_side = hyper::upgrade::on(&mut response);
     let tunnel = in_flight.tunnel();
     let spread = edge.limits.close_spread;
+    let mut record = busy.record.take();
+    if let Some(record) = &mut record {
+        record.switched();
+    }
     edge.tasks.spawn(async move {
+        let passed = Passed::new();
         // The socket is handed over when the connection's future has run to its end.
         let (target_side, ()) = futures_util::future::join(target_side, link.run()).await;
         if let (Ok(target), Ok(client)) = (target_side, client_side.await) {
-            carry(client, target, &tunnel, spread).await;
+            carry(client, target, &tunnel, spread, &passed).await;
         }
         drop(tunnel);
+        if let Some(mut record) = record {
+            record.carried(&passed);
+            record.end();
+        }
     });
     let protocol = response.headers().get(UPGRADE).cloned();
     let headers = std::mem::take(response.headers_mut());
     switching(protocol, headers, ResponseBody::empty(None, busy))
 }
 
-async fn carry(client: Upgraded, target: Upgraded, tunnel: &Tunnel, spread: Duration) {
-    let (mut client, mut target) = (TokioIo::new(client), TokioIo::new(target));
+async fn carry(client: Upgraded, target: Upgraded, tunnel: &Tunnel, spread: Duration, passed: &Arc<Passed>) {
+    let mut client = Meter::new(TokioIo::new(client), tunnel.generation().tally.clone(), passed.clone());
+    let mut target = TokioIo::new(target);
     tokio::select! {
         // Which side ended it, and how, is between the two of them.
         _ended = tokio::io::copy_bidirectional_with_sizes(&mut client, &mut target, BUFFER, BUFFER) => {}

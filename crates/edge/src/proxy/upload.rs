@@ -12,6 +12,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::hold::Early;
 use crate::upstream::link::LinkState;
+use crate::upstream::tally::Tally;
 
 /// Nothing, or what the client sends as it sends it.
 pub(crate) enum RequestBody {
@@ -30,6 +31,8 @@ pub(crate) struct Upload {
     /// Made at the first wait; most bodies come with their head.
     timer: Option<Pin<Box<Sleep>>>,
     left: u64,
+    /// Counts the release's bytes.
+    tally: Option<Arc<Tally>>,
     /// Bytes so far, for the access log.
     counted: Option<Arc<AtomicU64>>,
 }
@@ -51,17 +54,18 @@ impl RequestBody {
             return RequestBody::Empty;
         }
         let left = most.unwrap_or(u64::MAX);
-        RequestBody::Stream(Box::new(Upload { early, incoming, link: None, idle, timer: None, left, counted: None }))
+        let (link, timer, tally, counted) = (None, None, None, None);
+        RequestBody::Stream(Box::new(Upload { early, incoming, link, idle, timer, left, tally, counted }))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         matches!(self, RequestBody::Empty)
     }
 
-    /// Counts the bytes that pass.
-    pub(crate) fn count_into(&mut self, counter: &Arc<AtomicU64>) {
+    /// Counts the bytes that pass, for the release and for the access log where it is on.
+    pub(crate) fn count_for(&mut self, tally: &Arc<Tally>, log: Option<&Arc<AtomicU64>>) {
         if let RequestBody::Stream(upload) = self {
-            upload.counted = Some(counter.clone());
+            (upload.tally, upload.counted) = (Some(tally.clone()), log.cloned());
         }
     }
 
@@ -138,6 +142,9 @@ impl Upload {
     fn admit(&mut self, frame: Result<Frame<Bytes>, hyper::Error>) -> Result<Frame<Bytes>, UploadError> {
         let frame = frame.map_err(UploadError::Broken)?;
         let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+        if let Some(tally) = &self.tally {
+            tally.bytes_in.fetch_add(length, Ordering::Relaxed);
+        }
         if let Some(counted) = &self.counted {
             counted.fetch_add(length, Ordering::Relaxed);
         }

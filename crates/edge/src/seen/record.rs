@@ -13,6 +13,8 @@ use super::log::Log;
 use super::mask;
 use crate::protect::rules::RouteRules;
 use crate::snapshot::AccessLog;
+use crate::tcp::meter::Passed;
+use crate::tls::accept::Session;
 use crate::upstream::generation::Generation;
 
 /// A client that went away before there was an answer; no status of HTTP, but the usual word for it.
@@ -34,12 +36,36 @@ pub(crate) struct Record {
     pub(crate) received: Arc<AtomicU64>,
     pub(crate) sent: u64,
     pub(crate) generation: Option<Arc<Generation>>,
-    pub(crate) target: Option<SocketAddr>,
+    pub(crate) trail: Trail,
+    /// How long it waited for the next release.
+    pub(crate) held: Option<Duration>,
+    pub(crate) session: Option<Session>,
     pub(crate) route: Option<Arc<RouteRules>>,
     pub(crate) id: Option<HeaderValue>,
     pub(crate) trace: Option<HeaderValue>,
     /// Why the edge answered itself.
     pub(crate) code: Option<&'static str>,
+}
+
+/// The way to a target.
+#[derive(Debug, Default)]
+pub(crate) struct Trail {
+    /// How often the request, or a connection for it, was tried.
+    pub(crate) attempts: u32,
+    /// The last one tried.
+    pub(crate) target: Option<SocketAddr>,
+    /// The last connection's making; `None` over one that had rested.
+    pub(crate) connect: Option<Duration>,
+    /// From the last sending to the head of the answer.
+    pub(crate) first_byte: Option<Duration>,
+}
+
+impl Trail {
+    pub(crate) fn tries(&mut self, target: SocketAddr) {
+        self.attempts += 1;
+        self.target = Some(target);
+        self.connect = None;
+    }
 }
 
 impl Record {
@@ -58,12 +84,25 @@ impl Record {
             received: Arc::new(AtomicU64::new(0)),
             sent: 0,
             generation: None,
-            target: None,
+            trail: Trail::default(),
+            held: None,
+            session: None,
             route: None,
             id: None,
             trace: None,
             code: None,
         })
+    }
+
+    /// The request has become a tunnel, whose line is written at its end.
+    pub(crate) fn switched(&mut self) {
+        (self.status, self.head) = (Some(StatusCode::SWITCHING_PROTOCOLS), Some(self.began.elapsed()));
+    }
+
+    /// What went through the tunnel counts as the request's bytes.
+    pub(crate) fn carried(&mut self, passed: &Passed) {
+        self.received.fetch_add(passed.received.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.sent += passed.sent.load(Ordering::Relaxed);
     }
 
     /// The request is over: its line is written, if it is one of those that are.
@@ -94,11 +133,17 @@ struct Line<'a> {
     query: Option<String>,
     protocol: &'static str,
     tls: bool,
+    tls_version: Option<&'static str>,
+    sni: Option<&'a str>,
     status: u16,
     bytes_in: u64,
     bytes_out: u64,
     head_ms: Option<f64>,
     total_ms: f64,
+    held_ms: Option<f64>,
+    connect_ms: Option<f64>,
+    first_byte_ms: Option<f64>,
+    attempts: u32,
     route: Option<String>,
     pool: Option<&'a str>,
     release: Option<&'a str>,
@@ -113,7 +158,7 @@ impl Entry {
     pub(crate) fn render(&self, settings: &AccessLog, now_ms: i64, now: Instant, to: &mut Vec<u8>) {
         let record = &self.record;
         let age = i64::try_from(now.saturating_duration_since(record.began).as_millis()).unwrap_or(0);
-        let generation = record.generation.as_ref();
+        let (generation, session, trail) = (record.generation.as_ref(), record.session.as_ref(), &record.trail);
         let line = Line {
             time: moment(now_ms.saturating_sub(age)),
             client: if settings.mask_client { mask::client(record.client) } else { record.client }.to_string(),
@@ -123,15 +168,21 @@ impl Entry {
             query: record.uri.query().map(|query| mask::query(query, &settings.mask)),
             protocol: protocol(record.protocol),
             tls: record.is_secure,
+            tls_version: session.map(|session| session.version),
+            sni: session.and_then(|session| session.name.as_deref()),
             status: record.status.map_or(LEFT, |status| status.as_u16()),
             bytes_in: record.received.load(Ordering::Relaxed),
             bytes_out: record.sent,
             head_ms: record.head.map(millis),
             total_ms: millis(self.total),
+            held_ms: record.held.map(millis),
+            connect_ms: trail.connect.map(millis),
+            first_byte_ms: trail.first_byte.map(millis),
+            attempts: trail.attempts,
             route: record.route.as_ref().map(|rules| format!("{}{}", rules.label.0, rules.label.1)),
             pool: generation.map(|generation| generation.pool.name.as_str()),
             release: generation.map(|generation| generation.pool.release.as_str()),
-            target: record.target,
+            target: trail.target,
             request_id: record.id.as_ref().and_then(|id| id.to_str().ok()),
             trace_id: record.trace.as_ref().and_then(|trace| trace.to_str().ok()?.get(3..35)),
             code: record.code.or_else(|| record.status.is_none().then_some("client-left")),

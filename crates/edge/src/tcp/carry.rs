@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 use super::header::version_2;
 use super::lines::Line;
-use super::meter::Meter;
+use super::meter::{Meter, Passed};
 use crate::downstream::arrival::Arrival;
 use crate::downstream::presence::{Presence, Wish};
 use crate::edge::Edge;
@@ -105,13 +105,13 @@ async fn both_ways(
         return;
     }
     let generation = tunnel.generation();
-    let last = Arc::new(AtomicU64::new(now_ms()));
-    let mut client = Meter::new(client, generation.tally.clone(), last.clone());
+    let passed = Passed::new();
+    let mut client = Meter::new(client, generation.tally.clone(), passed.clone());
     tokio::select! {
         // A half that ended is passed on as such; the other may go on.
         _ended = copy_bidirectional_with_sizes(&mut client, &mut target, BUFFER, BUFFER) => {}
         () = tunnel::over(generation, edge.limits.close_spread) => {}
-        () = is_silent(line.idle, &last) => {}
+        () = is_silent(line.idle, &passed.last) => {}
         () = is_broken_off(presence) => {}
     }
     let _ = client.shutdown().await;

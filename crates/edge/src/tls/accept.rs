@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ServerConfig;
 use rustls::server::{Acceptor, ClientHello};
+use rustls::{ProtocolVersion, ServerConfig, ServerConnection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::LazyConfigAcceptor;
@@ -18,6 +18,15 @@ pub(crate) struct Secured {
     pub(crate) stream: TlsStream<TcpStream>,
     pub(crate) is_h2: bool,
     pub(crate) has_client_certificate: bool,
+    pub(crate) session: Session,
+}
+
+/// What was agreed, for the access log.
+#[derive(Debug, Clone)]
+pub(crate) struct Session {
+    pub(crate) version: &'static str,
+    /// The name that the client asked for.
+    pub(crate) name: Option<Arc<str>>,
 }
 
 /// A fatal alert before any keys exist; its last byte says what is wrong.
@@ -61,7 +70,18 @@ pub(crate) async fn accept(
     let is_h2 = connection.alpn_protocol() == Some(b"h2");
     // Only a verified one is kept by the connection: with no authorities, none is asked for.
     let has_client_certificate = connection.peer_certificates().is_some_and(|chain| !chain.is_empty());
-    Ok(Secured { stream, is_h2, has_client_certificate })
+    let session = Session::of(connection);
+    Ok(Secured { stream, is_h2, has_client_certificate, session })
+}
+
+impl Session {
+    fn of(connection: &ServerConnection) -> Session {
+        let version = match connection.protocol_version() {
+            Some(ProtocolVersion::TLSv1_3) => "1.3",
+            _ => "1.2",
+        };
+        Session { version, name: connection.server_name().map(Arc::from) }
+    }
 }
 
 /// Which alert a client gets that no certificate is there for.

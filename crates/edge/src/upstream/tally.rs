@@ -18,7 +18,7 @@ pub(crate) struct Tally {
     pub(crate) unanswered: AtomicU64,
     /// Targets taken out because of their answers.
     pub(crate) ejections: AtomicU64,
-    /// Of carried connections, from and to clients.
+    /// From and to clients: bodies, WebSockets, carried connections.
     pub(crate) bytes_in: AtomicU64,
     pub(crate) bytes_out: AtomicU64,
     /// Times to the head of the response.
