@@ -12,6 +12,7 @@ mod opening;
 pub(crate) mod presence;
 pub(crate) mod proxy_protocol;
 pub(crate) mod sniff;
+pub(crate) mod streams;
 pub(crate) mod trust;
 pub(crate) mod visitor;
 pub(crate) mod wire;

@@ -20,6 +20,7 @@ use crate::persist::{Loaded, Store};
 use crate::protect::Protection;
 use crate::protect::places::Place;
 use crate::proxy::answer::Reason;
+use crate::proxy::pace::Taking;
 use crate::roster::Roster;
 use crate::seen::log::Logging;
 use crate::seen::refusals::Refusals;
@@ -51,6 +52,7 @@ pub(crate) struct Edge {
     pub(crate) tls: TlsServer,
     pub(crate) presences: Roster<Presence>,
     pub(crate) links: Roster<LinkState>,
+    pub(crate) takings: Roster<Taking>,
     /// Every connection, tunnel and accept loop.
     pub(crate) tasks: TaskTracker,
     pub(crate) store: Store,
@@ -144,6 +146,7 @@ impl Edge {
             tls: TlsServer::new().map_err(|source| EdgeError::Tls { source })?,
             presences: Roster::new(),
             links: Roster::new(),
+            takings: Roster::new(),
             tasks: TaskTracker::new(),
             store,
             started_ms,

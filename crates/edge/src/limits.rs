@@ -11,6 +11,12 @@ pub struct Limits {
     pub tls_handshake: Duration,
     /// Silence inside a request body.
     pub request_body_idle: Duration,
+    /// Bytes per second that a client must send of a request's body, and take of an answer, on average; 0 asks nothing.
+    ///
+    /// Only the time counts in which the edge waits for the client. WebSockets, server-sent events and gRPC are free.
+    pub body_rate: u64,
+    /// How long a client may fall behind that rate.
+    pub body_grace: Duration,
     /// A client that does not take what it asked for.
     pub client_write: Duration,
     /// An idle keep-alive connection of a client.
@@ -56,6 +62,9 @@ impl Default for Limits {
             header_read: Duration::from_secs(15),
             tls_handshake: Duration::from_secs(10),
             request_body_idle: Duration::from_secs(60),
+            // Slower than any modem; a minute behind it is a tunnel on a train.
+            body_rate: 240,
+            body_grace: Duration::from_secs(60),
             client_write: Duration::from_secs(60),
             client_idle: Duration::from_secs(75),
             target_idle: Duration::from_secs(4),

@@ -9,6 +9,7 @@ pub(crate) mod gate;
 pub(crate) mod headers;
 pub(crate) mod hold;
 pub(crate) mod memo;
+pub(crate) mod pace;
 pub(crate) mod stay;
 pub(crate) mod tunnel;
 pub(crate) mod upload;

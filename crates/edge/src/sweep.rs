@@ -34,6 +34,7 @@ fn connections(edge: &Edge, now: u64) {
     edge.protection.shedder.judge(now);
     edge.presences.visit(|presence| presence.sweep(now, &edge.limits));
     edge.links.visit(|link| link.sweep(now));
+    edge.takings.visit(|taking| taking.sweep(now, &edge.counts.refusals));
     let idle_limit = ms(edge.limits.target_idle);
     for generation in &edge.table.load_full().generations {
         for target in &generation.targets {

@@ -163,6 +163,7 @@ fn limits(written: &RouteLimitSettings) -> RouteLimits {
         queue: written.queue,
         queue_ms: written.queue_time.map(millis),
         body_bytes: written.body.map(|body| body.0),
+        body_rate: written.body_rate.map(|rate| rate.0),
         response_ms: written.response.map(millis),
         priority: match written.priority.unwrap_or_default() {
             platform::Priority::Low => Priority::Low,

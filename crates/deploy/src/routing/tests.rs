@@ -128,7 +128,7 @@ fn what_is_written_about_a_route_reaches_the_edge() {
 fn limits_reach_the_edge_with_their_defaults_filled_in() {
     let limits = route_of(
         "routes: [{limits: {rate: [100/s, {requests: 60, per: 1m, burst: 5, by: 'header:X-Key'}, {requests: 9, by: route}],
-          in_flight: 10, in_flight_per_client: 2, queue: 3, body: 10m, response: 30s, priority: critical}}]",
+          in_flight: 10, in_flight_per_client: 2, queue: 3, body: 10m, body_rate: 1k, response: 30s, priority: critical}}]",
     )
     .limits;
     let rates: Vec<_> = limits.rates.iter().map(|r| (r.requests, r.per_ms, r.burst, r.by.clone())).collect();
@@ -136,7 +136,7 @@ fn limits_reach_the_edge_with_their_defaults_filled_in() {
     assert_eq!(rates, [(100, 1000, 0, RateKey::Client), (60, 60_000, 5, key), (9, 1000, 0, RateKey::Route)]);
     assert_eq!((limits.in_flight, limits.in_flight_per_client), (Some(10), Some(2)));
     assert_eq!((limits.queue, limits.queue_ms), (Some(3), Some(5000)));
-    assert_eq!((limits.body_bytes, limits.response_ms), (Some(10 << 20), Some(30_000)));
+    assert_eq!((limits.body_bytes, limits.body_rate, limits.response_ms), (Some(10 << 20), Some(1 << 10), Some(30_000)));
     assert_eq!(limits.priority, snapshot::Priority::Critical);
 }
 

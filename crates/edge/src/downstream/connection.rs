@@ -11,7 +11,7 @@ use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
@@ -20,6 +20,7 @@ use super::frames::Frames;
 use super::opening::Opening;
 use super::presence::{Presence, Wish};
 use super::sniff::Sniff;
+use super::streams::Streams;
 use super::visitor::{View, Visitor};
 use super::wire::{Look, Wire};
 use crate::edge::Edge;
@@ -107,8 +108,8 @@ fn h1(edge: &Edge) -> http1::Builder {
     builder
 }
 
-fn h2(edge: &Edge) -> http2::Builder<TokioExecutor> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+fn h2(edge: &Edge) -> http2::Builder<Streams> {
+    let mut builder = http2::Builder::new(Streams);
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(edge.limits.streams)

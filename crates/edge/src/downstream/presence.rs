@@ -194,7 +194,7 @@ impl Presence {
     }
 
     /// Ends the connection now, for a reason that is counted.
-    fn end_for(&self, word: &'static str) {
+    pub(crate) fn end_for(&self, word: &'static str) {
         if self.ended_for.set(word).is_ok() {
             self.break_off();
         }
@@ -266,6 +266,10 @@ pub(crate) struct Busy {
 }
 
 impl Busy {
+    pub(crate) fn presence(&self) -> &Arc<Presence> {
+        &self.presence
+    }
+
     /// A piece of the response was asked for, and is there for the client or not.
     ///
     /// Over HTTP/1 the socket itself tells whether the client takes what it asked for; over HTTP/2 a client can keep

@@ -137,6 +137,7 @@ fn request_fault(error: &hyper::Error) -> Option<Reason> {
                 UploadError::TooLarge => {
                     Reason::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", fault.to_string())
                 }
+                UploadError::TooSlow => Reason::new(StatusCode::REQUEST_TIMEOUT, "slow-upload", fault.to_string()),
                 UploadError::Silent => Reason::new(StatusCode::REQUEST_TIMEOUT, "body-silent", fault.to_string()),
                 UploadError::Broken(source) if is_bad_chunk(source) => {
                     Reason::new(StatusCode::BAD_REQUEST, "bad-chunk", "the request body's chunks are not well formed")

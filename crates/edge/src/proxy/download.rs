@@ -1,6 +1,7 @@
 //! A response's body on its way to the client.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -8,8 +9,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
+use super::pace::{Pace, Taking};
 use super::tunnel;
 use crate::downstream::presence::Busy;
+use crate::edge::Edge;
 use crate::upstream::generation::InFlight;
 use crate::upstream::link::{BodyError, Link};
 
@@ -23,6 +26,8 @@ pub(crate) struct ResponseBody {
     in_flight: Option<InFlight>,
     /// Counted out of the client's connection likewise.
     busy: Busy,
+    /// Whether the client takes it quickly enough; only of what is still coming in.
+    taking: Option<Arc<Taking>>,
 }
 
 enum Kind {
@@ -64,7 +69,7 @@ impl ResponseBody {
         if !matches!(kind, Kind::Empty) {
             busy.piece(true);
         }
-        ResponseBody { kind, in_flight, busy }
+        ResponseBody { kind, in_flight, busy, taking: None }
     }
 
     /// An answer of the edge itself.
@@ -74,7 +79,7 @@ impl ResponseBody {
 
     /// No body; the guard counts until the head is written.
     pub(crate) fn empty(in_flight: Option<InFlight>, busy: Busy) -> ResponseBody {
-        ResponseBody { kind: Kind::Empty, in_flight, busy }
+        ResponseBody { kind: Kind::Empty, in_flight, busy, taking: None }
     }
 
     /// The target's body. What came together with the head is taken at once, and then often nothing is left to stream.
@@ -106,6 +111,17 @@ impl ResponseBody {
 }
 
 impl ResponseBody {
+    /// Asks a least rate of the client.
+    pub(crate) fn at_least(&mut self, edge: &Edge, pace: impl FnOnce() -> Option<Pace>) {
+        if !matches!(self.kind, Kind::Stream(_)) {
+            return;
+        }
+        self.taking = pace().map(|pace| Taking::begin(edge, pace, self.busy.presence().clone()));
+        if let Some(record) = &mut self.busy.record {
+            record.taking = self.taking.clone();
+        }
+    }
+
     fn count(&mut self, bytes: u64) {
         if let Some(in_flight) = &self.in_flight {
             in_flight.generation().tally.bytes_out.fetch_add(bytes, Ordering::Relaxed);
@@ -165,6 +181,9 @@ impl Body for ResponseBody {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
+        if let Some(taking) = &this.taking {
+            taking.asked();
+        }
         let polled = match &mut this.kind {
             Kind::Empty => return Poll::Ready(None),
             Kind::Whole(bytes) => {
@@ -176,7 +195,11 @@ impl Body for ResponseBody {
         };
         this.busy.piece(polled.is_ready());
         if let Poll::Ready(Some(Ok(frame))) = &polled {
-            this.count(frame.data_ref().map_or(0, |data| data.len() as u64));
+            let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
+            this.count(bytes);
+            if let Some(taking) = &this.taking {
+                taking.given(bytes);
+            }
         }
         polled
     }

@@ -13,6 +13,7 @@ use super::attempt::{Answered, attempt};
 use super::download::{Home, ResponseBody};
 use super::headers::{self, FORWARDED_PREFIX, REQUEST_ID};
 use super::hold::{Early, Waited};
+use super::pace::Pace;
 use super::stay::{self, Stay};
 use super::upload::RequestBody;
 use super::{gate, hold, tunnel, whom};
@@ -361,6 +362,7 @@ async fn pass(
         Some(waited) => (waited.early, Some(waited.place)),
     };
     let mut body = RequestBody::new(body, early, edge.limits.request_body_idle, most_bytes(edge, policy));
+    body.at_least(|| if is_grpc(&parts.headers) { None } else { pace(edge, policy) });
     let generation = way.in_flight.generation().clone();
     body.count_for(&generation.tally, busy.record.as_ref().map(|record| &record.received));
     let request = Request::from_parts(parts, body);
@@ -403,7 +405,23 @@ async fn pass(
     parts.extensions.clear();
     let home = Home { target, most_idle: edge.limits.idle_per_target };
     let events = is_events(&parts.headers, &incoming).then_some(edge.limits.close_spread);
-    Ok(Response::from_parts(parts, ResponseBody::from_target(incoming, link, home, way.in_flight, busy, events)))
+    let is_free = events.is_some() || is_grpc(&parts.headers);
+    let mut body = ResponseBody::from_target(incoming, link, home, way.in_flight, busy, events);
+    if !is_free {
+        body.at_least(edge, || pace(edge, policy));
+    }
+    Ok(Response::from_parts(parts, body))
+}
+
+/// The least rate of bodies: the route's goes before the edge's.
+fn pace(edge: &Edge, policy: Option<&Policy>) -> Option<Pace> {
+    let rate = policy.and_then(|policy| policy.body_rate).unwrap_or(edge.limits.body_rate);
+    Pace::new(rate, edge.limits.body_grace)
+}
+
+/// Messages of a call that lasts come when they come.
+fn is_grpc(headers: &http::HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
 /// Server-sent events have no length and no end; a deploy would wait for them until its budget is over.

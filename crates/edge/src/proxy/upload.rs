@@ -11,6 +11,7 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep};
 
 use super::hold::Early;
+use super::pace::{Credit, Pace};
 use crate::upstream::link::LinkState;
 use crate::upstream::tally::Tally;
 
@@ -28,6 +29,10 @@ pub(crate) struct Upload {
     /// Whose patience counts only while the client is not the slow one.
     link: Option<Arc<LinkState>>,
     idle: Duration,
+    /// How far the client may still fall behind the least rate.
+    credit: Option<Credit>,
+    /// Since when the client has had the word.
+    since: Option<Instant>,
     /// Made at the first wait; most bodies come with their head.
     timer: Option<Pin<Box<Sleep>>>,
     left: u64,
@@ -46,6 +51,8 @@ pub(crate) enum UploadError {
     Silent,
     #[error("the request body is larger than allowed")]
     TooLarge,
+    #[error("the client sent its request body too slowly")]
+    TooSlow,
 }
 
 impl RequestBody {
@@ -54,8 +61,9 @@ impl RequestBody {
             return RequestBody::Empty;
         }
         let left = most.unwrap_or(u64::MAX);
-        let (link, timer, tally, counted) = (None, None, None, None);
-        RequestBody::Stream(Box::new(Upload { early, incoming, link, idle, timer, left, tally, counted }))
+        let (link, credit, since, timer, tally, counted) = (None, None, None, None, None, None);
+        let upload = Upload { early, incoming, link, idle, credit, since, timer, left, tally, counted };
+        RequestBody::Stream(Box::new(upload))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -66,6 +74,13 @@ impl RequestBody {
     pub(crate) fn count_for(&mut self, tally: &Arc<Tally>, log: Option<&Arc<AtomicU64>>) {
         if let RequestBody::Stream(upload) = self {
             (upload.tally, upload.counted) = (Some(tally.clone()), log.cloned());
+        }
+    }
+
+    /// Asks a least rate of the client.
+    pub(crate) fn at_least(&mut self, pace: impl FnOnce() -> Option<Pace>) {
+        if let RequestBody::Stream(upload) = self {
+            upload.credit = pace().map(Credit::new);
         }
     }
 
@@ -111,6 +126,9 @@ impl Upload {
         match Pin::new(&mut self.incoming).poll_frame(cx) {
             Poll::Ready(item) => {
                 self.timer = None;
+                if let (Some(since), Some(credit)) = (self.since.take(), &mut self.credit) {
+                    credit.waited(since.elapsed());
+                }
                 if let Some(link) = &self.link {
                     link.waits();
                 }
@@ -120,12 +138,19 @@ impl Upload {
                 if let Some(link) = &self.link {
                     link.rests();
                 }
-                let idle = self.idle;
-                let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + idle)));
+                let since = *self.since.get_or_insert_with(Instant::now);
+                let until = since + self.patience();
+                let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
                 ready!(timer.as_mut().poll(cx));
-                Poll::Ready(Some(Err(UploadError::Silent)))
+                let is_silent = since.elapsed() >= self.idle;
+                Poll::Ready(Some(Err(if is_silent { UploadError::Silent } else { UploadError::TooSlow })))
             }
         }
+    }
+
+    /// How long the client may keep silent now.
+    fn patience(&self) -> Duration {
+        self.credit.as_ref().map_or(self.idle, |credit| credit.left().min(self.idle))
     }
 
     /// What is left of the body; a known length stays known, so that the next hop gets it too.
@@ -147,6 +172,9 @@ impl Upload {
         }
         if let Some(counted) = &self.counted {
             counted.fetch_add(length, Ordering::Relaxed);
+        }
+        if let Some(credit) = &mut self.credit {
+            credit.moved(length);
         }
         self.left = self.left.checked_sub(length).ok_or(UploadError::TooLarge)?;
         Ok(frame)

@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::log::Log;
 use super::mask;
 use crate::protect::rules::RouteRules;
+use crate::proxy::pace::{SLOW, Taking};
 use crate::snapshot::AccessLog;
 use crate::tcp::meter::Passed;
 use crate::tls::accept::Session;
@@ -40,6 +41,7 @@ pub(crate) struct Record {
     /// How long it waited for the next release.
     pub(crate) held: Option<Duration>,
     pub(crate) session: Option<Session>,
+    pub(crate) taking: Option<Arc<Taking>>,
     pub(crate) route: Option<Arc<RouteRules>>,
     pub(crate) id: Option<HeaderValue>,
     pub(crate) trace: Option<HeaderValue>,
@@ -87,6 +89,7 @@ impl Record {
             trail: Trail::default(),
             held: None,
             session: None,
+            taking: None,
             route: None,
             id: None,
             trace: None,
@@ -185,11 +188,20 @@ impl Entry {
             target: trail.target,
             request_id: record.id.as_ref().and_then(|id| id.to_str().ok()),
             trace_id: record.trace.as_ref().and_then(|trace| trace.to_str().ok()?.get(3..35)),
-            code: record.code.or_else(|| record.status.is_none().then_some("client-left")),
+            code: record.code.or_else(|| ending(record)),
         };
         if serde_json::to_writer(&mut *to, &line).is_ok() {
             to.push(b'\n');
         }
+    }
+}
+
+/// Why the edge or the client ended it.
+fn ending(record: &Record) -> Option<&'static str> {
+    let is_slow = record.taking.as_ref().is_some_and(|taking| taking.is_over());
+    match record.status {
+        None => Some("client-left"),
+        Some(_) => is_slow.then_some(SLOW),
     }
 }
 

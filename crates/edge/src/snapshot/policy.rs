@@ -183,6 +183,9 @@ pub struct RouteLimits {
     /// One request body; more is answered 413.
     #[serde(default)]
     pub body_bytes: Option<u64>,
+    /// Bytes per second that a client must send and take of bodies; 0 asks nothing, `None` what the edge asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body_rate: Option<u64>,
     /// From a request's head to the head of its response; longer is answered 504.
     #[serde(default)]
     pub response_ms: Option<u64>,

@@ -28,6 +28,7 @@ pub(crate) struct Policy {
     pub(crate) response: Option<Rules>,
     hsts: Option<HeaderValue>,
     pub(crate) body_bytes: Option<u64>,
+    pub(crate) body_rate: Option<u64>,
     pub(crate) response_time: Option<Duration>,
     /// Bytes of the route's prefix.
     pub(crate) prefix: usize,
@@ -78,6 +79,7 @@ impl Policy {
             response: Rules::compile(&route.response_headers, &format!("{whose}, response headers"), problems),
             hsts: route.hsts.as_ref().and_then(hsts),
             body_bytes: route.limits.body_bytes,
+            body_rate: route.limits.body_rate,
             response_time: route.limits.response_ms.map(Duration::from_millis),
             prefix: super::way::prefix(route).len(),
         };
@@ -95,6 +97,7 @@ impl Policy {
             || self.response.is_some()
             || self.hsts.is_some()
             || self.body_bytes.is_some()
+            || self.body_rate.is_some()
             || self.response_time.is_some()
     }
 

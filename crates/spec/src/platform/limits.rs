@@ -37,6 +37,10 @@ pub struct RouteLimitSettings {
     /// The body of one request; more is answered 413.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<Bytes>,
+    /// Bytes per second that a client must send of a body, and take of an answer, on average, such as `1k`; `0` asks
+    /// nothing, and 240 are asked if not given. WebSockets, server-sent events and gRPC are free.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body_rate: Option<Bytes>,
     /// From a request to the beginning of its answer; longer is answered 504.
     #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "duration::schema")]

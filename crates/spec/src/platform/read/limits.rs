@@ -18,6 +18,7 @@ pub(super) fn limits(at: &At<'_>, r: &mut Reader) -> Option<RouteLimitSettings> 
         queue: f.get(r, "queue", |at, r| whole(at, r, "queue", 0, 1_000_000)),
         queue_time: f.get(r, "queue_time", |at, r| unit(at, r, "queue_time", parse_duration)),
         body: f.get(r, "body", |at, r| unit(at, r, "body", Bytes::parse)),
+        body_rate: f.get(r, "body_rate", |at, r| unit(at, r, "body_rate", Bytes::parse)),
         response: f.get(r, "response", |at, r| unit(at, r, "response", parse_duration)),
         priority: f.get(r, "priority", |at, r| word(at, r, "priority", &PRIORITIES)),
     };
