@@ -1,6 +1,6 @@
 //! The roll-out saga passes the four tests of every saga: on a fake Docker, with a real edge and a real ledger.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -394,8 +394,7 @@ async fn with_tcp_port(world: &World, server: std::net::SocketAddr) -> std::net:
         send_proxy: false,
     });
     world.save_platform(&platform).unwrap();
-    let mut first =
-        world.release(&scope(), &ServiceName::parse("web").unwrap(), &ReleaseId::new(1)).unwrap().unwrap();
+    let mut first = world.release(&scope(), &ServiceName::parse("web").unwrap(), &ReleaseId::new(1)).unwrap().unwrap();
     first.address = Some(server.ip());
     world.save_release(&first).unwrap();
     world.push_routes().await.unwrap().listeners[0].bind

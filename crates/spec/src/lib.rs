@@ -47,7 +47,7 @@ pub use platform::{PlatformFile, Strategy};
 pub use problem::{Problem, Problems};
 pub use resolve::{
     Check, EdgePlan, Health, Hold, HookJob, HookPlan, HostSize, Job, Limits, Platform, ResourceReport, Route,
-    ServicePlan, resolve,
+    ServicePlan, TcpPort, resolve,
 };
 pub use units::{Bytes, Money, Percent, Rate, human_duration};
 

@@ -136,7 +136,10 @@ fn limits_reach_the_edge_with_their_defaults_filled_in() {
     assert_eq!(rates, [(100, 1000, 0, RateKey::Client), (60, 60_000, 5, key), (9, 1000, 0, RateKey::Route)]);
     assert_eq!((limits.in_flight, limits.in_flight_per_client), (Some(10), Some(2)));
     assert_eq!((limits.queue, limits.queue_ms), (Some(3), Some(5000)));
-    assert_eq!((limits.body_bytes, limits.body_rate, limits.response_ms), (Some(10 << 20), Some(1 << 10), Some(30_000)));
+    assert_eq!(
+        (limits.body_bytes, limits.body_rate, limits.response_ms),
+        (Some(10 << 20), Some(1 << 10), Some(30_000))
+    );
     assert_eq!(limits.priority, snapshot::Priority::Critical);
 }
 
