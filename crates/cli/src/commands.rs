@@ -14,6 +14,7 @@ mod releases;
 mod rollback;
 mod status;
 mod target;
+mod top;
 mod up;
 mod upgrade;
 
@@ -81,6 +82,8 @@ pub enum Verb {
     Releases(releases::Args),
     /// Show what runs
     Status(status::Args),
+    /// Watch requests, latencies and targets live, as the edge sees them
+    Top(top::Args),
     /// Show the services' logs
     Logs(logs::Args),
     /// Run a command in a service's container
@@ -133,6 +136,7 @@ pub async fn run(cli: Cli) -> Result<u8, Failure> {
         Verb::Rollback(args) => rollback::run(&context, args).await,
         Verb::Releases(args) => releases::run(&context, args).await,
         Verb::Status(args) => status::run(&context, args).await,
+        Verb::Top(args) => top::run(&context, args).await,
         Verb::Logs(args) => logs::run(&context, args).await,
         Verb::Exec(args) => exec::run(&context, args).await,
         Verb::Down(args) => down::run(&context, args).await,

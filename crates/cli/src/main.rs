@@ -13,6 +13,7 @@ mod layout;
 mod messages;
 mod show;
 mod supervise;
+mod top;
 
 use std::process::ExitCode;
 

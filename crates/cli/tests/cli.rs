@@ -25,7 +25,7 @@ struct Ran {
 
 const COMPOSE: &str = "services:\n  web:\n    image: web:1\n    ports: [\"8080:80\"]\n  worker:\n    image: worker:1\n";
 
-const VERBS: [&str; 15] = [
+const VERBS: [&str; 16] = [
     "init",
     "doctor",
     "config",
@@ -35,6 +35,7 @@ const VERBS: [&str; 15] = [
     "rollback",
     "releases",
     "status",
+    "top",
     "logs",
     "exec",
     "down",

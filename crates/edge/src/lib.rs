@@ -49,8 +49,8 @@ mod upstream;
 mod uptime;
 
 pub use control::{
-    Applied, Control, DrainRequest, Drained, DrainingPool, ListenerState, PoolState, Source, Status, TargetCondition,
-    TargetState,
+    Applied, Control, Counters, DrainRequest, Drained, DrainingPool, ListenerState, PoolState, ReleaseCounters,
+    RouteCounters, Source, Status, TargetCondition, TargetState,
 };
 pub use error::{ControlError, EdgeError, Refusal};
 pub use limits::Limits;

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-use super::{Applied, DrainRequest, Drained, Status};
+use super::{Applied, Counters, DrainRequest, Drained, Status};
 use crate::error::ControlError;
 use crate::snapshot::Snapshot;
 
@@ -61,6 +61,11 @@ impl Control {
         let drained: Drained =
             self.call_json(Method::POST, "/v1/drained", Some(&request), budget.saturating_add(PATIENCE)).await?;
         Ok(drained.left)
+    }
+
+    /// The counters, as numbers.
+    pub async fn counters(&self) -> Result<Counters, ControlError> {
+        self.call_json(Method::GET, "/v1/counters", None::<&()>, PATIENCE).await
     }
 
     /// The metrics, as Prometheus text.

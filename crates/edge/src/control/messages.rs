@@ -98,6 +98,9 @@ pub struct PoolState {
 pub struct TargetState {
     pub addr: SocketAddr,
     pub condition: TargetCondition,
+    /// It gets a growing share of its turns.
+    #[serde(default)]
+    pub is_starting: bool,
 }
 
 /// Whether a target gets its turns.

@@ -18,7 +18,7 @@ use serde::Serialize;
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 
-use super::{DrainRequest, status};
+use super::{DrainRequest, counting, status};
 use crate::apply::apply;
 use crate::edge::Edge;
 use crate::error::{EdgeError, Refusal};
@@ -105,6 +105,7 @@ async fn answer(edge: &Arc<Edge>, request: Request<Incoming>) -> Response<Full<B
             Err(response) => response,
         },
         (&Method::GET, "/v1/status") => json(StatusCode::OK, &status::status(edge)),
+        (&Method::GET, "/v1/counters") => json(StatusCode::OK, &counting::counters(edge)),
         (&Method::GET, "/metrics") => text(crate::metrics::render(edge)),
         _ => no(StatusCode::NOT_FOUND, &format!("there is no {method} {path}")),
     }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use super::{DrainRequest, Drained, DrainingPool, PoolState, Status, TargetState};
 use crate::edge::Edge;
 use crate::upstream::generation::Generation;
+use crate::upstream::target::Target;
+use crate::uptime::now_ms;
 
 /// The whole status.
 pub(crate) fn status(edge: &Edge) -> Status {
@@ -40,8 +42,15 @@ fn pool_state(generation: &Generation) -> PoolState {
     }
 }
 
-fn conditions(generation: &Generation) -> Vec<TargetState> {
-    generation.targets.iter().map(|target| TargetState { addr: target.addr, condition: target.state() }).collect()
+/// How the targets are doing.
+pub(crate) fn conditions(generation: &Generation) -> Vec<TargetState> {
+    let is_starting = |target: &Target| target.condition.share(generation.pool.slow_start_ms, now_ms()) < 1_000;
+    let state = |target: &Arc<Target>| TargetState {
+        addr: target.addr,
+        condition: target.state(),
+        is_starting: is_starting(target),
+    };
+    generation.targets.iter().map(state).collect()
 }
 
 fn draining(generation: &Generation) -> DrainingPool {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// Upper bounds in microseconds. Each step is at most two thirds of the one before, so that a percentile that is
 /// interpolated inside a bucket is near the truth.
-const BOUNDS_US: [u64; 35] = [
+pub(crate) const BOUNDS_US: [u64; 35] = [
     100, 200, 300, 500, 700, 1_000, 1_500, 2_000, 3_000, 4_000, 5_000, 7_000, 10_000, 15_000, 20_000, 25_000, 35_000,
     50_000, 70_000, 100_000, 150_000, 200_000, 250_000, 350_000, 500_000, 700_000, 1_000_000, 1_500_000, 2_000_000,
     2_500_000, 4_000_000, 6_000_000, 10_000_000, 20_000_000, 60_000_000,
