@@ -31,6 +31,24 @@ pip_download() {
   }
 }
 
+# Into a folder of its own, and again only when the list of packages changes.
+ensure_scanner() {
+  local venv=$X_CACHE/tls-venv list=lab/tls/requirements.txt
+  cmp --silent "$list" "$venv/installed" && return 0
+  rm -rf "$venv"
+  python3 -m venv "$venv" >"$X_CACHE/pip.log" 2>&1 || {
+    refresh_package_lists
+    install_packages python3-venv
+    python3 -m venv "$venv"
+  }
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: --requirement "$list" \
+    >"$X_CACHE/pip.log" 2>&1 || {
+    tail -n 15 "$X_CACHE/pip.log" >&2
+    die "the TLS scanner could not be installed" "the whole log is in $X_CACHE/pip.log"
+  }
+  cp "$list" "$venv/installed"
+}
+
 check_sha256() {
   printf '%s  %s\n' "$1" "$2" | sha256sum --check --status ||
     die "$2 is not the file that was pinned" "expected sha256 $1; delete it and try again"
