@@ -113,17 +113,85 @@ kills() {
     serves one || die "traffic suffers from the agent's death"
     until_true 20 "the new agent answers" mainstay status
     ok "a killed agent comes back, traffic goes on"
-    local started
-    started="$(date +%s%N)"
-    killed edge 10
-    until_true 10 "traffic after the edge's death" serves one
-    ok "a killed edge serves its last snapshot again, $((($(date +%s%N) - started) / 1000000)) ms after the kill"
+    killed_edge
     mainstay deploy api --image shop/api:two --yes
     serves two || die "the second release does not serve"
     mainstay rollback api --yes
     serves one || die "the rollback does not serve"
     ok "deploy and rollback work after both deaths"
 }
+
+# A unit restarts its process after 100 ms; a second is more than it may take.
+killed_edge() {
+    local gap
+    gap="$(on "$HOST" bash -c '
+        kill -KILL "$(systemctl show --property MainPID --value mainstay-edge)"
+        began=$(date +%s%N)
+        until curl --silent --fail --max-time 1 --output /dev/null http://127.0.0.1:8080/; do
+            [ $((($(date +%s%N) - began) / 1000000)) -lt 10000 ] || break
+        done
+        echo $((($(date +%s%N) - began) / 1000000))')"
+    [ "$gap" -lt 1000 ] || die "the killed edge served again only after $gap ms"
+    serves one || die "the killed edge serves something else"
+    ok "a killed edge serves its last snapshot again, $gap ms after the kill"
+}
+
+# Asks all the time, from inside the host, and writes what fails into a file; ended by load_end.
+load_begin() {
+    on "$HOST" rm -f /tmp/load-stop /tmp/load-failed /tmp/load-count
+    docker exec --detach "$HOST" bash -c '
+        asked=0
+        until [ -e /tmp/load-stop ]; do
+            curl --silent --show-error --fail --max-time 5 --output /dev/null http://127.0.0.1:8080/ 2>>/tmp/load-failed || true
+            asked=$((asked + 1))
+        done
+        echo $asked >/tmp/load-count'
+}
+
+load_end() {
+    on "$HOST" touch /tmp/load-stop
+    until_true 10 "the load's end" on "$HOST" test -e /tmp/load-count
+    ! on "$HOST" test -s /tmp/load-failed || die "requests failed: $(on "$HOST" head -n 3 /tmp/load-failed)"
+    local asked
+    asked="$(on "$HOST" cat /tmp/load-count)"
+    [ "$asked" -gt 20 ] || die "the load has hardly run: $asked requests"
+    printf '%s' "$asked"
+}
+
+is_main() { [ "$(pid_of edge)" = "$1" ] && is_active edge; }
+lives() { on "$HOST" kill -0 "$1"; }
+
+# The edge's own answer to who it is, beside systemd's.
+edge_pid() {
+    on "$HOST" curl --silent --unix-socket /var/lib/mainstay/run/edge.sock http://edge/v1/status |
+        sed -n 's/.*"pid":\([0-9]*\).*/\1/p'
+}
+
+upgrades() {
+    local first second third asked
+    first="$(pid_of edge)"
+    load_begin
+    mainstay upgrade
+    second="$(edge_pid)"
+    [ "$second" != "$first" ] || die "the same process still serves"
+    until_true 5 "systemd to know the new edge" is_main "$second"
+    until_true 30 "the old edge to leave" not lives "$first"
+    is_main "$second" || die "the unit did not outlive its first process: main is $(pid_of edge), not $second"
+    # As `systemctl reload` does it, and at once again.
+    on "$HOST" systemctl reload mainstay-edge
+    until_true 10 "the edge that reload started" is_another edge "$second"
+    third="$(edge_pid)"
+    mainstay upgrade
+    until_true 5 "systemd to know the newest edge" is_another edge "$third"
+    is_main "$(edge_pid)" || die "systemd takes $(pid_of edge) for the edge, and $(edge_pid) answers"
+    asked="$(load_end)"
+    [ "$(on "$HOST" systemctl show --property NRestarts --value mainstay-edge)" = "$1" ] ||
+        die "systemd restarted the edge during an upgrade"
+    ok "three upgrades: the unit's main process is right each time, and none of $asked requests failed"
+    killed_edge
+}
+
+not() { ! "$@"; }
 
 reboot() {
     docker restart --time 30 "$HOST" >/dev/null
@@ -164,6 +232,7 @@ host_up
 furnish
 first_deploy
 kills
+upgrades "$(on "$HOST" systemctl show --property NRestarts --value mainstay-edge)"
 reboot
 new_binary
 the_end
