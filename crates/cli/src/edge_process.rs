@@ -32,12 +32,12 @@ pub async fn run(layout: &Layout, args: &Args) -> Result<u8, Failure> {
         false => (acquire(layout)?, None),
     };
     let kept = vec![lock.share().map_err(failed("share the edge's lock"))?];
-    let line = Line { inherited, kept, serving: CancellationToken::new() };
-    let (follows, serving) = (line.inherited.is_some(), line.serving.clone());
+    let line = Line { inherited, kept, serving: CancellationToken::new(), succeeded: CancellationToken::new() };
+    let (follows, serving, succeeded) = (line.inherited.is_some(), line.serving.clone(), line.succeeded.clone());
     let edge = edge::serve_in_line(config, edge::Limits::default(), stop_signal(), line);
     tokio::select! {
         served = edge => served.map_err(failed("serve as the edge"))?,
-        never = in_charge(lock, serving, follows) => match never {},
+        never = in_charge(lock, serving, succeeded, follows) => match never {},
         never = upgrades(layout) => match never {},
     }
     Ok(0)
@@ -59,8 +59,15 @@ async fn inherit(config: &EdgeConfig) -> Result<(FileLock, Option<Inheritance>),
     Ok((FileLock::adopt(lock), Some(inheritance)))
 }
 
-/// Once we serve alone, those who look for the edge must find this process.
-async fn in_charge(mut lock: FileLock, serving: CancellationToken, follows: bool) -> Infallible {
+/// Once we serve alone, those who look for the edge must find this process; once a successor does, only that one.
+///
+/// What this process still finishes must not hold the lock: should the successor die, a new edge has to start at once.
+async fn in_charge(
+    mut lock: FileLock,
+    serving: CancellationToken,
+    succeeded: CancellationToken,
+    follows: bool,
+) -> Infallible {
     serving.cancelled().await;
     if follows {
         if let Err(error) = lock.sign() {
@@ -68,6 +75,8 @@ async fn in_charge(mut lock: FileLock, serving: CancellationToken, follows: bool
         }
         tell_systemd();
     }
+    succeeded.cancelled().await;
+    drop(lock);
     std::future::pending().await
 }
 

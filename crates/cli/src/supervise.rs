@@ -21,6 +21,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const SETTLED: Duration = Duration::from_secs(10);
 /// How often a lock that another process holds is looked at again.
 const LOOK: Duration = Duration::from_millis(200);
+/// A process has taken its lock by then.
+const UP: Duration = Duration::from_secs(3);
 /// The edge may be draining; then it is ended.
 const GRACE: Duration = Duration::from_secs(35);
 
@@ -53,7 +55,7 @@ async fn keep(
         }
         let born = tokio::time::Instant::now();
         tracing::info!(process = name, "starts");
-        let status = run(name, layout, binary, stop).await?;
+        let status = run(name, lock, layout, root, binary, stop).await?;
         tracing::warn!(process = name, status, "ended");
         pause = if born.elapsed() > SETTLED { FIRST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
         rest(pause, stop).await;
@@ -61,14 +63,32 @@ async fn keep(
     Ok(())
 }
 
-async fn run(name: &'static str, layout: &Layout, binary: &Path, stop: &CancellationToken) -> Result<i32, Failure> {
-    let root = layout.root.display().to_string();
-    let command = Command::new(binary.display().to_string()).args([name, "--root", &root]);
+/// Until the process has ended, or another one is needed although it has not.
+async fn run(
+    name: &'static str,
+    lock: &'static str,
+    layout: &Layout,
+    root: &Root,
+    binary: &Path,
+    stop: &CancellationToken,
+) -> Result<i32, Failure> {
+    let folder = layout.root.display().to_string();
+    let command = Command::new(binary.display().to_string()).args([name, "--root", &folder]);
     let output = ChildOutput::Log(layout.log(name));
     let mut child = Child::start(&command, output).map_err(failed("start a process"))?;
-    tokio::select! {
-        status = child.wait() => status.map_err(failed("wait for a process")),
-        () = stop.cancelled() => child.terminate(GRACE).await.map_err(failed("end a process")),
+    let mut pause = UP;
+    loop {
+        tokio::select! {
+            status = child.wait() => return status.map_err(failed("wait for a process")),
+            () = stop.cancelled() => return child.terminate(GRACE).await.map_err(failed("end a process")),
+            () = tokio::time::sleep(pause) => {}
+        }
+        // It has handed its lock on, and who got it is gone; what it still finishes it finishes beside the next one.
+        if free(root, lock)? {
+            tokio::spawn(async move { child.wait().await });
+            return Ok(0);
+        }
+        pause = LOOK;
     }
 }
 

@@ -46,6 +46,8 @@ pub(crate) async fn apply(edge: &Arc<Edge>, snapshot: Snapshot) -> Result<Applie
             saved.map_err(|error| EdgeError::Save { epoch, source: error.into() })??;
             let prepared = prepare(edge, &snapshot).await?;
             install(edge, snapshot, Source::Pushed, prepared);
+            // What an edge before us still finishes goes by it too before anybody acts on the acknowledgement.
+            edge.predecessor.load_full().follow().await;
             Ok(acknowledgement(edge, true))
         }
     }
@@ -79,34 +81,64 @@ fn check(current: &Snapshot, offered: &Snapshot) -> Result<Verdict, Refusal> {
 
 /// Serves a snapshot from now on.
 pub(crate) fn install(edge: &Arc<Edge>, snapshot: Snapshot, source: Source, mut prepared: Prepared) {
-    let mut state = edge.state.lock();
-    let old = edge.table.load_full();
-    let generations = generations(&mut state, &old, &snapshot);
-    hold(&state, &snapshot, &generations);
+    let mut guard = edge.state.lock();
+    let state = &mut *guard;
     let mut problems = problems(&snapshot);
-    let mut table = Table::compile(&snapshot, generations, &edge.marks, &mut problems);
-    table.lines = Lines::compile(&snapshot, &mut problems);
-    table.rules = Rules::compile(&snapshot, &edge.protection, &edge.routes);
-    edge.routes.keep_only(&snapshot);
+    let (old, table) = compile(edge, state, &snapshot, &mut problems);
     edge.log.set(snapshot.access_log.as_ref(), edge.store.folder());
     state.problems = problems;
     state.problems.append(&mut prepared.problems);
     edge.tls.replace(prepared);
     // Listeners that stay see the new routes only after the swap; a new one must not answer by the old table,
     // so the swap comes first.
-    let table = Arc::new(table);
-    edge.trusts.store(!table.trusted.is_empty(), Ordering::Relaxed);
-    edge.table.store(table.clone());
-    release(&mut state, &snapshot, &table);
-    table.generations.iter().for_each(Generation::look_after);
+    swap(edge, state, &snapshot, &table);
     state.listeners.arrange(edge, &snapshot.listeners);
-    retire(&mut state, &old, &table);
+    retire(state, &old, &table);
     state.snapshot = snapshot;
     state.source = source;
     if source == Source::Pushed {
         state.note = None;
     }
     edge.counts.snapshots.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Goes by a snapshot that the successor took, for those who are still here: who is held, and who asks once more on an
+/// open connection. Listeners, certificates and the log are the successor's.
+pub(crate) fn follow(edge: &Arc<Edge>, snapshot: Snapshot) {
+    let mut guard = edge.state.lock();
+    let state = &mut *guard;
+    if snapshot.epoch <= state.snapshot.epoch {
+        return;
+    }
+    let (old, table) = compile(edge, state, &snapshot, &mut Vec::new());
+    swap(edge, state, &snapshot, &table);
+    retire(state, &old, &table);
+    state.snapshot = snapshot;
+}
+
+/// The table before, and the one of a snapshot, whose held pools are closed already.
+fn compile(
+    edge: &Edge,
+    state: &mut State,
+    snapshot: &Snapshot,
+    problems: &mut Vec<String>,
+) -> (Arc<Table>, Arc<Table>) {
+    let old = edge.table.load_full();
+    let generations = generations(state, &old, snapshot);
+    hold(state, snapshot, &generations);
+    let mut table = Table::compile(snapshot, generations, &edge.marks, problems);
+    table.lines = Lines::compile(snapshot, problems);
+    table.rules = Rules::compile(snapshot, &edge.protection, &edge.routes);
+    edge.routes.keep_only(snapshot);
+    (old, Arc::new(table))
+}
+
+/// From here on requests go by the new table.
+fn swap(edge: &Edge, state: &mut State, snapshot: &Snapshot, table: &Arc<Table>) {
+    edge.trusts.store(!table.trusted.is_empty(), Ordering::Relaxed);
+    edge.table.store(table.clone());
+    release(state, snapshot, table);
+    table.generations.iter().for_each(Generation::look_after);
 }
 
 /// One generation per pool: the living one when nothing about it changed, a draining one that comes back, or a new one.

@@ -53,7 +53,7 @@ pub async fn serve_in_line(
     if let Some(note) = &loaded.note {
         tracing::error!(%note, source = ?loaded.source, "the routing snapshot is not the newest one");
     }
-    let Line { inherited, mut kept, serving } = line;
+    let Line { inherited, mut kept, serving, succeeded } = line;
     let control = match inherited {
         Some(inheritance) => succeed(&edge, loaded, inheritance, &mut kept).await?,
         None => {
@@ -81,9 +81,10 @@ pub async fn serve_in_line(
     };
     let ((), handed) = tokio::join!(answering, handing);
     match handed {
-        Some(handed) => {
+        Some(mut handed) => {
             tracing::info!("a successor serves; this edge finishes what it has begun");
-            takeover::drain(&edge, &shutdown).await;
+            succeeded.cancel();
+            takeover::drain(&edge, &mut handed, &shutdown).await;
             sweeping.cancel();
             drop(handed);
         }

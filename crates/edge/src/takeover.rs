@@ -8,6 +8,7 @@
 
 mod ask;
 mod drain;
+mod follow;
 mod message;
 mod offer;
 mod passing;
@@ -18,9 +19,10 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 pub use ask::ask;
-pub(crate) use ask::{Watch, confirm};
+pub(crate) use ask::confirm;
 pub(crate) use drain::{cut_tunnels, drain};
-pub(crate) use offer::{Offer, offer};
+pub(crate) use follow::Watch;
+pub(crate) use offer::{Handed, Offer, offer};
 use tokio_util::sync::CancellationToken;
 
 use crate::snapshot::Listener;
@@ -42,6 +44,9 @@ pub struct Line {
     pub kept: Vec<OwnedFd>,
     /// Cancelled once this process serves and nobody else does.
     pub serving: CancellationToken,
+    /// Cancelled once a successor serves, which has copies of all that was kept: nothing of it may be held on to, or it
+    /// would seem taken should the successor die.
+    pub succeeded: CancellationToken,
 }
 
 /// Copies of an edge's sockets, received and not used yet; dropping it leaves that edge as it was.

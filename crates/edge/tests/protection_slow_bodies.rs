@@ -7,8 +7,8 @@ mod support;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use edge::snapshot::AccessLog;
 use edge::Limits;
+use edge::snapshot::AccessLog;
 use support::frames::*;
 use support::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -205,8 +205,9 @@ async fn a_websocket_is_free() {
 #[tokio::test]
 async fn over_http_2_the_slow_stream_alone_is_reset() {
     let limits = Limits { body_rate: 1 << 20, ..strict() };
+    let quick = echo("quick").await;
     let lab = lab_with_snapshot(limits, pool("r1", &[endless("text/plain").await]), |snapshot| {
-        snapshot.pools.push(edge::Pool::new("quick", "r1", vec![]));
+        snapshot.pools.push(edge::Pool::new("quick", "r1", vec![quick]));
         snapshot.routes.push(route(None, "/quick", "quick"));
     })
     .await;

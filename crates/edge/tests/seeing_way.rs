@@ -6,7 +6,6 @@ mod secure;
 mod support;
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use edge::snapshot::{AccessLog, Hold, Tls};
 use edge::{Pool, Snapshot};
@@ -40,7 +39,7 @@ async fn lines(lab: &Lab, count: usize) -> Vec<Value> {
 }
 
 fn ms(line: &Value, field: &str) -> f64 {
-    line[field].as_f64().unwrap_or_else(|| panic!("no {field} in {line}"))
+    line[field].as_f64().expect(field)
 }
 
 #[tokio::test]

@@ -6,50 +6,17 @@ mod support;
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use edge::EdgeError;
 use edge::takeover::{Line, TakeoverError, ask};
-use edge::{EdgeConfig, EdgeError, Limits, serve_in_line};
+use support::line::*;
 use support::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
-
-/// Limits with which an old edge does not stay long.
-fn brief() -> Limits {
-    Limits {
-        successor: Duration::from_millis(500),
-        handover_idle: Duration::from_millis(300),
-        handover_websockets: Duration::from_millis(600),
-        handover: Duration::from_secs(10),
-        ..quick()
-    }
-}
-
-type Serving = JoinHandle<Result<(), EdgeError>>;
-
-fn config(folder: &Path) -> EdgeConfig {
-    EdgeConfig { control_socket: folder.join("edge.sock"), state_dir: folder.join("state") }
-}
-
-fn begin(folder: &Path, line: Line) -> (Serving, CancellationToken) {
-    let shutdown = CancellationToken::new();
-    (tokio::spawn(serve_in_line(config(folder), brief(), shutdown.clone(), line)), shutdown)
-}
-
-/// A successor that serves.
-async fn succeed(folder: &Path) -> (Serving, CancellationToken) {
-    let inherited = Some(ask(&folder.join("state")).await.unwrap());
-    let line = Line { inherited, ..Line::default() };
-    let serving = line.serving.clone();
-    let begun = begin(folder, line);
-    tokio::time::timeout(Duration::from_secs(5), serving.cancelled()).await.expect("the successor does not serve");
-    begun
-}
 
 async fn running(targets: &[SocketAddr]) -> Lab {
     lab_with(brief(), pool("r1", targets)).await

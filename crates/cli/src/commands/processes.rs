@@ -126,7 +126,10 @@ fn unit(layout: &Layout, binary: &Path, name: &str) -> Unit {
         writable: vec![root],
         extra: match name {
             // The successor of an upgrade says itself that it is the service now.
-            "edge" => vec!["NotifyAccess=all".into(), "ExecReload=/bin/kill -USR2 $MAINPID".into()],
+            // Should that one die, the one before it may still be finishing; it must not keep the service from starting.
+            "edge" => {
+                vec!["NotifyAccess=all".into(), "ExecReload=/bin/kill -USR2 $MAINPID".into(), "KillMode=process".into()]
+            }
             _ => vec![],
         },
         ..Unit::default()

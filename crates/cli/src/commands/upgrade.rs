@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use deploy::Ending;
-use machine::process::{Command, Processes, SystemProcesses};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use super::{Context, processes};
 use crate::edge_process::start_successor;
@@ -20,10 +21,10 @@ pub async fn run(context: &Context) -> Result<u8, Failure> {
         failed("find the edge that runs")(error).hint("start it with `mainstay up`; there is nothing to upgrade yet")
     })?;
     if processes::use_systemd(layout) {
-        // In the service's own group of processes, where systemd keeps it.
-        let command = Command::new("systemctl").args(["kill", "--kill-whom=main", "--signal=USR2", "mainstay-edge"]);
-        let output = SystemProcesses.run(&command).await.map_err(failed("run systemctl"))?;
-        output.ok(&command).map_err(failed("ask the edge for its successor"))?;
+        // It starts its successor in the service's own group of processes, where systemd keeps it. Asked by a signal and
+        // not through `systemctl kill`, whose words differ from release to release.
+        let pid = Pid::from_raw(i32::try_from(before.pid).unwrap_or_default());
+        kill(pid, Signal::SIGUSR2).map_err(failed("ask the edge for its successor"))?;
     } else {
         start_successor(layout).await?;
     }

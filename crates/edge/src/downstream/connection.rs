@@ -60,7 +60,7 @@ pub(crate) async fn serve(
         let Some((arrival, secured)) = Box::pin(opening.secured(config, stream)).await else { return };
         let is_h2 = secured.is_h2;
         let wire = Wire::over_tls(secured.stream, presence.clone(), look(&edge, is_h2));
-        let visitor = Visitor { session: Some(secured.session), ..Visitor::new(edge, view, arrival, presence) };
+        let visitor = Visitor::new(edge, view, arrival, presence).with_session(secured.session);
         return Box::pin(converse(visitor, wire, is_h2)).await;
     }
     let Some((arrival, is_h2)) = opening.plain(&mut stream).await else { return };

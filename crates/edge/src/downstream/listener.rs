@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
@@ -105,7 +106,11 @@ impl Door {
         let presence = Arc::new(Presence::new(self.number));
         self.edge.presences.add(&presence);
         if self.closed.is_cancelled() {
-            presence.leave();
+            // Accepted in this very moment. After a takeover nobody else would answer it.
+            match self.edge.retired.load(Ordering::Relaxed) {
+                true => presence.wind_down(),
+                false => presence.leave(),
+            }
         }
         let (edge, view) = (self.edge.clone(), self.view.clone());
         self.edge.tasks.spawn(async move {

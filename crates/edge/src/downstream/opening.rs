@@ -50,11 +50,7 @@ impl Opening<'_> {
     }
 
     /// Over TLS; `None` when the handshake came to nothing, which is counted.
-    pub(super) async fn secured(
-        &self,
-        config: Arc<ServerConfig>,
-        mut stream: TcpStream,
-    ) -> Option<(Arrival, Secured)> {
+    pub(super) async fn secured(&self, config: Arc<ServerConfig>, mut stream: TcpStream) -> Option<(Arrival, Secured)> {
         let tls = &self.edge.tls;
         let begin = async {
             let arrival = self.arrival(&mut stream).await.map_err(|_broken| Reason::Closed)?;

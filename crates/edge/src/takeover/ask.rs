@@ -5,9 +5,6 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
-use tokio_util::sync::CancellationToken;
-
 use super::message::{Manifest, SERVING, VERSION, YOURS};
 use super::passing::{receive, receive_files};
 use super::{Heirloom, Inheritance, TakeoverError, socket};
@@ -55,36 +52,4 @@ pub(crate) async fn confirm(mut stream: UnixStream) -> Result<UnixStream, Takeov
         if word[0] == YOURS { Ok(stream) } else { Err(std::io::ErrorKind::InvalidData.into()) }
     });
     said.await.map_err(|error| TakeoverError::Broken(error.into()))?.map_err(TakeoverError::Broken)
-}
-
-/// Knows when the edge before us has left.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Watch {
-    gone: Option<CancellationToken>,
-}
-
-impl Watch {
-    /// The old edge holds its end until its last moment.
-    pub(crate) fn of(stream: UnixStream) -> std::io::Result<Watch> {
-        stream.set_nonblocking(true)?;
-        let mut stream = tokio::net::UnixStream::from_std(stream)?;
-        let gone = CancellationToken::new();
-        let word = gone.clone();
-        tokio::spawn(async move {
-            // It says nothing more: whatever ends this read means that it is gone.
-            let _ended = stream.read_u8().await;
-            word.cancel();
-        });
-        Ok(Watch { gone: Some(gone) })
-    }
-
-    pub(crate) async fn gone(&self) {
-        if let Some(gone) = &self.gone {
-            gone.cancelled().await;
-        }
-    }
-
-    pub(crate) fn is_gone(&self) -> bool {
-        self.gone.as_ref().is_none_or(CancellationToken::is_cancelled)
-    }
 }

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use super::Handed;
+use super::follow::follow;
 use crate::edge::Edge;
 
 /// Finishes what was begun: each connection gets one more answer, WebSockets get a time of their own.
 ///
 /// An idle connection is not closed at once: its client may be sending a request at this very moment.
 /// It is told to close with its next answer, and closed only when none is asked for.
-pub(crate) async fn drain(edge: &Arc<Edge>, shutdown: &CancellationToken) {
+pub(crate) async fn drain(edge: &Arc<Edge>, handed: &mut Handed, shutdown: &CancellationToken) {
     let limits = &edge.limits;
     edge.state.lock().listeners.retire_all();
     edge.presences.visit(|presence| presence.wind_down());
@@ -33,6 +35,7 @@ pub(crate) async fn drain(edge: &Arc<Edge>, shutdown: &CancellationToken) {
     };
     tokio::select! {
         () = edge.tasks.wait() => return,
+        never = follow(edge, &mut handed.stream) => match never {},
         () = idle => {}
         () = tunnels => {}
         () = hurry => {}

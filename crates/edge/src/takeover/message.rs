@@ -12,6 +12,11 @@ pub(super) const SERVING: u8 = b's';
 /// The old edge's answer, after which it accepts nothing any more.
 pub(super) const YOURS: u8 = b'y';
 
+/// The successor has saved a snapshot that is to be followed.
+pub(super) const FOLLOW: u8 = b'f';
+/// It is.
+pub(super) const FOLLOWED: u8 = b'd';
+
 /// What comes with the sockets: the control socket first, then the listeners, then what is kept.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Manifest {

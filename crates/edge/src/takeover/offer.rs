@@ -2,7 +2,6 @@
 
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -22,7 +21,7 @@ pub(crate) struct Offer {
 
 /// A successor serves. Dropping this tells it that we are gone.
 pub(crate) struct Handed {
-    _stream: UnixStream,
+    pub(super) stream: tokio::net::UnixStream,
 }
 
 /// Waits for successors until one has taken over, or until told to stop.
@@ -69,9 +68,11 @@ async fn hand_over(edge: &Arc<Edge>, stream: tokio::net::UnixStream, offer: &Off
             return Err(io::Error::from(io::ErrorKind::InvalidData));
         }
         stream.write_all(&[YOURS])?;
-        Ok(Handed { _stream: stream })
+        stream.set_nonblocking(true)?;
+        Ok::<_, io::Error>(stream)
     };
-    let handed = tokio::task::spawn_blocking(talk).await.map_err(io::Error::other)??;
+    let stream = tokio::task::spawn_blocking(talk).await.map_err(io::Error::other)??;
+    let handed = Handed { stream: tokio::net::UnixStream::from_std(stream)? };
     edge.retired.store(true, Ordering::Relaxed);
     Ok(handed)
 }

@@ -41,7 +41,9 @@ impl<S> Meter<S> {
     }
 
     fn note(&self, counters: [&AtomicU64; 2], bytes: usize) {
-        counters.iter().for_each(|counter| drop(counter.fetch_add(bytes as u64, Ordering::Relaxed)));
+        for counter in counters {
+            counter.fetch_add(bytes as u64, Ordering::Relaxed);
+        }
         self.passed.last.store(now_ms(), Ordering::Relaxed);
     }
 }

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 pub mod frames;
+pub mod line;
 
 use std::future::Future;
 use std::net::SocketAddr;
