@@ -12,6 +12,7 @@ mod plan;
 mod processes;
 mod releases;
 mod rollback;
+mod scale;
 mod status;
 mod target;
 mod top;
@@ -78,6 +79,8 @@ pub enum Verb {
     Deploy(deploy::Args),
     /// Go back to an earlier release
     Rollback(rollback::Args),
+    /// Change how many copies of a service run, without a new release
+    Scale(scale::Args),
     /// List releases
     Releases(releases::Args),
     /// Show what runs
@@ -134,6 +137,7 @@ pub async fn run(cli: Cli) -> Result<u8, Failure> {
         Verb::Up(args) => up::run(&context, args).await,
         Verb::Deploy(args) => deploy::run(&context, args).await,
         Verb::Rollback(args) => rollback::run(&context, args).await,
+        Verb::Scale(args) => scale::run(&context, args).await,
         Verb::Releases(args) => releases::run(&context, args).await,
         Verb::Status(args) => status::run(&context, args).await,
         Verb::Top(args) => top::run(&context, args).await,

@@ -12,6 +12,7 @@ use crate::errors::Failure;
 pub enum Work {
     Up(deploy::up::Request),
     Rollback(deploy::rollback::Request),
+    Scale(deploy::scale::Request),
     Down { scope: Scope, volumes: bool, by: String },
 }
 
@@ -20,6 +21,7 @@ impl Work {
         match self {
             Work::Up(_) => "up",
             Work::Rollback(_) => "rollback",
+            Work::Scale(_) => "scale",
             Work::Down { .. } => "down",
         }
     }
@@ -28,6 +30,7 @@ impl Work {
         match self {
             Work::Up(request) => &request.by,
             Work::Rollback(request) => &request.by,
+            Work::Scale(request) => &request.by,
             Work::Down { by, .. } => by,
         }
     }

@@ -13,12 +13,14 @@
 )]
 
 mod real {
+    mod copies;
     mod crash;
     mod failures;
     mod kills;
     mod life;
     mod load;
     mod locks;
+    mod order;
     mod place;
     mod secret;
     mod strategies;

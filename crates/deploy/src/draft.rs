@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use machine::docker::{Container, State as ContainerState};
-use spec::{HostSize, ServiceName, ServicePlan};
+use spec::{HostSize, ServiceName, ServicePlan, Strategy};
 
 use crate::error::DeployError;
 use crate::load::{Loaded, load};
@@ -87,6 +87,8 @@ fn wanted(world: &World, loaded: &Loaded, plan: &ServicePlan, images: &BTreeMap<
         strategy_reason: plan.reason.clone(),
         image,
         hash,
+        copies: plan.replicas.max(1),
+        scaled: loaded.scaled.get(&plan.name).map(|scaled| scaled.instead_of),
         warnings: plan.warnings.clone(),
     }
 }
@@ -98,13 +100,13 @@ async fn running(
 ) -> Result<BTreeMap<ServiceName, Running>, DeployError> {
     let containers = containers(world, &loaded.scope).await?;
     let running = serving.values().map(|release| {
-        let container = containers.iter().find(|container| container.name == release.container);
         let running = Running {
             release: release.id.clone(),
             hash: release.definition.hash.clone(),
             image_id: release.image.id.clone(),
             image_reference: release.image.reference.clone(),
-            trouble: trouble(container),
+            copies: release.copies,
+            trouble: trouble(&containers, release),
         };
         (release.service.clone(), running)
     });
@@ -119,10 +121,19 @@ pub async fn containers(world: &World, scope: &names::Scope) -> Result<Vec<Conta
     Ok(all.into_iter().filter(|container| !container.labels.contains_key(names::ONE_OFF)).collect())
 }
 
-fn trouble(container: Option<&Container>) -> Option<String> {
-    match container.map(|container| container.state) {
-        None => Some("its container is gone".into()),
-        Some(ContainerState::Running | ContainerState::Restarting | ContainerState::Paused) => None,
-        Some(state) => Some(format!("its container is {}", format!("{state:?}").to_lowercase())),
+/// What is wrong with the first of its containers that is not as it should be.
+fn trouble(containers: &[Container], release: &Release) -> Option<String> {
+    // A job has ended; what became of its container since does not undo that.
+    if release.plan.strategy == Strategy::Job {
+        return None;
     }
+    release.numbers().into_iter().find_map(|number| {
+        let name = names::copy(&release.container, number);
+        let which = if release.copies > 1 { format!("container {number}") } else { "container".into() };
+        match containers.iter().find(|container| container.name == name).map(|container| container.state) {
+            None => Some(format!("its {which} is gone")),
+            Some(ContainerState::Running | ContainerState::Restarting | ContainerState::Paused) => None,
+            Some(state) => Some(format!("its {which} is {}", format!("{state:?}").to_lowercase())),
+        }
+    })
 }

@@ -76,7 +76,7 @@ pub fn internals(loaded: &Loaded) -> Vec<Internal> {
             let service = loaded.project.services.get(&plan.name)?;
             let networks = service.networks.iter().filter_map(|key| loaded.project.networks.get(key));
             let networks = networks.map(|network| network.name.clone()).collect();
-            Some(Internal { service: plan.name.clone(), port: plan.port?, networks })
+            Some(Internal { service: plan.name.clone(), port: plan.port?, tcp: plan.carries_bytes(), networks })
         })
         .collect()
 }

@@ -21,6 +21,7 @@
 
 mod adopt;
 pub mod certificates;
+pub mod copies;
 mod draft;
 pub mod error;
 mod ground;
@@ -38,9 +39,11 @@ pub mod report;
 pub mod roll_out;
 pub mod rollback;
 pub mod routing;
+pub mod scale;
 pub mod status;
 pub mod store;
 pub mod tick;
+pub mod together;
 pub mod up;
 pub mod world;
 

@@ -1,13 +1,15 @@
 //! From a folder with a Compose file (and perhaps a `mainstay.yaml`) to a resolved platform.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use machine::compose::Compose;
 use serde::{Deserialize, Serialize};
-use spec::{EnvironmentName, HostSize, PlatformFile, PlatformName, Project};
+use spec::{EnvironmentName, HostSize, PlatformFile, PlatformName, Project, ServiceName};
 
 use crate::error::DeployError;
 use crate::names::Scope;
+use crate::scale::{self, Scaled};
 use crate::world::World;
 
 /// The file beside the Compose file.
@@ -37,6 +39,8 @@ pub struct Loaded {
     pub compose: Compose,
     pub shell: Vec<(String, String)>,
     pub redactor: secrets::Redactor,
+    /// Services whose number of copies was set by hand, where that still counts.
+    pub scaled: BTreeMap<ServiceName, Scaled>,
 }
 
 pub async fn load(world: &World, source: &Source, host: &HostSize) -> Result<Loaded, DeployError> {
@@ -54,9 +58,10 @@ pub async fn load(world: &World, source: &Source, host: &HostSize) -> Result<Loa
         // Every service is read; which profiles this environment has is the platform file's word.
         profiles: vec!["*".into()],
     };
-    let project = project(world, &compose, &source.shell).await?;
+    let mut project = project(world, &compose, &source.shell).await?;
+    let scaled = scale::lay_over(&world.scaled(&scope)?, &mut project);
     let platform = spec::resolve(&file, &project, &scope.environment, host).map_err(DeployError::Invalid)?;
-    Ok(Loaded { scope, file, project, platform, compose, shell: source.shell.clone(), redactor })
+    Ok(Loaded { scope, file, project, platform, compose, shell: source.shell.clone(), redactor, scaled })
 }
 
 /// Which platform and environment a folder means, without asking Compose.

@@ -66,6 +66,18 @@ impl std::fmt::Display for Scope {
     }
 }
 
+/// The container of one copy of a release: the first has the release's own name, `…-r12`, the others `…-r12-2`, `…-r12-3`.
+/// A release's name ends in its number, so no name of a copy is ever the name of another release.
+pub fn copy(container: &str, number: u32) -> String {
+    if number <= 1 { container.to_owned() } else { format!("{container}-{number}") }
+}
+
+/// Whether a container is one of the copies of a release.
+pub fn is_copy(container: &str, name: &str) -> bool {
+    let number = name.strip_prefix(container).map(|rest| rest.strip_prefix('-').map(str::parse::<u32>));
+    matches!(number, Some(Some(Ok(2..)))) || name == container
+}
+
 /// Compose accepts lower-case letters, digits, `-` and `_` in project names, nothing else.
 fn compose_safe(name: &str) -> String {
     name.chars()
@@ -92,6 +104,19 @@ mod tests {
         let web = ServiceName::parse("web").unwrap();
         assert_eq!(scope().container(&web, &ReleaseId::new(7)), "shop-production-web-r7");
         assert_eq!(scope().pool(&web), "shop/production/web");
+    }
+
+    #[test]
+    fn the_first_copy_has_the_releases_own_name_and_the_others_a_number() {
+        assert_eq!(
+            [1, 2].map(|number| copy("shop-production-web-r7", number)),
+            ["shop-production-web-r7", "shop-production-web-r7-2"]
+        );
+        for (name, is) in
+            [("a-r7", true), ("a-r7-2", true), ("a-r7-1", false), ("a-r7-migrate", false), ("a-r70", false)]
+        {
+            assert_eq!(is_copy("a-r7", name), is, "{name}");
+        }
     }
 
     #[test]

@@ -16,6 +16,10 @@ pub struct Wanted {
     pub image: WantedImage,
     /// Keyed hash over the definition with this image; `None` while the image is not here yet.
     pub hash: Option<String>,
+    /// How many containers it shall have.
+    pub copies: u32,
+    /// What the file says about that, where `scale` has set another number.
+    pub scaled: Option<u32>,
     pub warnings: Vec<String>,
 }
 
@@ -36,6 +40,7 @@ pub struct Running {
     pub hash: String,
     pub image_id: String,
     pub image_reference: String,
+    pub copies: u32,
     /// Why the container is not what it should be, if it is not.
     pub trouble: Option<String>,
 }
@@ -56,6 +61,8 @@ pub struct Selection {
 pub enum Action {
     Create,
     Update,
+    /// Another number of containers of the same release.
+    Scale,
     /// Differs, and is left as it is.
     Hold,
     Nothing,
@@ -73,6 +80,12 @@ pub struct Change {
     /// The image has to be built or pulled first.
     pub fetch: Option<Fetch>,
     pub from: Option<ReleaseId>,
+    /// How many containers it shall have.
+    #[serde(default = "one")]
+    pub copies: u32,
+    /// What the file says about that, where `scale` has set another number.
+    #[serde(default)]
+    pub scaled: Option<u32>,
     pub warnings: Vec<String>,
     /// What changes at the edge alone while the containers stay.
     #[serde(default)]
@@ -108,7 +121,7 @@ impl Plan {
         for change in &mut self.changes {
             if can_build(&change.service) && change.action != Action::Hold {
                 change.fetch = Some(Fetch::Build);
-                if change.action == Action::Nothing {
+                if matches!(change.action, Action::Nothing | Action::Scale) {
                     change.action = Action::Update;
                 }
             }
@@ -117,7 +130,8 @@ impl Plan {
 
     /// The changes that will be carried out, in order.
     pub fn pending(&self) -> impl Iterator<Item = &Change> {
-        self.changes.iter().filter(|change| matches!(change.action, Action::Create | Action::Update | Action::Remove))
+        let is_pending = |action| matches!(action, Action::Create | Action::Update | Action::Scale | Action::Remove);
+        self.changes.iter().filter(move |change| is_pending(change.action))
     }
 }
 
@@ -156,6 +170,8 @@ fn change(wanted: &Wanted, running: Option<&Running>, selection: &Selection) -> 
         image: wanted.image.reference.clone(),
         fetch: fetch(&wanted.image),
         from: running.map(|running| running.release.clone()),
+        copies: wanted.copies,
+        scaled: wanted.scaled,
         warnings: wanted.warnings.clone(),
         at_edge: Vec::new(),
     }
@@ -190,6 +206,10 @@ fn verdict(wanted: &Wanted, running: Option<&Running>, selection: &Selection) ->
     if selection.force && reasons.is_empty() {
         reasons.push("asked for with --force".into());
     }
+    let is_same = reasons.is_empty();
+    if wanted.copies != running.copies {
+        reasons.push(format!("{} → {}", running.copies, crate::render::plan::copies(wanted.copies)));
+    }
     if reasons.is_empty() {
         return (Action::Nothing, Vec::new());
     }
@@ -197,7 +217,7 @@ fn verdict(wanted: &Wanted, running: Option<&Running>, selection: &Selection) ->
         reasons.push(format!("kept as it is; `mainstay up --service {}` changes it", wanted.service));
         return (Action::Hold, reasons);
     }
-    (Action::Update, reasons)
+    (if is_same { Action::Scale } else { Action::Update }, reasons)
 }
 
 fn removal(service: &ServiceName, running: &Running) -> Change {
@@ -210,9 +230,15 @@ fn removal(service: &ServiceName, running: &Running) -> Change {
         image: running.image_reference.clone(),
         fetch: None,
         from: Some(running.release.clone()),
+        copies: 0,
+        scaled: None,
         warnings: Vec::new(),
         at_edge: Vec::new(),
     }
+}
+
+fn one() -> u32 {
+    1
 }
 
 /// `shop/web:2 (3fa9c1)`: enough of the id to tell two builds of one tag apart.

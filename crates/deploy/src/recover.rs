@@ -2,8 +2,10 @@
 
 use crate::error::DeployError;
 use crate::release::{Event, Release, State};
-use crate::report::ServiceReport;
+use crate::report::{Report, ServiceReport};
 use crate::roll_out::{RollOut, after};
+use crate::scale::{self, Scale};
+use crate::together::{self, Together};
 use crate::world::World;
 
 /// What became of one interrupted roll-out.
@@ -22,13 +24,20 @@ pub async fn recover(world: &World) -> Result<Vec<Recovered>, DeployError> {
     let undecided = undecided(world)?;
     let unfinished = world.ledger.unfinished_sagas().map_err(failed)?;
     let mut recovered = Vec::new();
-    for row in unfinished {
-        if row.kind != <RollOut as saga::Saga>::KIND {
-            continue;
+    for row in &unfinished {
+        let result = match row.kind.as_str() {
+            <RollOut as saga::Saga>::KIND => after::resume(world, &row.id).await.map(|(_, report)| report),
+            <Scale as saga::Saga>::KIND => scale::resume(world, &row.id).await,
+            _ => continue,
+        };
+        recovered.push(Recovered { saga: row.id.clone(), operation: operation(&row.id).to_owned(), result });
+    }
+    // What holds several of those together decides when each of them has ended.
+    for row in unfinished.iter().filter(|row| row.kind == <Together as saga::Saga>::KIND) {
+        let result = together::resume(world, operation(&row.id)).await;
+        for result in services(result) {
+            recovered.push(Recovered { saga: row.id.clone(), operation: operation(&row.id).to_owned(), result });
         }
-        let operation = row.id.as_ref().split('.').next().unwrap_or_default().to_owned();
-        let result = after::resume(world, &row.id).await.map(|(_, report)| report);
-        recovered.push(Recovered { saga: row.id, operation, result });
     }
     let stuck = world.ledger.unfinished_sagas().map_err(failed)?;
     for release in undecided {
@@ -38,6 +47,17 @@ pub async fn recover(world: &World) -> Result<Vec<Recovered>, DeployError> {
         }
     }
     Ok(recovered)
+}
+
+fn operation(saga: &spec::SagaId) -> &str {
+    saga.as_ref().split('.').next().unwrap_or_default()
+}
+
+fn services(result: Result<Option<Report>, DeployError>) -> Vec<Result<ServiceReport, DeployError>> {
+    match result {
+        Ok(report) => report.into_iter().flat_map(|report| report.services).map(Ok).collect(),
+        Err(error) => vec![Err(error)],
+    }
 }
 
 /// Releases that have begun and neither serve nor have failed.

@@ -2,10 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use spec::{ReleaseId, ServiceName, ServicePlan, Strategy};
 
-use crate::names::Scope;
+use crate::names::{self, Scope};
 
 /// The record of kind `release` in the ledger.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -17,16 +17,24 @@ pub struct Release {
     pub definition: Definition,
     pub plan: ServicePlan,
     pub state: State,
+    /// The name of its first container, from which the names of the others follow.
     pub container: String,
+    /// How many containers it has.
+    #[serde(default = "one")]
+    pub copies: u32,
     /// Addresses the edge sends requests to; empty for a service without a port.
     pub targets: Vec<SocketAddr>,
-    /// The container's address, which a service without a port of its own has too.
-    #[serde(default)]
-    pub address: Option<IpAddr>,
+    /// The containers' addresses, which a service without a port of its own has too.
+    #[serde(default, alias = "address", deserialize_with = "one_or_many")]
+    pub addresses: Vec<IpAddr>,
     /// The release for which this one is stopped while it still serves; requests wait until that one is there.
     /// It counts only while that roll-out is undecided, so that nothing that happens to it can leave requests waiting.
     #[serde(default)]
     pub making_way_for: Option<ReleaseId>,
+    /// Copies of the next release that get requests with this one's, while that one replaces it batch by batch.
+    /// As above, it counts only while that roll-out is undecided.
+    #[serde(default)]
+    pub guests: Option<Guests>,
     pub by: String,
     pub why: String,
     pub created_ms: i64,
@@ -34,6 +42,20 @@ pub struct Release {
     pub parked_until_ms: Option<i64>,
     /// How long the container took from start to healthy.
     pub healthy_after_ms: Option<u64>,
+}
+
+/// Copies of another release in this one's pool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Guests {
+    pub release: ReleaseId,
+    pub addresses: Vec<IpAddr>,
+}
+
+impl Guests {
+    /// None of this release's yet.
+    pub fn of(release: &ReleaseId) -> Guests {
+        Guests { release: release.clone(), addresses: Vec::new() }
+    }
 }
 
 /// Which image, by content: the reference is what was asked for, the id is what runs.
@@ -132,9 +154,36 @@ impl Release {
         self.scope.pool(&self.service)
     }
 
+    /// The names of its containers, in the order of their numbers.
+    pub fn containers(&self) -> Vec<String> {
+        self.numbers().into_iter().map(|number| names::copy(&self.container, number)).collect()
+    }
+
+    /// The numbers of its copies, from one on.
+    pub fn numbers(&self) -> Vec<u32> {
+        (1..=self.copies.max(1)).collect()
+    }
+
+    /// Where the edge finds copies with these addresses.
+    pub fn targets_at(&self, addresses: &[IpAddr]) -> Vec<SocketAddr> {
+        let at = |port: u16| addresses.iter().map(move |address| SocketAddr::new(*address, port)).collect();
+        self.plan.port.map(at).unwrap_or_default()
+    }
+
     /// Whether requests wait instead of being sent to it.
     pub fn is_held(&self) -> bool {
         self.making_way_for.is_some()
+    }
+
+    /// Whether no roll-out is just now deciding where its requests go.
+    pub fn is_left_alone(&self) -> bool {
+        !self.is_held() && self.guests.is_none()
+    }
+
+    /// Where its requests go: to its own copies and to its guests.
+    pub fn all_targets(&self) -> Vec<SocketAddr> {
+        let guests = self.guests.iter().flat_map(|guests| self.targets_at(&guests.addresses));
+        self.targets.iter().copied().chain(guests).collect()
     }
 
     /// Whether the new container may run beside the old one.
@@ -151,9 +200,43 @@ pub fn side_by_side(strategy: Strategy) -> bool {
     matches!(strategy, Strategy::BlueGreen | Strategy::Rolling)
 }
 
+fn one() -> u32 {
+    1
+}
+
+/// A release used to have one container, and its record one address.
+fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpAddr>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        None(()),
+        One(IpAddr),
+        Many(Vec<IpAddr>),
+    }
+    Ok(match Written::deserialize(deserializer)? {
+        Written::None(()) => Vec::new(),
+        Written::One(address) => vec![address],
+        Written::Many(addresses) => addresses,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_record_of_a_release_with_one_address_is_still_read() {
+        #[derive(Deserialize)]
+        struct Record {
+            #[serde(default, alias = "address", deserialize_with = "one_or_many")]
+            addresses: Vec<IpAddr>,
+        }
+        let read = |text: &str| serde_json::from_str::<Record>(text).unwrap().addresses;
+        assert_eq!(read(r#"{"address":"10.0.0.2"}"#), [IpAddr::from([10, 0, 0, 2])]);
+        assert_eq!(read(r#"{"address":null}"#), [] as [IpAddr; 0]);
+        assert_eq!(read("{}"), [] as [IpAddr; 0]);
+        assert_eq!(read(r#"{"addresses":["10.0.0.2","10.0.0.3"]}"#).len(), 2);
+    }
 
     #[test]
     fn a_release_lives_from_prepared_through_serving_and_parked_to_retired() {

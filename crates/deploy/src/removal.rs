@@ -33,6 +33,7 @@ pub async fn remove_service(world: &World, scope: &Scope, service: &ServiceName)
             remove_container(world, &container.name).await?;
         }
     }
+    world.forget_scaled(scope, service)?;
     retire(world, scope, Some(service))
 }
 
@@ -42,6 +43,9 @@ pub async fn down(world: &World, scope: &Scope, volumes: bool) -> Result<Removed
     let mut removed = Removed::default();
     for service in world.serving(scope)?.into_keys() {
         world.clear_serving(scope, &service)?;
+    }
+    for service in world.scaled(scope)?.into_keys() {
+        world.forget_scaled(scope, &service)?;
     }
     world.forget_platform(scope)?;
     // A dead edge must not keep a platform from being taken down.
@@ -81,8 +85,9 @@ fn retire(world: &World, scope: &Scope, service: Option<&ServiceName>) -> Result
     for mut release in world.releases(scope, service)? {
         world.advance(&mut release, &Event::TakenDown)?;
         release.targets.clear();
-        release.address = None;
+        release.addresses.clear();
         release.making_way_for = None;
+        release.guests = None;
         release.parked_until_ms = None;
         world.save_release(&release)?;
     }

@@ -44,6 +44,10 @@ pub enum Outcome {
     Held,
     Removed,
     Failed(Failure),
+    /// It had switched, and went back because another service of its deploy failed.
+    WentBack {
+        because: String,
+    },
     /// Something before it failed.
     NotReached,
 }
@@ -64,6 +68,7 @@ impl Report {
     pub fn new(scope: Scope, services: Vec<ServiceReport>, took_ms: u64) -> Report {
         let ending = services.iter().fold(Ending::Done, |worst, service| match &service.result {
             Outcome::Failed(failure) => worse(worst, failure.ending),
+            Outcome::WentBack { .. } => worse(worst, Ending::RolledBack),
             _ => worst,
         });
         Report { scope, services, ending, took_ms }

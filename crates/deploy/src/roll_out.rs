@@ -2,19 +2,25 @@
 //!
 //! Side by side (`blue-green`): the new container proves itself next to the old one, one routing
 //! change moves the traffic, the old one drains and stays warm.
-//! Stop-first (every other strategy for now): there are never two at once, so the old container
+//! Batch by batch (`rolling`): see [`rolling`].
+//! Stop-first (`exclusive`, `keep`, `drain-first`): there are never two at once, so the old container
 //! is stopped before the new one starts, and started again if the new one fails.
 //! Requests wait meanwhile: from before the old one stops until the new one, or the old one again, is routed.
+//! A worker (`drain-first`) may be told before to take nothing new: see [`finish`].
+//! A `job` runs to its end: see [`job`].
 //!
 //! Before `switch` has succeeded every failure is undone and traffic never moved; after it the
 //! saga only goes forward.
 
 pub mod after;
+pub mod finish;
+pub mod job;
+pub mod rolling;
 pub mod steps;
 
 use saga::{Saga, Step};
 use serde::{Deserialize, Serialize};
-use spec::{Job, ReleaseId};
+use spec::{Finish, Job, ReleaseId, Strategy};
 
 use crate::release::Release;
 use crate::world::World;
@@ -26,6 +32,9 @@ pub struct Params {
     pub release: Release,
     /// The release that serves now.
     pub previous: Option<ReleaseId>,
+    /// How many copies that one has.
+    #[serde(default = "one")]
+    pub previous_copies: u32,
     /// Bring a stopped or never started container up; `false` for a warm release, which only needs the switch.
     pub start: bool,
     /// Run the release's migration first.
@@ -37,9 +46,22 @@ impl Params {
         self.release.plan.migrate.as_ref().filter(|_| self.migrate)
     }
 
+    /// How the previous worker is told to take nothing new; what is written now counts, not what was when it started.
+    pub fn finish(&self) -> Option<&Finish> {
+        let is_told = self.release.plan.strategy == Strategy::DrainFirst && self.start && self.previous.is_some();
+        self.release.plan.finish.as_ref().filter(|_| is_told)
+    }
+
+    /// Whether copies of both releases serve together for a while.
+    pub fn rolls(&self) -> bool {
+        let is_rolling = self.release.plan.strategy == Strategy::Rolling && self.start && self.previous.is_some();
+        is_rolling && rolling::rolls(self)
+    }
+
     /// Whether there is a gap between the two releases in which requests wait.
     pub fn holds(&self) -> bool {
-        self.start && self.previous.is_some() && !self.release.side_by_side()
+        let stops_first = !self.release.side_by_side() && self.release.plan.strategy != Strategy::Job;
+        self.start && self.previous.is_some() && stops_first
     }
 }
 
@@ -51,7 +73,7 @@ pub struct Found {
     pub healthy_after_ms: Option<u64>,
     pub targets: Vec<std::net::SocketAddr>,
     #[serde(default)]
-    pub address: Option<std::net::IpAddr>,
+    pub addresses: Vec<std::net::IpAddr>,
     pub epoch: Option<u64>,
     pub switched_ms: Option<i64>,
     /// Whether the previous release's container was stopped by us.
@@ -70,10 +92,12 @@ impl Saga for RollOut {
     const KIND: &'static str = "roll-out";
 
     fn steps(params: &Params) -> Vec<Step<Self>> {
-        match (params.start, params.release.side_by_side()) {
-            (false, _) => warm(),
-            (true, true) => side_by_side(params),
-            (true, false) => stop_first(params),
+        match params.release.plan.strategy {
+            Strategy::Job => job::line(params),
+            _ if !params.start => warm(),
+            _ if params.rolls() => rolling::line(params),
+            _ if params.release.side_by_side() => side_by_side(params),
+            _ => stop_first(params),
         }
     }
 }
@@ -104,6 +128,7 @@ fn side_by_side(params: &Params) -> Vec<Step<RollOut>> {
 fn stop_first(params: &Params) -> Vec<Step<RollOut>> {
     let mut steps = vec![Step::new("pin", steps::pin).undo(steps::unpin)];
     steps.extend(migration(params));
+    steps.extend(finish::line(params));
     if params.holds() {
         steps.push(Step::new("hold", steps::hold).undo(steps::let_go));
         steps.push(Step::new("stop-previous", steps::stop_previous).undo(steps::start_previous));
@@ -115,6 +140,10 @@ fn stop_first(params: &Params) -> Vec<Step<RollOut>> {
         Step::new("retire", steps::retire_previous).no_undo("the previous container is already stopped"),
     ]);
     steps
+}
+
+fn one() -> u32 {
+    1
 }
 
 fn migration(params: &Params) -> Option<Step<RollOut>> {

@@ -3,7 +3,7 @@
 
 use machine::docker::State as ContainerState;
 use serde::{Deserialize, Serialize};
-use spec::{ReleaseId, ServiceName};
+use spec::{ReleaseId, ServiceName, Strategy};
 
 use crate::error::DeployError;
 use crate::names::Scope;
@@ -41,7 +41,8 @@ pub async fn way(world: &World, request: &Request) -> Result<Way, DeployError> {
     let releases = world.releases(&request.scope, Some(&request.service))?;
     let serving = world.serving_of(&request.scope, &request.service)?;
     let to = choose(&releases, serving.as_ref(), request)?;
-    let warm = is_warm(world, to).await?;
+    let copies = wanted_copies(serving.as_ref(), to);
+    let warm = is_warm(world, to, copies).await?;
     if !warm {
         preflight(world, to).await?;
     }
@@ -65,8 +66,11 @@ pub async fn rollback(world: &World, operation: &str, request: &Request) -> Resu
     let unknown = || DeployError::Unknown { what: format!("release {}", way.to), known: String::new() };
     let mut release = stored.ok_or_else(unknown)?;
     release.by.clone_from(&request.by);
+    let serving = world.serving_of(&request.scope, &request.service)?;
+    release.copies = wanted_copies(serving.as_ref(), &release);
     let operation = format!("{operation}.rollback");
-    let params = Params { operation, release, previous: way.from, start: !way.warm, migrate: false };
+    let previous_copies = serving.map_or(1, |serving| serving.copies);
+    let params = Params { operation, release, previous: way.from, previous_copies, start: !way.warm, migrate: false };
     let report: ServiceReport = after::run(world, params, began).await?;
     if let Some(platform) = world.platform(&request.scope)? {
         let services = request.service.to_string();
@@ -110,12 +114,25 @@ fn choose<'a>(
     })
 }
 
-async fn is_warm(world: &World, release: &Release) -> Result<bool, DeployError> {
-    if release.state != State::Parked {
+/// As many as serve now: how many are needed does not depend on the release.
+fn wanted_copies(serving: Option<&Release>, to: &Release) -> u32 {
+    match to.plan.strategy {
+        Strategy::Exclusive | Strategy::Job => 1,
+        _ => serving.map_or(to.copies, |serving| serving.copies),
+    }
+}
+
+pub(crate) async fn is_warm(world: &World, release: &Release, copies: u32) -> Result<bool, DeployError> {
+    if release.state != State::Parked || release.copies != copies {
         return Ok(false);
     }
-    let detail = health::inspect(world, &release.container).await?;
-    Ok(detail.is_some_and(|detail| detail.state == ContainerState::Running))
+    for container in release.containers() {
+        let detail = health::inspect(world, &container).await?;
+        if detail.is_none_or(|detail| detail.state != ContainerState::Running) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// A rollback that finds its image gone halfway would be worse than none.
@@ -139,7 +156,7 @@ async fn preflight(world: &World, release: &Release) -> Result<(), DeployError> 
 mod tests {
     use super::*;
     use crate::release::{Definition, ImagePin};
-    use spec::{EnvironmentName, PlatformName, ServicePlan, Strategy};
+    use spec::{EnvironmentName, PlatformName, ServicePlan};
 
     fn scope() -> Scope {
         Scope { platform: PlatformName::parse("p").unwrap(), environment: EnvironmentName::parse("e").unwrap() }
@@ -160,8 +177,10 @@ mod tests {
             state,
             container: String::new(),
             targets: vec![],
-            address: None,
+            copies: 1,
+            addresses: vec![],
             making_way_for: None,
+            guests: None,
             by: String::new(),
             why: String::new(),
             created_ms: 0,

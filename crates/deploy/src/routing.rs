@@ -46,20 +46,23 @@ fn open(doors: &mut BTreeMap<String, Listener>, listener: Listener) {
 
 /// A release that is stopped for the next one keeps its routes, so that requests wait instead of getting a 404.
 fn is_routed(release: &Release) -> bool {
-    release.plan.port.is_some() && (release.is_held() || !release.targets.is_empty())
+    release.plan.port.is_some() && (release.is_held() || !release.all_targets().is_empty())
 }
 
 /// The names of all pools that lead to a release: of its requests, and one for each of its TCP ports.
 pub fn pools_of(platform: Option<&Platform>, release: &Release) -> Vec<String> {
-    let requests = (!release.targets.is_empty()).then(|| release.pool());
-    let ports = platform.iter().flat_map(|platform| &platform.edge.tcp);
-    let ports: BTreeSet<u16> = ports.filter(|tcp| tcp.service == release.service).map(|tcp| tcp.port).collect();
+    let requests = (!release.all_targets().is_empty()).then(|| release.pool());
+    let outside = platform.iter().flat_map(|platform| &platform.edge.tcp);
+    let outside = outside.filter(|tcp| tcp.service == release.service).map(|tcp| tcp.port);
+    let inside = platform.iter().flat_map(|platform| &platform.internals);
+    let inside = inside.filter(|internal| internal.tcp && internal.service == release.service).map(|one| one.port);
+    let ports: BTreeSet<u16> = outside.chain(inside).collect();
     requests.into_iter().chain(ports.into_iter().map(|port| pools::tcp_name(release, port))).collect()
 }
 
 /// What other containers see of a release: its name, on its own port, without the rules for the world.
 fn internal(platform: &Platform, release: &Release) -> Option<Route> {
-    let internal = platform.internals.iter().find(|internal| internal.service == release.service)?;
+    let internal = platform.internals.iter().find(|internal| internal.service == release.service && !internal.tcp)?;
     let known = internal.networks.iter().filter(|network| platform.gateways.contains_key(*network));
     let names: Vec<String> = known.map(|network| listeners::internal_name(network, internal.port)).collect();
     (!names.is_empty()).then(|| Route {
@@ -85,6 +88,17 @@ fn tcp(snapshot: &mut Snapshot, doors: &mut BTreeMap<String, Listener>, platform
             snapshot.pools.push(pool);
         }
         open(doors, listener);
+    }
+    for internal in platform.internals.iter().filter(|internal| internal.tcp && internal.service == release.service) {
+        let pool = pools::tcp(release, internal.port);
+        for listener in listeners::internal_of(platform, internal) {
+            let (listener_name, pool) = (listener.name.clone(), pool.name.clone());
+            snapshot.tcp.push(TcpRoute { listener: listener_name, pool, idle_ms: None, send_proxy: false });
+            open(doors, listener);
+        }
+        if !snapshot.pools.iter().any(|other| other.name == pool.name) {
+            snapshot.pools.push(pool);
+        }
     }
 }
 
@@ -115,6 +129,18 @@ impl World {
             self.talk.say(None, format!("warning from the edge: {problem}"));
         }
         Ok(applied)
+    }
+
+    /// Waits until nothing is under way any more to what a release does not serve now, on all of its ports.
+    /// Answers how much was left when the time was over.
+    pub async fn drained(&self, release: &Release) -> Result<u64, DeployError> {
+        let budget = release.plan.drain.max(release.plan.drain_websocket);
+        let pools = pools_of(self.platform(&release.scope)?.as_ref(), release);
+        let waits = pools.iter().map(|pool| self.edge.drained(pool, release.id.as_ref(), budget));
+        let left = futures_util::future::try_join_all(waits).await;
+        let failed =
+            |source| DeployError::Edge { operation: format!("drain {} of `{}`", release.id, release.service), source };
+        Ok(left.map_err(failed)?.into_iter().sum())
     }
 
     /// Pushes only when the edge does not already serve what the ledger says.

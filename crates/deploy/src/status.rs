@@ -1,12 +1,13 @@
 //! What is, told from Docker, the edge and the ledger; pure reading, and quick.
 
+use machine::docker::Container;
 use serde::{Deserialize, Serialize};
 use spec::{ReleaseId, ServiceName, Strategy};
 
 use crate::draft::containers;
 use crate::error::DeployError;
 use crate::names::{self, Scope};
-use crate::release::State;
+use crate::release::{Release, State};
 use crate::store::Platform;
 use crate::world::World;
 
@@ -32,8 +33,14 @@ pub struct ServiceStatus {
     pub strategy: Strategy,
     pub release: ReleaseId,
     pub image: String,
-    /// `running`, `exited`, `gone`, …
+    /// `running`, `exited`, `gone`, …; that of a copy that does not run, where there is one.
     pub state: String,
+    /// How many copies it has.
+    #[serde(default = "one")]
+    pub copies: u32,
+    /// How many of them run.
+    #[serde(default = "one")]
+    pub running: u32,
     /// Whether the edge sends its requests to this release, for a service with a route.
     pub routed: Option<bool>,
     pub healthy_after_ms: Option<u64>,
@@ -90,7 +97,7 @@ async fn platform_status(
     let serving = world.serving(&platform.scope)?;
     let mut services = Vec::new();
     for (service, release) in &serving {
-        let container = containers.iter().find(|container| container.name == release.container);
+        let (state, running) = state(&containers, release);
         let others = || releases.iter().filter(|other| other.service == *service && other.id != release.id);
         let routed = (!release.targets.is_empty()).then(|| {
             let pools = edge.map(|edge| edge.pools.as_slice()).unwrap_or_default();
@@ -101,7 +108,9 @@ async fn platform_status(
             strategy: release.plan.strategy,
             release: release.id.clone(),
             image: release.image.reference.clone(),
-            state: container.map_or_else(|| "gone".into(), |container| format!("{:?}", container.state).to_lowercase()),
+            state,
+            copies: release.copies,
+            running,
             routed,
             healthy_after_ms: release.healthy_after_ms,
             since_ms: release.switched_ms,
@@ -110,7 +119,7 @@ async fn platform_status(
             failed: others().filter_map(failed_status).collect(),
         });
     }
-    let known = |name: &str| releases.iter().any(|release| release.container == name);
+    let known = |name: &str| releases.iter().any(|release| names::is_copy(&release.container, name));
     let strays =
         containers.iter().filter(|c| c.labels.contains_key(names::RELEASE) && !known(&c.name)).map(|c| c.name.clone());
     Ok(PlatformStatus {
@@ -122,7 +131,30 @@ async fn platform_status(
     })
 }
 
-fn failed_status(release: &crate::release::Release) -> Option<FailedStatus> {
+/// The word for the release's containers, and how many of them run.
+fn state(containers: &[Container], release: &Release) -> (String, u32) {
+    let word = |name: String| {
+        let found = containers.iter().find(|container| container.name == name);
+        found.map_or_else(|| "gone".into(), |container| format!("{:?}", container.state).to_lowercase())
+    };
+    // One that serves has ended well, whatever became of its container since.
+    if release.plan.strategy == Strategy::Job {
+        let state = word(release.container.clone());
+        return (if matches!(state.as_str(), "exited" | "gone") { "done".into() } else { state }, 0);
+    }
+    let words: Vec<String> = release.containers().into_iter().map(word).collect();
+    let running = words.iter().filter(|word| *word == RUNNING).count();
+    let first_trouble = words.into_iter().find(|word| word != RUNNING);
+    (first_trouble.unwrap_or_else(|| RUNNING.into()), u32::try_from(running).unwrap_or(u32::MAX))
+}
+
+const RUNNING: &str = "running";
+
+fn one() -> u32 {
+    1
+}
+
+fn failed_status(release: &Release) -> Option<FailedStatus> {
     match &release.state {
         State::Failed { reason } => Some(FailedStatus {
             release: release.id.clone(),
@@ -134,7 +166,7 @@ fn failed_status(release: &crate::release::Release) -> Option<FailedStatus> {
 }
 
 /// Where a person can open the service.
-pub fn addresses(platform: &Platform, release: &crate::release::Release) -> Vec<String> {
+pub fn addresses(platform: &Platform, release: &Release) -> Vec<String> {
     if release.targets.is_empty() {
         return Vec::new();
     }

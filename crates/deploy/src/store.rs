@@ -5,17 +5,19 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use spec::{ReleaseId, ServiceName};
+use spec::{ReleaseId, SagaId, ServiceName};
 
 use crate::error::DeployError;
 use crate::names::Scope;
 use crate::release::{self, Event, Release, State};
 use crate::render::definition::Internal;
+use crate::scale::Scaled;
 use crate::world::World;
 
 const RELEASE: &str = "release";
 const SERVING: &str = "serving";
 const PLATFORM: &str = "platform";
+const SCALED: &str = "scaled";
 
 /// A platform in one environment, as it was last brought up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,12 +57,19 @@ pub struct Platform {
 pub struct InternalRecord {
     pub service: ServiceName,
     pub port: u16,
+    #[serde(default)]
+    pub tcp: bool,
     pub networks: Vec<String>,
 }
 
 impl From<&Internal> for InternalRecord {
     fn from(internal: &Internal) -> Self {
-        InternalRecord { service: internal.service.clone(), port: internal.port, networks: internal.networks.clone() }
+        InternalRecord {
+            service: internal.service.clone(),
+            port: internal.port,
+            tcp: internal.tcp,
+            networks: internal.networks.clone(),
+        }
     }
 }
 
@@ -142,6 +151,12 @@ impl World {
                 release.making_way_for = None;
             }
         }
+        if let Some(guests) = &release.guests {
+            let next = self.release(&release.scope, &release.service, &guests.release)?;
+            if !next.is_some_and(|next| next.state == State::Starting) {
+                release.guests = None;
+            }
+        }
         Ok(release)
     }
 
@@ -192,6 +207,7 @@ impl World {
                 self.advance(&mut old, &Event::Superseded { warm: warm_until.is_some() })?;
                 old.parked_until_ms = warm_until;
                 old.making_way_for = None;
+                old.guests = None;
                 Some(old)
             }
             None => None,
@@ -205,6 +221,27 @@ impl World {
                 tx.put_record(SERVING, &new.pool(), &new.key())
             })
             .map_err(ledger("record the switch"))
+    }
+
+    /// The numbers of copies that were set by hand.
+    pub fn scaled(&self, scope: &Scope) -> Result<BTreeMap<ServiceName, Scaled>, DeployError> {
+        let prefix = format!("{}/", scope.key());
+        let all = self.ledger.list_records::<Scaled>(SCALED, &prefix).map_err(ledger("list numbers of copies"))?;
+        let named =
+            |(key, scaled): (String, Scaled)| Some((ServiceName::parse(key.strip_prefix(&prefix)?).ok()?, scaled));
+        Ok(all.into_iter().filter_map(named).collect())
+    }
+
+    pub fn save_scaled(&self, scope: &Scope, service: &ServiceName, scaled: Scaled) -> Result<(), DeployError> {
+        self.ledger.put_record(SCALED, &scope.pool(service), &scaled).map_err(ledger("keep the number of copies"))
+    }
+
+    pub fn forget_scaled(&self, scope: &Scope, service: &ServiceName) -> Result<(), DeployError> {
+        self.ledger.delete_record(SCALED, &scope.pool(service)).map(drop).map_err(ledger("forget the number of copies"))
+    }
+
+    pub fn saga(&self, id: &SagaId) -> Result<Option<ledger::SagaRow>, DeployError> {
+        self.ledger.saga(id).map_err(ledger("read a journal"))
     }
 
     /// Nothing of this service serves any more.

@@ -5,12 +5,11 @@
 
 use serde::Serialize;
 
-use crate::certificates;
-use crate::error::{DeployError, is_gone};
-use crate::health;
+use crate::error::DeployError;
 use crate::release::{Event, Release, State};
 use crate::store::Platform;
 use crate::world::World;
+use crate::{certificates, copies, health};
 
 /// What one turn did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -42,22 +41,38 @@ async fn follow_addresses(world: &World) -> Result<Vec<String>, DeployError> {
     let mut moved = Vec::new();
     let platforms = world.platforms()?;
     for release in world.all_serving()?.into_iter().filter(|release| is_followed(release, &platforms)) {
-        let Some(detail) = health::inspect(world, &release.container).await? else { continue };
-        let Some(ip) = health::address(&detail) else { continue };
-        let port = release.plan.port.filter(|_| !release.targets.is_empty());
-        let targets: Vec<_> = port.map(|port| std::net::SocketAddr::new(ip, port)).into_iter().collect();
-        if release.targets != targets || release.address != Some(ip) {
+        let addresses = addresses(world, &release).await?;
+        if addresses.is_empty() {
+            continue;
+        }
+        let targets = match release.targets.is_empty() {
+            true => Vec::new(),
+            false => release.targets_at(&addresses),
+        };
+        if release.targets != targets || release.addresses != addresses {
             // Read again: a roll-out may have written it since.
             let known = world.release(&release.scope, &release.service, &release.id)?;
-            let Some(mut known) = known.filter(|known| !known.is_held()) else { continue };
+            let Some(mut known) = known.filter(|known| known.is_left_alone() && known.copies == release.copies) else {
+                continue;
+            };
             if known.targets != targets {
                 moved.push(known.container.clone());
             }
-            (known.targets, known.address) = (targets, Some(ip));
+            (known.targets, known.addresses) = (targets, addresses);
             world.save_release(&known)?;
         }
     }
     Ok(moved)
+}
+
+/// Where the copies that run are. When none does, the last word stands: there is nobody else to send anything to.
+async fn addresses(world: &World, release: &Release) -> Result<Vec<std::net::IpAddr>, DeployError> {
+    let mut addresses = Vec::new();
+    for container in release.containers() {
+        let detail = health::inspect(world, &container).await?;
+        addresses.extend(detail.as_ref().and_then(health::address));
+    }
+    Ok(addresses)
 }
 
 /// What the edge has an address of, or needs one of.
@@ -65,7 +80,7 @@ fn is_followed(release: &Release, platforms: &[Platform]) -> bool {
     let on_tcp = |platform: &Platform| {
         platform.scope == release.scope && platform.edge.tcp.iter().any(|tcp| tcp.service == release.service)
     };
-    !release.is_held() && (!release.targets.is_empty() || platforms.iter().any(on_tcp))
+    release.is_left_alone() && (!release.targets.is_empty() || platforms.iter().any(on_tcp))
 }
 
 async fn expire(world: &World, platform: &Platform) -> Result<Vec<String>, DeployError> {
@@ -76,7 +91,7 @@ async fn expire(world: &World, platform: &Platform) -> Result<Vec<String>, Deplo
         if !over {
             continue;
         }
-        remove(world, &release).await?;
+        copies::remove(world, &release).await?;
         world.advance(&mut release, &Event::Expired)?;
         release.parked_until_ms = None;
         world.save_release(&release)?;
@@ -90,7 +105,7 @@ async fn expire(world: &World, platform: &Platform) -> Result<Vec<String>, Deplo
 async fn forget(world: &World, platform: &Platform) -> Result<Vec<String>, DeployError> {
     let mut forgotten = Vec::new();
     for release in beyond_kept(&world.releases(&platform.scope, None)?, platform.keep_releases as usize) {
-        remove(world, &release).await?;
+        copies::remove(world, &release).await?;
         let (repository, tag) = release.scope.keep_tag(&release.service, &release.id);
         let _ = world.docker.untag(&format!("{repository}:{tag}")).await;
         let removed = world.root.remove(&release.definition.file);
@@ -130,22 +145,4 @@ fn beyond_kept(releases: &[Release], keep: usize) -> Vec<Release> {
         }
     }
     beyond
-}
-
-async fn remove(world: &World, release: &Release) -> Result<(), DeployError> {
-    for result in [
-        world.docker.stop(&release.container, release.plan.stop_grace).await,
-        world.docker.remove(&release.container, true).await,
-    ] {
-        match result {
-            Err(error) if !is_gone(&error) => {
-                return Err(DeployError::Docker {
-                    operation: format!("remove container `{}`", release.container),
-                    source: error,
-                });
-            }
-            _ => {}
-        }
-    }
-    Ok(())
 }

@@ -3,11 +3,14 @@
 //! Draft, fetch the images, lay the ground, then one roll-out per changed service: those that do
 //! not depend on each other run side by side, and the first failure stops what would come after it.
 
+mod order;
+
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
-use spec::{HostSize, ServiceName};
+use spec::{HostSize, ServiceName, ServicePlan};
 
 use crate::draft::Draft;
 use crate::error::{DeployError, Ending};
@@ -18,7 +21,7 @@ use crate::report::{Outcome, Report, ServiceReport};
 use crate::roll_out::{Params, after};
 use crate::store::Platform;
 use crate::world::World;
-use crate::{adopt, ground, hooks, images, load, removal};
+use crate::{adopt, ground, hooks, images, load, removal, scale, together};
 
 /// What was asked for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -34,6 +37,9 @@ pub struct Request {
     pub build: bool,
     #[serde(default)]
     pub skip_migrations: bool,
+    /// When one service fails, those that have switched go back; the platform file can say so, too.
+    #[serde(default)]
+    pub all_or_nothing: bool,
     /// Tell the plan before carrying it out: the caller has not asked for it before.
     #[serde(default)]
     pub tell_plan: bool,
@@ -44,6 +50,13 @@ pub struct Request {
 
 pub async fn up(world: &World, operation: &str, request: &Request, host: &HostSize) -> Result<Report, DeployError> {
     let began = world.clock.monotonic();
+    // After a crash the journal knows better than the files what was to be changed together.
+    let ended = together::resume(world, operation).await?;
+    if let Some(report) = &ended
+        && report.ending != Ending::Done
+    {
+        return Ok(report.clone());
+    }
     let mut draft = crate::draft::draft(world, request, host).await?;
     if request.build {
         draft.mark_for_build();
@@ -63,22 +76,19 @@ pub async fn up(world: &World, operation: &str, request: &Request, host: &HostSi
     }
     let platform = ground::lay(world, &draft.loaded, &request.source.dir).await?;
     adopt::adopt(world, &draft)?;
+    scale::forget_overtaken(world, &draft.loaded)?;
     world.sync_routes().await?;
     open_doors(world, &platform).await?;
     if !idle {
         hooks::before(world, about, "pre_deploy", &hook_plan.pre_deploy).await?;
     }
-    let mut reports = Vec::new();
-    let mut failed = false;
-    for level in levels(&draft) {
-        let works = level.iter().map(|change| carry_out(world, operation, request, &draft, &platform, change, began));
-        let results = match failed {
-            true => level.iter().map(|change| not_reached(change)).collect(),
-            false => join_all(works).await.into_iter().collect::<Result<Vec<_>, _>>()?,
-        };
-        failed |= results.iter().any(|report| matches!(report.result, Outcome::Failed(_)));
-        reports.extend(results);
-    }
+    let work = Work { world, operation, request, draft: &draft, platform: &platform, began };
+    let mut reports = match request.all_or_nothing || draft.loaded.platform.all_or_nothing {
+        true => work.together().await?,
+        false => work.one_by_one().await?,
+    };
+    reports.iter_mut().for_each(|report| told_before_the_crash(report, ended.as_ref()));
+    let failed = reports.iter().any(|report| matches!(report.result, Outcome::Failed(_) | Outcome::WentBack { .. }));
     match (idle, failed) {
         (true, _) => {}
         (false, true) => hooks::after(world, about, "deploy_failed", &hook_plan.deploy_failed).await,
@@ -111,55 +121,99 @@ fn needs_images(draft: &Draft) -> bool {
     draft.plan.pending().any(|change| change.fetch.is_some())
 }
 
-/// Changes grouped so that each group depends only on earlier ones.
-fn levels(draft: &Draft) -> Vec<Vec<&Change>> {
-    let depends = |service: &ServiceName| {
-        let plan = draft.loaded.platform.services.iter().find(|plan| plan.name == *service);
-        plan.map(|plan| plan.depends_on.clone()).unwrap_or_default()
-    };
-    let mut depth: BTreeMap<&ServiceName, usize> = BTreeMap::new();
-    let mut levels: Vec<Vec<&Change>> = Vec::new();
-    for change in &draft.plan.changes {
-        let above = depends(&change.service).iter().filter_map(|needed| depth.get(needed).copied()).max();
-        let level = above.map_or(0, |level| level + 1);
-        depth.insert(&change.service, level);
-        if levels.len() <= level {
-            levels.resize_with(level + 1, Vec::new);
-        }
-        if let Some(group) = levels.get_mut(level) {
-            group.push(change);
-        }
-    }
-    levels
+/// What the changes of one operation have in common.
+struct Work<'a> {
+    world: &'a World,
+    operation: &'a str,
+    request: &'a Request,
+    draft: &'a Draft,
+    platform: &'a Platform,
+    began: std::time::Duration,
 }
 
-async fn carry_out(
-    world: &World,
-    operation: &str,
-    request: &Request,
-    draft: &Draft,
-    platform: &Platform,
-    change: &Change,
-    began: std::time::Duration,
-) -> Result<ServiceReport, DeployError> {
-    match change.action {
-        Action::Nothing => Ok(still(draft, change, Outcome::Unchanged)),
-        Action::Hold => Ok(still(draft, change, Outcome::Held)),
-        Action::Remove => {
-            removal::remove_service(world, &draft.loaded.scope, &change.service).await?;
-            Ok(still(draft, change, Outcome::Removed))
-        }
-        Action::Create | Action::Update => {
-            let release = prepare(world, request, draft, platform, change)?;
-            let params = Params {
-                operation: operation.to_owned(),
-                previous: change.from.clone(),
-                start: true,
-                migrate: !request.skip_migrations,
-                release,
+impl Work<'_> {
+    /// Each service by itself, as soon as what it needs has switched: nobody waits for another's drain.
+    /// After the first failure nothing more is begun, and what has switched stays.
+    async fn one_by_one(&self) -> Result<Vec<ServiceReport>, DeployError> {
+        let doors = order::Doors::of(&self.draft.plan.changes);
+        let failed = AtomicBool::new(false);
+        let (doors, failed) = (&doors, &failed);
+        let works = self.draft.plan.changes.iter().map(|change| async move {
+            doors.wait(order::needs(self.draft, &change.service)).await;
+            let report = match failed.load(Ordering::SeqCst) {
+                true => Ok(not_reached(change)),
+                false => self.carry_out(&doors.opened_by(self.world, &change.service), change).await,
             };
-            after::run(world, params, began).await
+            let is_good = report.as_ref().is_ok_and(|report| !matches!(report.result, Outcome::Failed(_)));
+            failed.fetch_or(!is_good, Ordering::SeqCst);
+            doors.open(&change.service);
+            report
+        });
+        join_all(works).await.into_iter().collect()
+    }
+
+    /// All of them, or none. What needs no new release waits until the others have switched.
+    async fn together(&self) -> Result<Vec<ServiceReport>, DeployError> {
+        let mut groups = Vec::new();
+        for level in order::levels(self.draft) {
+            let new = level.iter().filter(|change| matches!(change.action, Action::Create | Action::Update));
+            let group = new.map(|change| self.roll_out(change)).collect::<Result<Vec<_>, _>>()?;
+            if !group.is_empty() {
+                groups.push(group);
+            }
         }
+        let params =
+            together::Params { operation: self.operation.to_owned(), scope: self.draft.loaded.scope.clone(), groups };
+        let mut reports = match params.members().next() {
+            Some(_) => together::run(self.world, &params, self.began).await?.services,
+            None => Vec::new(),
+        };
+        let failed = reports.iter().any(|report| report.result != Outcome::Done);
+        for change in &self.draft.plan.changes {
+            if !reports.iter().any(|report| report.service == change.service) {
+                reports.push(if failed { not_reached(change) } else { self.carry_out(self.world, change).await? });
+            }
+        }
+        Ok(reports)
+    }
+
+    async fn carry_out(&self, world: &World, change: &Change) -> Result<ServiceReport, DeployError> {
+        let draft = self.draft;
+        match change.action {
+            Action::Nothing => Ok(still(draft, change, Outcome::Unchanged)),
+            Action::Hold => Ok(still(draft, change, Outcome::Held)),
+            Action::Remove => {
+                removal::remove_service(world, &draft.loaded.scope, &change.service).await?;
+                Ok(still(draft, change, Outcome::Removed))
+            }
+            Action::Scale => {
+                let Some(release) = draft.serving.get(&change.service) else {
+                    return Ok(still(draft, change, Outcome::Unchanged));
+                };
+                let file = change.scaled.unwrap_or(change.copies);
+                scale::follow_file(world, self.operation, release.clone(), change.copies, file).await
+            }
+            Action::Create | Action::Update => after::run(world, self.roll_out(change)?, self.began).await,
+        }
+    }
+
+    fn roll_out(&self, change: &Change) -> Result<Params, DeployError> {
+        Ok(Params {
+            operation: self.operation.to_owned(),
+            previous: change.from.clone(),
+            previous_copies: self.draft.serving.get(&change.service).map_or(1, |serving| serving.copies),
+            start: true,
+            migrate: !self.request.skip_migrations,
+            release: prepare(self.world, self.request, self.draft, self.platform, change)?,
+        })
+    }
+}
+
+/// What was done before a crash looks unchanged now; the report tells it all the same.
+fn told_before_the_crash(report: &mut ServiceReport, before: Option<&Report>) {
+    let told = before.and_then(|before| before.services.iter().find(|told| told.service == report.service));
+    if let Some(told) = told.filter(|_| report.result == Outcome::Unchanged) {
+        report.clone_from(told);
     }
 }
 
@@ -227,12 +281,14 @@ fn prepare(
         service: plan.name.clone(),
         image: ImagePin { reference: image.reference.clone(), id: image_id, instead_of: image.instead_of.clone() },
         definition: Definition { file, service: rendered.service, hash },
-        plan: plan.clone(),
+        plan: ServicePlan { replicas: change.scaled.unwrap_or(plan.replicas), ..plan.clone() },
         state: State::Prepared,
         container,
+        copies: plan.replicas.max(1),
         targets: Vec::new(),
-        address: None,
+        addresses: Vec::new(),
         making_way_for: None,
+        guests: None,
         by: request.by.clone(),
         why: if request.why.is_empty() { change.reasons.join("; ") } else { request.why.clone() },
         created_ms: world.clock.now_ms(),

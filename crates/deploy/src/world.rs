@@ -51,6 +51,16 @@ impl World {
         World { parts, talk, abort }
     }
 
+    /// The same world, whose talk somebody else hears first.
+    pub fn overheard(&self, hear: impl Fn(&Said) + Send + Sync + 'static) -> World {
+        let talk = self.talk.clone();
+        let both = Talk::new(move |said| {
+            hear(&said);
+            talk.pass(said);
+        });
+        World { parts: self.parts.clone(), talk: both, abort: self.abort.clone() }
+    }
+
     pub fn parts(&self) -> &Arc<Parts> {
         &self.parts
     }
@@ -95,6 +105,11 @@ impl Talk {
 
     pub fn silent() -> Talk {
         Talk::new(|_| {})
+    }
+
+    /// Passes on what was said, as it was said.
+    pub fn pass(&self, said: Said) {
+        (self.0)(said);
     }
 
     pub fn say(&self, service: Option<&ServiceName>, text: impl Into<String>) {

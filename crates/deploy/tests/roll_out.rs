@@ -2,221 +2,39 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::collections::BTreeMap;
+mod site;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use deploy::release::{Definition, Event, ImagePin, Release, State};
-use deploy::roll_out::{Found, Params, RollOut};
-use deploy::store::Platform;
-use deploy::{Parts, Scope, Talk, World};
+use deploy::World;
+use deploy::release::{Event, State};
+use deploy::roll_out::{Params, RollOut};
 use futures_util::FutureExt;
-use machine::clock::TestClock;
-use machine::docker::{Behaviour, ContainerSpec, Docker, FakeDocker};
-use machine::files::Root;
-use machine::process::{Command, FakeProcesses, Output};
+use machine::docker::{Behaviour, Docker};
 use saga::{Inject, LogEvent, Outcome, Runner};
-use spec::{Check, EnvironmentName, PlatformName, ReleaseId, ServiceName, ServicePlan, Strategy};
+use spec::{Finish, ReleaseId, ServiceName, Strategy};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio_util::sync::CancellationToken;
 
-/// A platform with one service, whose first release serves.
-struct Site {
-    world: World,
-    docker: FakeDocker,
-    stop: CancellationToken,
-    _root: tempfile::TempDir,
-}
-
-impl Drop for Site {
-    fn drop(&mut self) {
-        self.stop.cancel();
-    }
-}
-
-fn scope() -> Scope {
-    Scope { platform: PlatformName::parse("shop").unwrap(), environment: EnvironmentName::parse("production").unwrap() }
-}
-
-fn release(number: u64, strategy: Strategy) -> Release {
-    let (id, service) = (ReleaseId::new(number), ServiceName::parse("web").unwrap());
-    let mut plan = ServicePlan::new(service.clone(), strategy);
-    plan.port = Some(8080);
-    plan.health.check = Check::Docker;
-    plan.health.interval = Duration::from_millis(5);
-    plan.health.budget = Duration::from_secs(5);
-    let container = scope().container(&service, &id);
-    Release {
-        image: ImagePin { reference: format!("shop/web:{number}"), id: format!("shop/web:{number}"), instead_of: None },
-        definition: Definition { file: format!("releases/{container}.json"), service: "web".into(), hash: "h".into() },
-        state: State::Starting,
-        scope: scope(),
-        targets: vec![],
-        address: None,
-        making_way_for: None,
-        by: "test".into(),
-        why: "test".into(),
-        created_ms: 0,
-        switched_ms: None,
-        parked_until_ms: None,
-        healthy_after_ms: None,
-        id,
-        service,
-        plan,
-        container,
-    }
-}
-
-fn params(strategy: Strategy) -> Params {
-    Params {
-        operation: "op1".into(),
-        release: release(2, strategy),
-        previous: Some(ReleaseId::new(1)),
-        start: true,
-        migrate: false,
-    }
-}
-
-/// What `docker compose up` does: one container, named as the project.
-fn compose(docker: FakeDocker) -> FakeProcesses {
-    FakeProcesses::new().when("docker compose", move |command: &Command| {
-        let words = command.words();
-        let project = words.iter().skip_while(|word| **word != "--project-name").nth(1).copied().unwrap_or_default();
-        let number = project.rsplit_once("-r").map(|(_, number)| number).unwrap_or_default();
-        let made = docker.run_now(&container(project, number));
-        if made.is_err() {
-            let _ = docker.start(project).now_or_never();
-        }
-        Output::default()
-    })
-}
-
-fn container(name: &str, number: &str) -> ContainerSpec {
-    ContainerSpec { name: name.into(), image: format!("shop/web:{number}"), ..ContainerSpec::default() }
-}
-
-async fn site(strategy: Strategy, new: Behaviour) -> Site {
-    let folder = tempfile::tempdir().unwrap();
-    let root = Root::open(folder.path()).unwrap();
-    let clock = Arc::new(TestClock::default());
-    let docker = FakeDocker::new(clock.clone());
-    docker.add_image("shop/web:1", Behaviour::healthy_after(1));
-    docker.add_image("shop/web:2", new);
-    let socket = folder.path().join("edge.sock");
-    let stop = CancellationToken::new();
-    let config = edge::EdgeConfig { control_socket: socket.clone(), state_dir: folder.path().join("edge") };
-    tokio::spawn(edge::serve(config, stop.clone()));
-    let parts = Parts {
-        docker: Arc::new(docker.clone()),
-        processes: Arc::new(compose(docker.clone())),
-        ledger: ledger::Ledger::in_memory(clock.clone()).unwrap(),
-        edge: edge::Control::new(socket),
-        clock,
-        root,
-        environment: vec![],
-        salt: vec![7; 32],
-        switching: tokio::sync::Mutex::new(()),
-        faults: None,
-    };
-    let world = World::new(Arc::new(parts), Talk::silent(), saga::Abort::new());
-    while world.edge.status().await.is_err() {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-    serve_first(&world, &docker, strategy).await;
-    Site { world, docker, stop, _root: folder }
-}
-
-async fn serve_first(world: &World, docker: &FakeDocker, strategy: Strategy) {
-    world
-        .save_platform(&Platform {
-            scope: scope(),
-            dir: "/".into(),
-            domain: None,
-            http: vec![],
-            https: vec![],
-            edge: spec::EdgePlan::default(),
-            certificates: vec![],
-            maintenance: None,
-            splits: BTreeMap::new(),
-            internals: vec![],
-            gateways: BTreeMap::new(),
-            networks: vec![],
-            volumes: vec![],
-            keep_releases: 5,
-            hooks: spec::HookPlan::default(),
-        })
-        .unwrap();
-    let mut first = release(1, strategy);
-    docker.run_now(&container(&first.container, "1")).unwrap();
-    first.targets = vec![([127, 0, 0, 9], 8080).into()];
-    world.save_release(&first).unwrap();
-    world.move_serving(&first, None, None).unwrap();
-    world.save_release(&release(2, strategy)).unwrap();
-    world.push_routes().await.unwrap();
-}
-
-/// What users and operators can see: what runs, what serves, what the edge routes to, which tags keep images.
-#[derive(Debug, PartialEq)]
-struct Seen {
-    running: Vec<String>,
-    serving: Option<String>,
-    routed: Vec<String>,
-    /// Whether requests wait at the edge.
-    held: bool,
-    kept: Vec<String>,
-}
-
-async fn seen(world: &World) -> Seen {
-    let containers = world.docker.list(&[], true).await.unwrap();
-    let running = containers.into_iter().filter(|c| c.state.is_up()).map(|c| c.name);
-    let images = world.docker.images(&[], Some("mainstay/")).await.unwrap();
-    let serving = world.serving_of(&scope(), &ServiceName::parse("web").unwrap()).unwrap();
-    let pools = world.edge.status().await.unwrap().pools;
-    let mut seen = Seen {
-        held: pools.iter().any(|pool| pool.is_held),
-        running: running.collect(),
-        serving: serving.map(|release| release.id.to_string()),
-        routed: pools.into_iter().map(|pool| pool.release).collect(),
-        kept: images.into_iter().flat_map(|image| image.tags).filter(|tag| tag.starts_with("mainstay/")).collect(),
-    };
-    seen.running.sort();
-    seen
-}
-
-/// The saga tests want worlds; the sites behind them live as long as the test.
-struct Sites {
-    strategy: Strategy,
-    made: std::sync::Mutex<Vec<Site>>,
-}
-
-impl Sites {
-    fn new(strategy: Strategy) -> Sites {
-        Sites { strategy, made: std::sync::Mutex::new(Vec::new()) }
-    }
-
-    async fn world(&self) -> World {
-        let site = site(self.strategy, Behaviour::healthy_after(1)).await;
-        let world = site.world.clone();
-        self.made.lock().unwrap().push(site);
-        world
-    }
-}
-
-/// One of the legal ends: all the old one or all the new one, never both, never neither.
-async fn legal(world: &World, outcome: &Outcome<Found>) {
-    let seen = seen(world).await;
-    let serving = match outcome {
-        Outcome::Done(_) => "r2",
-        Outcome::Undone { .. } => "r1",
-        other => panic!("not a legal end: {other:?}"),
-    };
-    assert_eq!(seen.serving.as_deref(), Some(serving), "{seen:?}");
-    assert_eq!(seen.routed, [serving], "{seen:?}");
-    assert!(!seen.held, "nobody waits after the end: {seen:?}");
-    assert!(seen.running.contains(&format!("shop-production-web-{serving}")), "{seen:?}");
-}
+use site::{Case, Site, Sites, container, legal, params, scope, seen, site};
 
 const STRATEGIES: [Strategy; 2] = [Strategy::BlueGreen, Strategy::Exclusive];
+
+/// Every way in which a service is replaced.
+fn cases() -> Vec<Case> {
+    let several = |strategy, old, new| Case { strategy, old, new };
+    vec![
+        Strategy::BlueGreen.into(),
+        Strategy::Exclusive.into(),
+        several(Strategy::BlueGreen, 1, 3),
+        several(Strategy::BlueGreen, 3, 2),
+        several(Strategy::DrainFirst, 2, 2),
+        several(Strategy::Rolling, 1, 1),
+        several(Strategy::Rolling, 3, 3),
+        several(Strategy::Rolling, 3, 1),
+        several(Strategy::Rolling, 2, 5),
+    ]
+}
 
 #[tokio::test]
 async fn a_roll_out_ends_with_the_new_release_serving() {
@@ -233,11 +51,11 @@ async fn a_roll_out_ends_with_the_new_release_serving() {
 
 #[tokio::test]
 async fn each_step_of_a_roll_out_may_run_twice() {
-    for strategy in STRATEGIES {
-        let sites = Sites::new(strategy);
+    for case in cases() {
+        let sites = Sites::new(case);
         saga::testing::each_step_twice::<RollOut, _>(
             async || sites.world().await,
-            &params(strategy),
+            &params(case),
             async |w| seen(w).await,
         )
         .await;
@@ -246,26 +64,37 @@ async fn each_step_of_a_roll_out_may_run_twice() {
 
 #[tokio::test]
 async fn a_failure_at_any_step_leaves_the_old_release_serving_alone() {
-    for strategy in STRATEGIES {
-        let sites = Sites::new(strategy);
+    for case in cases() {
+        let sites = Sites::new(case);
         let make = async || sites.world().await;
-        saga::testing::fail_at_each_step_leaves_world_as_before::<RollOut, _>(make, &params(strategy), async |w| {
+        saga::testing::fail_at_each_step_leaves_world_as_before::<RollOut, _>(make, &params(case), async |w| {
             seen(w).await
         })
         .await;
     }
 }
 
+/// The tries grow with the square of the steps, so each line of steps is tried once, in a test of its own.
+async fn survives_crashes(case: Case) {
+    let sites = Sites::new(case);
+    let make = async || sites.world().await;
+    saga::testing::crash_after_each_event_and_recover::<RollOut>(make, &params(case), async |w, o| legal(w, o).await)
+        .await;
+}
+
 #[tokio::test]
 async fn a_crash_after_any_entry_of_the_journal_is_finished_or_undone() {
-    for strategy in STRATEGIES {
-        let sites = Sites::new(strategy);
-        let make = async || sites.world().await;
-        saga::testing::crash_after_each_event_and_recover::<RollOut>(make, &params(strategy), async |w, o| {
-            legal(w, o).await
-        })
-        .await;
-    }
+    survives_crashes(Case { strategy: Strategy::BlueGreen, old: 1, new: 2 }).await;
+}
+
+#[tokio::test]
+async fn a_crash_after_any_entry_is_finished_or_undone_where_there_are_never_two() {
+    survives_crashes(Strategy::Exclusive.into()).await;
+}
+
+#[tokio::test]
+async fn a_crash_after_any_entry_is_finished_or_undone_between_two_batches() {
+    survives_crashes(Case { strategy: Strategy::Rolling, old: 2, new: 2 }).await;
 }
 
 #[tokio::test]
@@ -395,7 +224,7 @@ async fn with_tcp_port(world: &World, server: std::net::SocketAddr) -> std::net:
     });
     world.save_platform(&platform).unwrap();
     let mut first = world.release(&scope(), &ServiceName::parse("web").unwrap(), &ReleaseId::new(1)).unwrap().unwrap();
-    first.address = Some(server.ip());
+    first.addresses = vec![server.ip()];
     world.save_release(&first).unwrap();
     world.push_routes().await.unwrap().listeners[0].bind
 }
@@ -432,4 +261,122 @@ async fn a_tcp_connection_finishes_through_a_roll_out_which_waits_for_it() {
     let outcome = tokio::time::timeout(Duration::from_secs(10), running).await.expect("it goes on").unwrap();
     let Outcome::Done(found) = outcome else { panic!("{outcome:?}") };
     assert_eq!(found.left, 0);
+
+fn finishing() -> Params {
+    let mut params = params(Case { strategy: Strategy::DrainFirst, old: 2, new: 2 });
+    let words = |word: &str| vec![word.to_owned()];
+    params.release.plan.finish = Some(Finish {
+        stop_taking: words("stop-taking"),
+        idle: Some(words("idle")),
+        take_again: Some(words("take-again")),
+        within: Duration::from_secs(5),
+    });
+    params
+}
+
+#[tokio::test]
+async fn a_worker_that_is_told_to_finish_passes_the_four_tests_too() {
+    let sites = Sites::new(Case { strategy: Strategy::DrainFirst, old: 2, new: 2 });
+    let (params, look) = (finishing(), async |w: &World| seen(w).await);
+    let world = sites.world().await;
+    saga::testing::runs_to_the_end::<RollOut>(&world, &params).await;
+    assert_eq!(seen(&world).await.deaf, ["shop-production-web-r1", "shop-production-web-r1-2"]);
+    saga::testing::fail_at_each_step_leaves_world_as_before::<RollOut, _>(async || sites.world().await, &params, look)
+        .await;
+    saga::testing::crash_after_each_event_and_recover::<RollOut>(
+        async || sites.world().await,
+        &params,
+        async |w, o| {
+            legal(w, o).await;
+            assert!(matches!(o, Outcome::Done(_)) || seen(w).await.deaf.is_empty(), "the old ones take work again");
+        },
+    )
+    .await;
+    saga::testing::each_step_twice::<RollOut, _>(async || sites.world().await, &params, async |w| seen(w).await).await;
+}
+
+#[tokio::test]
+async fn a_worker_without_a_word_to_take_work_again_is_started_anew() {
+    let site = site(Case { strategy: Strategy::DrainFirst, old: 1, new: 1 }, Behaviour::healthy_after(1)).await;
+    let mut params = finishing();
+    (params.previous_copies, params.release.copies) = (1, 1);
+    params.release.plan.finish.as_mut().unwrap().take_again = None;
+    let faults = |_: u64, event: &LogEvent| match event {
+        LogEvent::Started { step } if &**step == "finish" => Inject::Fail,
+        _ => Inject::None,
+    };
+    let runner = Runner::new(site.world.ledger.clone(), site.world.clock.clone()).faults(Arc::new(faults));
+    let id = spec::SagaId::parse("op1.web.r2").unwrap();
+    runner.create::<RollOut>(&id, &params).unwrap();
+    let outcome = runner.run::<RollOut>(&site.world, &id, &saga::Abort::new()).await;
+    legal(&site.world, &outcome).await;
+    let calls = site.docker.calls();
+    let restarts: Vec<&String> = calls.iter().filter(|call| call.ends_with("web-r1")).skip(2).collect();
+    assert_eq!(restarts, ["stop shop-production-web-r1", "start shop-production-web-r1"], "{calls:?}");
+}
+
+/// Never two at once, whatever happens: told from everything that Docker was ever asked to do.
+#[tokio::test]
+async fn an_exclusive_service_is_never_there_twice_through_any_crash() {
+    let made = std::sync::Mutex::new(Vec::<Site>::new());
+    let make = async || {
+        let site = site(Strategy::Exclusive, Behaviour::healthy_after(1)).await;
+        let world = site.world.clone();
+        made.lock().unwrap().push(site);
+        world
+    };
+    let check = async |_: &World, _: &Outcome<_>| {
+        let calls = made.lock().unwrap().last().unwrap().docker.calls();
+        let mut up = std::collections::BTreeSet::new();
+        for call in &calls {
+            match call.split_once(' ') {
+                Some(("start", name)) => drop(up.insert(name.to_owned())),
+                Some(("stop" | "remove", name)) => drop(up.remove(name)),
+                _ => {}
+            }
+            assert!(up.len() <= 1, "two at once: {calls:?}");
+        }
+    };
+    saga::testing::crash_after_each_event_and_recover::<RollOut>(make, &params(Strategy::Exclusive), check).await;
+}
+
+#[tokio::test]
+async fn a_rolling_release_never_has_more_or_fewer_copies_than_it_may() {
+    let case = Case { strategy: Strategy::Rolling, old: 3, new: 3 };
+    let site = site(case, Behaviour::healthy_after(1)).await;
+    let look = {
+        let docker = site.docker.clone();
+        move |_: u64, _: &LogEvent| {
+            let running = docker.list(&[], false).now_or_never().unwrap().unwrap().len();
+            assert!((3..=4).contains(&running), "{running} run");
+            Inject::None
+        }
+    };
+    let runner = Runner::new(site.world.ledger.clone(), site.world.clock.clone()).faults(Arc::new(look));
+    let id = spec::SagaId::parse("op1.web.r2").unwrap();
+    runner.create::<RollOut>(&id, &params(case)).unwrap();
+    let outcome = runner.run::<RollOut>(&site.world, &id, &saga::Abort::new()).await;
+    legal(&site.world, &outcome).await;
+    assert_eq!(seen(&site.world).await.running.len(), 3, "the old ones are gone");
+}
+
+#[tokio::test]
+async fn what_is_given_up_after_the_old_copies_have_gone_still_brings_them_back() {
+    for case in [Strategy::Exclusive.into(), Case { strategy: Strategy::Rolling, old: 2, new: 2 }] {
+        let site = site(case, Behaviour::healthy_after(1)).await;
+        let last = if case.strategy == Strategy::Rolling { "healthy-2" } else { "healthy" };
+        let abort = site.world.abort.clone();
+        let give_up = move |_: u64, event: &LogEvent| {
+            if matches!(event, LogEvent::Started { step } if &**step == last) {
+                abort.request();
+            }
+            Inject::None
+        };
+        let runner = Runner::new(site.world.ledger.clone(), site.world.clock.clone()).faults(Arc::new(give_up));
+        let id = spec::SagaId::parse("op1.web.r2").unwrap();
+        runner.create::<RollOut>(&id, &params(case)).unwrap();
+        let outcome = runner.run::<RollOut>(&site.world, &id, &site.world.abort).await;
+        assert!(matches!(&outcome, Outcome::Undone { error, .. } if error.is_abort()), "{outcome:?}");
+        legal(&site.world, &outcome).await;
+    }
 }

@@ -39,6 +39,10 @@ pub const WARM: Duration = Duration::from_secs(15 * 60);
 pub const SOAK: Duration = Duration::from_secs(30);
 /// How long a migration or hook may take.
 pub const JOB_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+/// How long a job of its own may take to end.
+pub const JOB_RUNS: Duration = Duration::from_secs(30 * 60);
+/// How long a worker that takes nothing new may take to become idle.
+pub const FINISH_WITHIN: Duration = Duration::from_secs(10 * 60);
 /// How long a container may take to stop; Compose's own default.
 pub const STOP_GRACE: Duration = Duration::from_secs(10);
 

@@ -6,6 +6,7 @@ mod limits;
 mod network;
 mod read;
 mod reader;
+mod replace;
 mod route;
 mod service;
 mod source;
@@ -27,6 +28,7 @@ pub use edge::{
 };
 pub use limits::{Priority, RateBy, RateSettings, RouteLimitSettings};
 pub use network::Network;
+pub use replace::{FinishSettings, RollingSettings};
 pub use route::{
     ClientCertificate, HeaderChanges, HeaderSettings, HstsSettings, HstsWritten, RedirectSettings, RouteSettings,
     StickySettings, StickyWritten,
@@ -76,6 +78,10 @@ pub struct PlatformFile {
     /// How each service of the compose file is operated; what is not written is derived from the compose file.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub services: BTreeMap<ServiceName, ServiceSettings>,
+    /// Whether a deploy of several services is one: when one of them fails, those that have already switched go back;
+    /// `false` if not given, and a command can ask for it with `--all-or-nothing`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub all_or_nothing: Option<bool>,
     /// Commands that run around builds, deploys and rollbacks.
     #[serde(default, skip_serializing_if = "Hooks::is_empty")]
     pub hooks: Hooks,
@@ -252,6 +258,7 @@ impl Default for PlatformFile {
             default_environment: None,
             require_environment: None,
             keep_releases: None,
+            all_or_nothing: None,
             environments: BTreeMap::new(),
             services: BTreeMap::new(),
             hooks: Hooks::default(),

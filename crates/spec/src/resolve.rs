@@ -9,6 +9,7 @@ mod plan;
 mod pool;
 mod port;
 mod probe;
+mod replace;
 mod resources;
 mod routes;
 mod scene;
@@ -22,8 +23,8 @@ use crate::platform::{Bind, Hook, Hooks, PlatformFile};
 use crate::problem::{Problem, Problems, nearest};
 
 pub use plan::{
-    AccessLog, CertificateFiles, Check, EdgeHealth, EdgePlan, Health, Hold, HookJob, HookPlan, HostSize, Job, Limits,
-    Outlier, Platform, Redirect, ResourceReport, Route, ServicePlan, Shedding, Sticky, TcpPort,
+    AccessLog, CertificateFiles, Check, EdgeHealth, EdgePlan, Finish, Health, Hold, HookJob, HookPlan, HostSize, Job,
+    Limits, Outlier, Platform, Redirect, ResourceReport, Rolling, Route, ServicePlan, Shedding, Sticky, TcpPort,
 };
 use scene::Scene;
 
@@ -65,6 +66,7 @@ pub fn resolve(
         confirm: environment.confirm.unwrap_or(false),
         hooks: hooks(&file.hooks),
         promises: file.promises.clone(),
+        all_or_nothing: file.all_or_nothing.unwrap_or(false),
         keep_releases: file.keep_releases.unwrap_or(defaults::KEEP_RELEASES),
         resources,
     });

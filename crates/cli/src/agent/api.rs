@@ -146,8 +146,9 @@ async fn logs(State(agent): State<Agent>, Json(of): Json<LogsOf>) -> Result<Resp
     };
     let (sender, receiver) = mpsc::channel::<String>(256);
     for service in services {
-        let container = serving(&world, &of.scope, &service)?.container;
-        tokio::spawn(pour(world.clone(), service, container, of.tail, of.follow, sender.clone()));
+        for container in serving(&world, &of.scope, &service)?.containers() {
+            tokio::spawn(pour(world.clone(), service.clone(), container, of.tail, of.follow, sender.clone()));
+        }
     }
     let lines =
         stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|line| (line, receiver)) });

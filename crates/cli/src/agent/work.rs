@@ -77,6 +77,7 @@ async fn perform(agent: &Agent, live: &Arc<Live>, id: &str, work: Work) -> Ended
         Work::Rollback(request) => {
             deploy::rollback::rollback(&world, id, &request).await.map(|report| Ended::Report { report })
         }
+        Work::Scale(request) => deploy::scale::scale(&world, id, &request).await.map(|report| Ended::Report { report }),
         Work::Down { scope, volumes, .. } => {
             deploy::down(&world, &scope, volumes).await.map(|removed| Ended::Removed { removed })
         }
@@ -88,6 +89,7 @@ fn scope_of(work: &Work) -> Result<Scope, Failure> {
     match work {
         Work::Up(request) => Ok(deploy::load::scope(&request.source)?),
         Work::Rollback(request) => Ok(request.scope.clone()),
+        Work::Scale(request) => Ok(request.scope.clone()),
         Work::Down { scope, .. } => Ok(scope.clone()),
     }
 }

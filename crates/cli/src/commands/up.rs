@@ -29,6 +29,9 @@ pub struct Change {
     /// Do not run migrations
     #[arg(long)]
     pub skip_migrations: bool,
+    /// When one service fails, take those back that have already switched
+    #[arg(long)]
+    pub all_or_nothing: bool,
     /// Why, for the record
     #[arg(short = 'm', long = "message", default_value = "", value_name = "TEXT")]
     pub why: String,
@@ -56,6 +59,7 @@ pub fn request(context: &Context, change: &Change) -> Result<deploy::up::Request
         images: Default::default(),
         build: false,
         skip_migrations: change.skip_migrations,
+        all_or_nothing: change.all_or_nothing,
         tell_plan: false,
         by: target::who(),
         why: change.why.clone(),

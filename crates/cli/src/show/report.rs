@@ -39,6 +39,12 @@ fn report_of(report: &Report, status: &Status) {
     for (service, cause) in report.failures() {
         failure(service, cause);
     }
+    for service in &report.services {
+        if let Outcome::WentBack { because } = &service.result {
+            let to = service.release.as_ref().map_or_else(|| "nothing".to_owned(), |id| format!("release {id}"));
+            eprintln!("\nwent back: {} serves {to} again, because {because}", service.service);
+        }
+    }
     let seconds = report.took_ms as f64 / 1000.0;
     let changed = report.services.iter().filter(|service| service.result == Outcome::Done).count();
     match report.ending {

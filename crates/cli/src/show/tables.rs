@@ -49,9 +49,16 @@ pub fn platform(platform: &PlatformStatus) -> String {
 }
 
 fn state(service: &ServiceStatus) -> String {
+    let mut text = service.state.clone();
+    if service.copies > 1 {
+        text = format!("{}/{} {}", service.running, service.copies, service.state);
+        if service.running < service.copies {
+            text = format!("{}/{} running, one is {}", service.running, service.copies, service.state);
+        }
+    }
     match service.routed {
-        Some(false) => format!("{}, NOT ROUTED", service.state),
-        _ => service.state.clone(),
+        Some(false) => format!("{text}, NOT ROUTED"),
+        _ => text,
     }
 }
 

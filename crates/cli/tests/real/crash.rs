@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::load::{Load, ask};
 use super::place::{Place, Ran, image, wait};
+use super::strategies::Watch;
 
 const LIMIT: Duration = Duration::from_secs(60);
 /// More entries than any roll-out has.
@@ -88,6 +89,91 @@ fn real_a_deploy_survives_the_agents_death_at_any_moment() {
     }
     let requests = all_answered(load);
     eprintln!("deploy at any moment: {kills} kills, {requests} requests, 0 failed");
+}
+
+#[test]
+fn real_an_exclusive_service_is_never_there_twice_through_the_agents_death_after_every_journal_entry() {
+    let images = [image("one", &[]), image("two", &[])];
+    let mut place = Place::new("crashx");
+    place.compose(&super::place::web(&images[0], ""));
+    place.platform("5m", "");
+    let written = std::fs::read_to_string(place.dir().join("mainstay.yaml")).unwrap();
+    place.write("mainstay.yaml", &written.replace("strategy: blue-green", "strategy: exclusive"));
+    place.start("edge", None);
+    start_agent(&mut place, None);
+    place.run(&["up", "--yes"]).done();
+    let watch = Watch::start(&place, "web");
+    let load = Load::start(place.port);
+    let kills = until_it_survives(|after| {
+        let next = &images[usize::from(ask(place.port).as_deref() == Ok("one"))];
+        let killed = attempt(&mut place, after, &["deploy", "web", "--image", next, "--yes"], 0);
+        assert_eq!(sound(&place), *next);
+        killed
+    });
+    let requests = all_answered(load);
+    assert_eq!(watch.most(), 1, "how many ran at once");
+    eprintln!("exclusive: {kills} kills, {requests} requests, 0 failed");
+    assert!(kills >= 14, "a stop-first roll-out has seven steps with two entries each");
+}
+
+#[test]
+fn real_a_rolling_deploy_survives_the_agents_death_after_every_journal_entry() {
+    let images = [image("one", &[]), image("two", &[])];
+    let mut place = Place::new("crashroll");
+    place.compose(&super::place::web(&images[0], "    deploy: {replicas: 2}\n"));
+    place.platform("5m", "");
+    let written = std::fs::read_to_string(place.dir().join("mainstay.yaml")).unwrap();
+    place.write("mainstay.yaml", &written.replace("strategy: blue-green", "strategy: rolling"));
+    place.start("edge", None);
+    start_agent(&mut place, None);
+    place.run(&["up", "--yes"]).done();
+    let load = Load::start(place.port);
+    let kills = until_it_survives(|after| {
+        let next = &images[usize::from(place.service("web")["image"] == images[0].as_str())];
+        let killed = attempt(&mut place, after, &["deploy", "web", "--image", next, "--yes"], 0);
+        let web = place.service("web");
+        assert_eq!((&web["image"], &web["running"], &web["copies"]), (&next.as_str().into(), &2.into(), &2.into()));
+        assert_eq!(place.status()["platforms"][0]["strays"], serde_json::json!([]));
+        killed
+    });
+    let requests = all_answered(load);
+    eprintln!("rolling: {kills} kills, {requests} requests, 0 failed");
+    assert!(kills >= 20, "two batches have nine steps, and four are around them");
+}
+
+#[test]
+fn real_a_deploy_that_is_one_ends_whole_or_not_at_all_whenever_the_agent_dies() {
+    let images = [image("one", &[]), image("two", &[]), image("crashing", &[("CRASH_AFTER_MS", "50")])];
+    let mut place = Place::new("crashall");
+    let api = super::place::service("api", &images[0], "    depends_on: [web]\n");
+    place.compose(&[super::place::web(&images[0], ""), api].concat());
+    place.platform(
+        "5m",
+        "  api:\n    strategy: blue-green\n    port: 8080\n    health: {path: /health, budget: 5s}\n    routes: [{path: /api}]\n",
+    );
+    place.start("edge", None);
+    start_agent(&mut place, None);
+    place.run(&["up", "--yes"]).done();
+    let load = Load::start(place.port);
+    let (web, api) = (format!("web={}", images[1]), format!("api={}", images[2]));
+    let mut kills = 0;
+    // Every fourth entry: each of them is tried in the fake world.
+    for after in (1..80).step_by(4) {
+        let words = ["deploy", "--image", &web, "--image", &api, "--all-or-nothing", "--yes"];
+        let killed = attempt(&mut place, after, &words, 3);
+        for (service, release) in [("web", "r1"), ("api", "r2")] {
+            assert_eq!(place.service(service)["release"], release, "{service} after entry {after}");
+        }
+        let running = place.containers().into_iter().filter(|(_, state)| state == "running").count();
+        assert_eq!(running, 2, "after entry {after}: {:?}", place.containers());
+        if !killed {
+            break;
+        }
+        kills += 1;
+    }
+    let requests = all_answered(load);
+    eprintln!("all or nothing: {kills} kills, {requests} requests, 0 failed");
+    assert!(kills >= 8, "forward and back there are more than thirty entries");
 }
 
 /// A platform whose edge and agent this test runs itself, without a supervisor.

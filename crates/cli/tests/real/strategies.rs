@@ -94,13 +94,13 @@ fn word(container: &str) -> String {
 }
 
 /// Counts the running containers of a service, over and over.
-struct Watch {
+pub struct Watch {
     stop: Arc<AtomicBool>,
     looking: JoinHandle<usize>,
 }
 
 impl Watch {
-    fn start(place: &Place, service: &str) -> Watch {
+    pub fn start(place: &Place, service: &str) -> Watch {
         let stop = Arc::new(AtomicBool::new(false));
         let (label, service, stopped) = (place.label(), format!("label=dev.mainstay.service={service}"), stop.clone());
         let looking = std::thread::spawn(move || {
@@ -116,7 +116,7 @@ impl Watch {
         Watch { stop, looking }
     }
 
-    fn most(self) -> usize {
+    pub fn most(self) -> usize {
         self.stop.store(true, Ordering::SeqCst);
         self.looking.join().unwrap()
     }

@@ -21,6 +21,8 @@ fn wanted(service: &str, strategy: Strategy, id: Option<&str>) -> Wanted {
             instead_of: None,
         },
         hash: id.map(|id| format!("hash of {id}")),
+        copies: 1,
+        scaled: None,
         warnings: vec![],
     }
 }
@@ -31,6 +33,7 @@ fn running(id: &str) -> Running {
         hash: format!("hash of {id}"),
         image_id: id.into(),
         image_reference: "shop/web:1".into(),
+        copies: 1,
         trouble: None,
     }
 }
@@ -68,6 +71,16 @@ fn a_changed_definition_is_an_update_without_naming_values() {
     want.hash = Some("other".into());
     let change = only(want, Some(running("sha256:a")), &Selection::default());
     assert_eq!(change.reasons, ["its definition or environment has changed"]);
+}
+
+#[test]
+fn another_number_of_copies_alone_needs_no_new_release_and_joins_one_that_is_needed_anyway() {
+    let mut want = wanted("web", Strategy::BlueGreen, Some("sha256:a"));
+    want.copies = 3;
+    let change = only(want.clone(), Some(running("sha256:a")), &Selection::default());
+    assert_eq!((change.action, change.reasons.as_slice()), (Action::Scale, ["1 → 3 copies".to_owned()].as_slice()));
+    let change = only(want, Some(running("sha256:b")), &Selection::default());
+    assert_eq!((change.action, change.reasons.len()), (Action::Update, 2));
 }
 
 #[test]

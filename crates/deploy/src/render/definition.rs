@@ -29,6 +29,8 @@ pub struct Source<'a> {
 pub struct Internal {
     pub service: ServiceName,
     pub port: u16,
+    /// Whether bytes are carried there, and nothing is read.
+    pub tcp: bool,
     /// Real network names.
     pub networks: Vec<String>,
 }
@@ -189,6 +191,48 @@ impl Source<'_> {
     }
 }
 
+/// The definition with so many copies of its service in it, each under a key and a container name of its own.
+/// Copies that are there already stay as they are, so that Compose leaves their containers alone.
+pub fn with_copies(mut document: Value, key: &str, container: &str, copies: u32) -> Value {
+    let Some(services) = document.get_mut("services").and_then(Value::as_object_mut) else { return document };
+    let Some(first) = services.get(key).cloned() else { return document };
+    for number in 2..=copies {
+        let name = copy_key(key, number);
+        if services.contains_key(&name) {
+            continue;
+        }
+        let mut copy = first.clone();
+        if let Some(copy) = copy.as_object_mut() {
+            copy.insert("container_name".into(), json!(names::copy(container, number)));
+            answer_to(copy, key);
+        }
+        services.insert(name, copy);
+    }
+    document
+}
+
+/// The name of one copy's service in the definition.
+pub fn copy_key(key: &str, number: u32) -> String {
+    names::copy(key, number)
+}
+
+/// Compose gives a container the name of its service as an alias; every copy has that of the first.
+fn answer_to(service: &mut Map<String, Value>, alias: &str) {
+    let Some(Value::Object(networks)) = service.get_mut("networks") else { return };
+    for network in networks.values_mut() {
+        if network.is_null() {
+            *network = json!({});
+        }
+        let Some(network) = network.as_object_mut() else { continue };
+        let aliases = network.entry("aliases").or_insert_with(|| json!([]));
+        if let Some(aliases) = aliases.as_array_mut()
+            && !aliases.iter().any(|known| known == alias)
+        {
+            aliases.push(json!(alias));
+        }
+    }
+}
+
 /// What callers need to know to find the services behind the edge.
 #[derive(Debug, Clone, Copy)]
 pub struct Callers<'a> {
@@ -200,10 +244,25 @@ pub struct Callers<'a> {
 /// A service that says nothing about it comes back after a crash and after a reboot of the host; Compose's own
 /// silence means that it stays away. What the file does say, `restart: "no"` as well, is left as it is.
 fn outlive_a_reboot(service: &mut Map<String, Value>, strategy: Strategy) {
+    if strategy == Strategy::Job {
+        return end_once(service);
+    }
     let policy = service.get("deploy").and_then(|deploy| deploy.get("restart_policy"));
     let is_said = service.contains_key("restart") || policy.is_some();
-    if !is_said && strategy != Strategy::Job {
+    if !is_said {
         service.insert("restart".into(), json!("unless-stopped"));
+    }
+}
+
+/// A job that Docker starts again after it has ended well would never end. One that it tries again after a failure may.
+fn end_once(service: &mut Map<String, Value>) {
+    if service.get("restart").and_then(Value::as_str).is_some_and(|word| matches!(word, "always" | "unless-stopped")) {
+        service.insert("restart".into(), json!("no"));
+    }
+    let Some(deploy) = service.get_mut("deploy").and_then(Value::as_object_mut) else { return };
+    let condition = deploy.get("restart_policy").and_then(|policy| policy.get("condition")).and_then(Value::as_str);
+    if condition.is_none_or(|condition| condition == "any") {
+        deploy.remove("restart_policy");
     }
 }
 
@@ -290,6 +349,18 @@ mod tests {
     }
 
     #[test]
+    fn each_copy_has_a_key_and_a_container_of_its_own_and_answers_to_the_services_name() {
+        let service = json!({ "image": "i", "container_name": "shop-r1", "networks": { "back": null } });
+        let one = json!({ "name": "shop-r1", "services": { "worker": service } });
+        let three = with_copies(one.clone(), "worker", "shop-r1", 3);
+        let name = |key: &str| three["services"][key]["container_name"].as_str().unwrap().to_owned();
+        assert_eq!(["worker", "worker-2", "worker-3"].map(name), ["shop-r1", "shop-r1-2", "shop-r1-3"]);
+        assert_eq!(three["services"]["worker"], one["services"]["worker"], "the first stays as it is");
+        assert_eq!(three["services"]["worker-2"]["networks"]["back"]["aliases"], json!(["worker"]));
+        assert_eq!(with_copies(three.clone(), "worker", "shop-r1", 2), three, "a copy that is there stays as it is");
+    }
+
+    #[test]
     fn a_service_without_a_restart_policy_comes_back_and_one_that_has_one_keeps_it() {
         let silent = || json!({ "image": "shop/api" });
         assert_eq!(restart_of(silent(), Strategy::BlueGreen).unwrap(), "unless-stopped");
@@ -298,5 +369,14 @@ mod tests {
         let swarm = json!({ "deploy": { "restart_policy": { "condition": "on-failure" } } });
         assert_eq!(restart_of(swarm, Strategy::BlueGreen), None);
         assert_eq!(restart_of(silent(), Strategy::Job), None);
+    }
+
+    #[test]
+    fn a_job_is_not_started_again_after_it_has_ended_well() {
+        assert_eq!(restart_of(json!({ "restart": "always" }), Strategy::Job).unwrap(), "no");
+        assert_eq!(restart_of(json!({ "restart": "on-failure:3" }), Strategy::Job).unwrap(), "on-failure:3");
+        let mut any = json!({ "deploy": { "restart_policy": { "condition": "any" } } }).as_object().cloned().unwrap();
+        outlive_a_reboot(&mut any, Strategy::Job);
+        assert_eq!(any["deploy"], json!({}));
     }
 }

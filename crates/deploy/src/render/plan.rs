@@ -22,7 +22,7 @@ pub fn text(plan: &Plan) -> String {
 fn line(out: &mut String, change: &Change, width: usize) {
     let mark = match change.action {
         Action::Create => '+',
-        Action::Update => '~',
+        Action::Update | Action::Scale => '~',
         Action::Remove => '-',
         Action::Hold | Action::Nothing => '=',
     };
@@ -46,9 +46,30 @@ fn line(out: &mut String, change: &Change, width: usize) {
     if matches!(change.action, Action::Create | Action::Update) {
         out.push_str(&format!("    {:width$}  because {}\n", "", change.strategy_reason));
     }
+    if let Some(copies) = told_copies(change) {
+        out.push_str(&format!("    {:width$}  {copies}\n", ""));
+    }
     for warning in &change.warnings {
         out.push_str(&format!("    {:width$}  warning: {warning}\n", ""));
     }
+}
+
+/// How many copies there will be, where that is not one or was set by hand.
+fn told_copies(change: &Change) -> Option<String> {
+    match change.scaled {
+        Some(file) => {
+            Some(format!("{}, as set with `mainstay scale`; the compose file says {file}", copies(change.copies)))
+        }
+        None if change.copies > 1 && matches!(change.action, Action::Create | Action::Update) => {
+            Some(copies(change.copies))
+        }
+        None => None,
+    }
+}
+
+/// `1 copy`, `3 copies`.
+pub fn copies(count: u32) -> String {
+    if count == 1 { "1 copy".into() } else { format!("{count} copies") }
 }
 
 fn summary(plan: &Plan) -> String {
@@ -59,7 +80,7 @@ fn summary(plan: &Plan) -> String {
     format!(
         "{} to create, {} to update, {} to remove, {} unchanged.\n",
         count(Action::Create),
-        count(Action::Update),
+        count(Action::Update) + count(Action::Scale),
         count(Action::Remove),
         count(Action::Nothing) + count(Action::Hold)
     )

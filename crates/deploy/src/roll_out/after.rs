@@ -16,7 +16,7 @@ use crate::world::World;
 /// Starts a new roll-out and follows it to its end.
 pub async fn run(world: &World, params: Params, began: Duration) -> Result<ServiceReport, DeployError> {
     let id = saga_id(&params)?;
-    let (runner, phases) = runner(world, &params);
+    let (runner, phases) = runner(world, &params.release.service);
     let failed = |source| DeployError::Saga { saga: id.to_string(), source };
     let mut release = params.release.clone();
     if params.start {
@@ -44,7 +44,7 @@ pub async fn run(world: &World, params: Params, began: Duration) -> Result<Servi
 }
 
 /// `op7.api.r12`: the operation can be read from it.
-fn saga_id(params: &Params) -> Result<SagaId, DeployError> {
+pub(crate) fn saga_id(params: &Params) -> Result<SagaId, DeployError> {
     let text = format!("{}.{}.{}", params.operation, params.release.service, params.release.id);
     SagaId::parse(&text).map_err(|error| DeployError::Refused(error.to_string()))
 }
@@ -55,7 +55,7 @@ pub async fn resume(world: &World, id: &SagaId) -> Result<(Params, ServiceReport
     let row = row.ok_or_else(|| DeployError::Unknown { what: format!("roll-out {id}"), known: String::new() })?;
     let params: Params = serde_json::from_value(row.params)
         .map_err(|error| DeployError::Refused(format!("the roll-out {id} was written by another version: {error}")))?;
-    let (runner, _) = runner(world, &params);
+    let (runner, _) = runner(world, &params.release.service);
     let outcome = runner.run::<RollOut>(world, id, &world.abort).await;
     let report = finish(world, &params, &outcome)?;
     let_go(world, &params, &outcome).await?;
@@ -71,9 +71,10 @@ async fn let_go(world: &World, params: &Params, outcome: &SagaOutcome<Found>) ->
     Ok(())
 }
 
-fn runner(world: &World, params: &Params) -> (Runner, Arc<Mutex<Vec<Phase>>>) {
+/// Runs a saga about one service; what it does is told, and how long each step takes is kept.
+pub(crate) fn runner(world: &World, service: &spec::ServiceName) -> (Runner, Arc<Mutex<Vec<Phase>>>) {
     let phases = Arc::new(Mutex::new(Vec::new()));
-    let watch = Watch { world: world.clone(), service: params.release.service.clone(), phases: phases.clone() };
+    let watch = Watch { world: world.clone(), service: service.clone(), phases: phases.clone() };
     let runner = Runner::new(world.ledger.clone(), world.clock.clone()).observer(Arc::new(watch));
     let runner = match &world.faults {
         Some(faults) => runner.faults(faults.clone()),
@@ -127,16 +128,23 @@ fn finish(world: &World, params: &Params, outcome: &SagaOutcome<Found>) -> Resul
         }
     };
     write_down(world, release, &result)?;
-    Ok(ServiceReport {
+    let healthy_after_ms = found.and_then(|found| found.healthy_after_ms);
+    Ok(ServiceReport { healthy_after_ms, ..unfinished_report(params, result) })
+}
+
+/// A report without times.
+pub(crate) fn unfinished_report(params: &Params, result: Outcome) -> ServiceReport {
+    let release = &params.release;
+    ServiceReport {
         service: release.service.clone(),
         strategy: release.plan.strategy,
         release: Some(release.id.clone()),
-        healthy_after_ms: found.and_then(|found| found.healthy_after_ms),
+        healthy_after_ms: None,
         result,
         took_ms: 0,
         traffic_after_ms: None,
         phases: Vec::new(),
-    })
+    }
 }
 
 fn undone(
@@ -146,12 +154,7 @@ fn undone(
     step: &str,
     error: &saga::Failure,
 ) -> Result<Failure, DeployError> {
-    let cause =
-        error.detail.get("cause").and_then(|cause| cause.as_str()).map_or_else(|| error.message.clone(), str::to_owned);
-    let cause = match cause == error.message || error.message.starts_with(&cause) {
-        true => chain(error),
-        false => cause,
-    };
+    let cause = cause(error);
     let mut release = params.release.clone();
     if let Some(known) = world.release(&release.scope, &release.service, &release.id)? {
         release = known;
@@ -160,24 +163,39 @@ fn undone(
         world.advance(&mut release, &Event::Failed { reason: cause.clone() })?;
         world.save_release(&release)?;
     }
-    let judged = step == "healthy" && !world.abort.is_requested();
+    let judged = (step.starts_with("healthy") || step == "run") && !world.abort.is_requested();
     let touched = found.container_id.is_some() || found.stopped_previous || judged;
     Ok(Failure {
         step: step.to_owned(),
         cause,
         logs: lines(&error.detail),
-        kept: judged.then(|| release.container.clone()),
+        kept: judged.then(|| kept(error, &release)),
         ending: if touched { Ending::RolledBack } else { Ending::Failed },
     })
 }
 
-fn stuck(step: &str, error: &saga::Failure) -> Failure {
+/// The container that failed; with several copies it is not always the first.
+fn kept(error: &saga::Failure, release: &Release) -> String {
+    let named = error.detail.get("container").and_then(|container| container.as_str());
+    named.map_or_else(|| release.container.clone(), str::to_owned)
+}
+
+pub(crate) fn stuck(step: &str, error: &saga::Failure) -> Failure {
     Failure {
         step: step.to_owned(),
         cause: chain(error),
         logs: lines(&error.detail),
         kept: None,
         ending: Ending::Stuck,
+    }
+}
+
+/// Why it failed, in one line.
+pub(crate) fn cause(error: &saga::Failure) -> String {
+    let told = error.detail.get("cause").and_then(|cause| cause.as_str()).unwrap_or(&error.message);
+    match error.message.starts_with(told) {
+        true => chain(error),
+        false => told.to_owned(),
     }
 }
 
@@ -193,7 +211,7 @@ fn chain(error: &saga::Failure) -> String {
     text
 }
 
-fn lines(detail: &serde_json::Value) -> Vec<String> {
+pub(crate) fn lines(detail: &serde_json::Value) -> Vec<String> {
     let lines = detail.get("logs").and_then(|logs| logs.as_array());
     lines.into_iter().flatten().filter_map(|line| line.as_str().map(str::to_owned)).collect()
 }

@@ -1,26 +1,22 @@
 //! The steps of a roll-out. Each may run twice; each looks things up by the release's names.
 
-use std::net::{IpAddr, SocketAddr};
-
 use futures_util::future::BoxFuture;
-use machine::compose::{Compose, RunOptions, UpOptions};
-use machine::docker::State as ContainerState;
+use machine::compose::RunOptions;
 use machine::process::Output;
 use saga::StepError;
 use serde_json::json;
+use spec::Strategy;
 
 use super::{Found, Params};
 use crate::error::is_gone;
-use crate::health::{self, Gate};
-use crate::names;
-use crate::release::{Event, Release};
-use crate::routing;
+use crate::release::{Event, Guests, Release};
 use crate::world::World;
+use crate::{copies, health, names};
 
-type Done<'a> = BoxFuture<'a, Result<(), StepError>>;
+pub type Done<'a> = BoxFuture<'a, Result<(), StepError>>;
 
 /// How many of a failed container's last lines are shown.
-const LAST_LINES: usize = 20;
+pub const LAST_LINES: usize = 20;
 
 /// The image is here and stays here: a tag of its own keeps it from being pruned.
 pub fn pin<'a>(world: &'a World, params: &'a Params, _: &'a mut Found) -> Done<'a> {
@@ -58,7 +54,7 @@ pub fn migrate<'a>(world: &'a World, params: &'a Params, _: &'a mut Found) -> Do
             labels: vec![(names::ONE_OFF.into(), "migrate".into())],
             ..RunOptions::default()
         };
-        let command = compose(world, release)?.run(&release.definition.service, &job.command, &options);
+        let command = copies::compose(world, release)?.run(&release.definition.service, &job.command, &options);
         let output = world.run(command.timeout(job.timeout)).await.map_err(wrap("run the migration"))?;
         succeeded(&output, "the migration failed")
     })
@@ -68,51 +64,29 @@ pub fn start<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) -> 
     Box::pin(async move {
         let release = &params.release;
         found.started_ms.get_or_insert(world.clock.now_ms());
-        let options = UpOptions::of([release.definition.service.clone()]);
-        let output = world.run(compose(world, release)?.up(&options)).await.map_err(wrap("start the container"))?;
-        succeeded(&output, "Docker could not start the container")?;
+        copies::start(world, release, &release.numbers()).await?;
         let detail = health::inspect(world, &release.container).await.map_err(wrap("find the container"))?;
         found.container_id = detail.map(|detail| detail.id);
         Ok(())
     })
 }
 
-/// The failed container is stopped and kept, so that a person can look into it.
-/// One that was never created, or that was given up by the operator, is cleared away.
+/// The failed containers are stopped and kept, so that a person can look into them.
 pub fn keep_failed<'a>(world: &'a World, params: &'a Params, _: &'a mut Found) -> Done<'a> {
-    Box::pin(async move {
-        let container = &params.release.container;
-        let Some(detail) = health::inspect(world, container).await.map_err(wrap("find the container"))? else {
-            return Ok(());
-        };
-        let never_ran = detail.state == ContainerState::Created;
-        if world.abort.is_requested() || never_ran {
-            return gone(world.docker.remove(container, true).await, "remove the container");
-        }
-        gone(world.docker.stop(container, params.release.plan.stop_grace).await, "stop the container")
-    })
+    Box::pin(async move { copies::keep_failed(world, &params.release, &params.release.numbers()).await })
 }
 
 pub fn healthy<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) -> Done<'a> {
     Box::pin(async move {
         let release = &params.release;
-        let gate = health::gate(world, &release.service, &release.container, &release.plan.health).await;
-        match gate.map_err(wrap("judge the container's health"))? {
-            Gate::Healthy { address, after } => {
-                found.healthy_after_ms = u64::try_from(after.as_millis()).ok();
-                found.targets = targets(release, address);
-                found.address = address;
-                let after = spec::units::human_duration(after);
-                world.talk.say(Some(&release.service), format!("{} is healthy after {after}", release.id));
-                Ok(())
-            }
-            Gate::Aborted => Err(StepError::aborted("given up while waiting for health")),
-            Gate::Unhealthy { cause } => {
-                let logs = health::last_lines(world, &release.container, LAST_LINES).await;
-                let detail = json!({ "cause": cause, "container": release.container, "logs": logs });
-                Err(StepError::because(cause).with_detail(detail))
-            }
-        }
+        let proved = copies::judge(world, release, &release.numbers()).await?;
+        found.healthy_after_ms = u64::try_from(proved.after.as_millis()).ok();
+        found.targets = release.targets_at(&proved.addresses);
+        found.addresses = proved.addresses;
+        let after = spec::units::human_duration(proved.after);
+        let copies = if release.copies > 1 { format!(" with {} copies", release.copies) } else { String::new() };
+        world.talk.say(Some(&release.service), format!("{}{copies} is healthy after {after}", release.id));
+        Ok(())
     })
 }
 
@@ -120,16 +94,9 @@ pub fn healthy<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) -
 pub fn probe<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) -> Done<'a> {
     Box::pin(async move {
         let release = &params.release;
-        let detail = health::inspect(world, &release.container).await.map_err(wrap("find the container"))?;
-        let Some(detail) = detail.filter(|detail| detail.state == ContainerState::Running) else {
-            return Err(StepError::because(format!(
-                "container `{}` of {} does not run any more",
-                release.container, release.id
-            )));
-        };
-        found.address = health::address(&detail);
-        found.targets = targets(release, found.address);
-        if let Some(target) = found.targets.first() {
+        found.addresses = copies::addresses(world, release, &release.numbers()).await?;
+        found.targets = release.targets_at(&found.addresses);
+        for target in &found.targets {
             let answer = machine::net::tcp_connect(*target, release.plan.health.timeout).await;
             answer.map_err(wrap("reach the warm release"))?;
         }
@@ -142,11 +109,13 @@ pub fn switch<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) ->
     Box::pin(async move {
         let mut release = current(world, &params.release)?;
         release.targets.clone_from(&found.targets);
-        release.address = found.address;
+        release.addresses.clone_from(&found.addresses);
         release.making_way_for = None;
         release.healthy_after_ms = found.healthy_after_ms.or(release.healthy_after_ms);
         let previous = previous(world, params)?;
         let warm = previous.as_ref().filter(|previous| previous.side_by_side() && !previous.plan.warm.is_zero());
+        // A release that was replaced batch by batch is not whole any more.
+        let warm = warm.filter(|_| !params.rolls());
         let warm = warm.filter(|previous| memory_allows(world, previous));
         let until = warm.map(|previous| world.clock.now_ms() + millis(previous.plan.warm));
         world.move_serving(&release, previous.as_ref(), until).map_err(wrap("record the switch"))?;
@@ -180,7 +149,7 @@ fn memory_allows(world: &World, previous: &Release) -> bool {
 }
 
 /// Traffic back to where it was: only when the edge did not acknowledge, or refused.
-pub fn switch_back<'a>(world: &'a World, params: &'a Params, _: &'a mut Found) -> Done<'a> {
+pub fn switch_back<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) -> Done<'a> {
     Box::pin(async move {
         let mut release = current(world, &params.release)?;
         match previous(world, params)? {
@@ -188,8 +157,11 @@ pub fn switch_back<'a>(world: &'a World, params: &'a Params, _: &'a mut Found) -
                 // Its container is still stopped, so requests go on waiting until it runs again.
                 let waits = params.holds();
                 previous.making_way_for = waits.then(|| release.id.clone());
+                // Those of its copies that have gone already come back later; until then the new ones help out.
+                let guests = || Guests { release: release.id.clone(), addresses: found.addresses.clone() };
+                previous.guests = params.rolls().then(guests);
                 world.move_serving(&previous, Some(&release), None).map_err(wrap("record the way back"))?;
-                if waits {
+                if waits || params.rolls() {
                     // Only an undecided roll-out is worth waiting for, and this one is that again.
                     release = current(world, &release)?;
                     world.advance(&mut release, &Event::Started).map_err(wrap("record the way back"))?;
@@ -206,13 +178,10 @@ pub fn switch_back<'a>(world: &'a World, params: &'a Params, _: &'a mut Found) -
 pub fn drain<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) -> Done<'a> {
     Box::pin(async move {
         let Some(previous) = previous(world, params)? else { return Ok(()) };
-        let platform = world.platform(&previous.scope).map_err(wrap("read the platform"))?;
-        let pools = routing::pools_of(platform.as_ref(), &previous);
-        let budget = previous.plan.drain.max(previous.plan.drain_websocket);
-        // All at once: the budget is the release's, not each pool's.
-        let waits = pools.iter().map(|pool| world.edge.drained(pool, previous.id.as_ref(), budget));
-        let left = futures_util::future::try_join_all(waits).await.map_err(wrap("drain the previous release"))?;
-        found.left = left.iter().sum();
+        if previous.targets.is_empty() && previous.addresses.is_empty() {
+            return Ok(());
+        }
+        found.left = world.drained(&previous).await.map_err(wrap("drain the previous release"))?;
         if found.left > 0 {
             world.talk.say(
                 Some(&previous.service),
@@ -234,7 +203,7 @@ pub fn park<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) -> D
                 world.talk.say(Some(&previous.service), format!("{} stays warm for {warm}", previous.id));
                 Ok(())
             }
-            None => clear(world, &previous).await,
+            None => copies::clear(world, &previous, &previous.numbers()).await,
         }
     })
 }
@@ -263,21 +232,47 @@ pub fn let_go<'a>(world: &'a World, params: &'a Params, _: &'a mut Found) -> Don
 pub fn stop_previous<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) -> Done<'a> {
     Box::pin(async move {
         let Some(previous) = previous(world, params)? else { return Ok(()) };
-        let grace = previous.plan.stop_grace;
-        world.talk.say(Some(&previous.service), format!("stops {} (never two at once)", previous.id));
-        gone(world.docker.stop(&previous.container, grace).await, "stop the previous container")?;
+        let grace = spec::units::human_duration(previous.plan.stop_grace);
+        world.talk.say(
+            Some(&previous.service),
+            match params.release.plan.strategy {
+                Strategy::DrainFirst => format!("stops {} and lets it finish, for {grace} at most", previous.id),
+                _ => format!("stops {} (never two at once)", previous.id),
+            },
+        );
+        copies::stop(world, &previous, &previous.numbers()).await?;
         found.stopped_previous = true;
+        if params.release.plan.strategy == Strategy::DrainFirst {
+            tell_killed(world, &previous).await?;
+        }
         Ok(())
     })
 }
 
+/// A worker that outlasts its grace loses what it has in hand, unless it gives that back to its queue.
+async fn tell_killed(world: &World, previous: &Release) -> Result<(), StepError> {
+    for container in previous.containers() {
+        let detail = health::inspect(world, &container).await.map_err(wrap("find the container"))?;
+        if detail.is_some_and(|detail| detail.exit_code == Some(KILLED)) {
+            let text = format!(
+                "warning: `{container}` had not finished when its grace was over and was killed; what it had in hand comes back only if it acknowledges late. A longer `stop_grace` gives it time"
+            );
+            world.talk.say(Some(&previous.service), text);
+        }
+    }
+    Ok(())
+}
+
+/// The exit code of a process that was killed.
+const KILLED: i64 = 137;
+
 pub fn start_previous<'a>(world: &'a World, params: &'a Params, _: &'a mut Found) -> Done<'a> {
     Box::pin(async move {
         let Some(mut previous) = previous(world, params)? else { return Ok(()) };
-        match bring_back(world, &previous).await {
-            Ok(address) => {
-                previous.targets = targets(&previous, address);
-                previous.address = address;
+        match copies::bring_back(world, &previous, &previous.numbers()).await {
+            Ok(addresses) => {
+                previous.targets = previous.targets_at(&addresses);
+                previous.addresses = addresses;
                 previous.making_way_for = None;
                 world.save_release(&previous).map_err(wrap("record the previous container"))?;
                 world.push_routes().await.map(drop).map_err(wrap("route to the previous container"))
@@ -292,57 +287,27 @@ pub fn start_previous<'a>(world: &'a World, params: &'a Params, _: &'a mut Found
     })
 }
 
-async fn bring_back(world: &World, previous: &Release) -> Result<Option<IpAddr>, StepError> {
-    gone(world.docker.start(&previous.container).await, "start the previous container again")?;
-    let gate = health::gate(world, &previous.service, &previous.container, &previous.plan.health).await;
-    match gate.map_err(wrap("judge the previous container"))? {
-        Gate::Healthy { address, .. } => Ok(address),
-        _ => Err(StepError::because(format!(
-            "the previous container `{}` did not become healthy again",
-            previous.container
-        ))),
-    }
-}
-
 pub fn retire_previous<'a>(world: &'a World, params: &'a Params, _: &'a mut Found) -> Done<'a> {
     Box::pin(async move {
         match previous(world, params)? {
-            Some(previous) => clear(world, &previous).await,
+            Some(previous) => copies::clear(world, &previous, &previous.numbers()).await,
             None => Ok(()),
         }
     })
 }
 
-/// Removes a release's container; its image, definition and record are kept.
-async fn clear(world: &World, release: &Release) -> Result<(), StepError> {
-    gone(world.docker.stop(&release.container, release.plan.stop_grace).await, "stop the previous container")?;
-    gone(world.docker.remove(&release.container, true).await, "remove the previous container")
-}
-
 /// The record, which may have moved on since the saga was made.
-fn current(world: &World, release: &Release) -> Result<Release, StepError> {
+pub fn current(world: &World, release: &Release) -> Result<Release, StepError> {
     let known = world.release(&release.scope, &release.service, &release.id).map_err(wrap("read the release"))?;
     Ok(known.unwrap_or_else(|| release.clone()))
 }
 
-fn previous(world: &World, params: &Params) -> Result<Option<Release>, StepError> {
+pub fn previous(world: &World, params: &Params) -> Result<Option<Release>, StepError> {
     let Some(id) = &params.previous else { return Ok(None) };
     world.release(&params.release.scope, &params.release.service, id).map_err(wrap("read the previous release"))
 }
 
-fn targets(release: &Release, address: Option<IpAddr>) -> Vec<SocketAddr> {
-    match (address, release.plan.port) {
-        (Some(ip), Some(port)) => vec![SocketAddr::new(ip, port)],
-        _ => Vec::new(),
-    }
-}
-
-pub fn compose(world: &World, release: &Release) -> Result<Compose, StepError> {
-    let file = world.root.join(&release.definition.file).map_err(wrap("find the release's definition"))?;
-    Ok(Compose { dir: Some(world.root.path().to_owned()), ..Compose::new(&release.container, file) })
-}
-
-fn succeeded(output: &Output, what: &str) -> Result<(), StepError> {
+pub fn succeeded(output: &Output, what: &str) -> Result<(), StepError> {
     if output.status == 0 {
         return Ok(());
     }
@@ -354,7 +319,7 @@ fn succeeded(output: &Output, what: &str) -> Result<(), StepError> {
 }
 
 /// What is already gone needs no second undoing.
-fn gone(result: Result<(), machine::docker::DockerError>, what: &str) -> Result<(), StepError> {
+pub fn gone(result: Result<(), machine::docker::DockerError>, what: &str) -> Result<(), StepError> {
     match result {
         Err(error) if !is_gone(&error) => Err(StepError::failed(format!("could not {what}"), error)),
         _ => Ok(()),
@@ -366,6 +331,6 @@ fn millis(duration: std::time::Duration) -> i64 {
 }
 
 /// Wraps an error as the failure of what was being done.
-fn wrap<E: std::error::Error + Send + Sync + 'static>(what: &'static str) -> impl Fn(E) -> StepError {
+pub fn wrap<E: std::error::Error + Send + Sync + 'static>(what: &'static str) -> impl Fn(E) -> StepError {
     move |error| StepError::failed(format!("could not {what}"), error)
 }

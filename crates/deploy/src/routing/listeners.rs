@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use edge::snapshot::Tls;
 use edge::{Listener, Scope};
 
-use crate::store::Platform;
+use crate::store::{InternalRecord, Platform};
 
 /// The public listeners that carry requests: plain ones and those with TLS.
 pub fn public(platform: &Platform) -> Vec<Listener> {
@@ -27,15 +27,16 @@ pub fn tcp(platform: &Platform, listen: &str) -> Option<Listener> {
 /// One listener per network and port: several services on the same port are told apart by the
 /// name that their callers use as `Host`.
 pub fn internal(platform: &Platform) -> Vec<Listener> {
-    let mut listeners = Vec::new();
-    for internal in &platform.internals {
-        for network in &internal.networks {
-            let Some(gateway) = platform.gateways.get(network) else { continue };
-            let bind = SocketAddr::new(*gateway, internal.port);
-            listeners.push(Listener::new(internal_name(network, internal.port), bind, Scope::Internal));
-        }
-    }
-    listeners
+    platform.internals.iter().filter(|internal| !internal.tcp).flat_map(|one| internal_of(platform, one)).collect()
+}
+
+/// Where one service is reached by its name.
+pub fn internal_of(platform: &Platform, internal: &InternalRecord) -> Vec<Listener> {
+    let on = |network: &String| {
+        let bind = SocketAddr::new(*platform.gateways.get(network)?, internal.port);
+        Some(Listener::new(internal_name(network, internal.port), bind, Scope::Internal))
+    };
+    internal.networks.iter().filter_map(on).collect()
 }
 
 pub fn internal_name(network: &str, port: u16) -> String {

@@ -13,14 +13,14 @@ use crate::release::Release;
 /// While the release is stopped for the next one it has no target, and its requests wait.
 pub fn pool(release: &Release) -> Pool {
     let plan = &release.plan;
-    let targets = if release.is_held() { Vec::new() } else { release.targets.clone() };
+    let targets = if release.is_held() { Vec::new() } else { release.all_targets() };
     Pool {
         drain_ms: millis(plan.drain),
         drain_websocket_ms: millis(plan.drain_websocket),
         connect_timeout_ms: millis(plan.connect_timeout),
         response_timeout_ms: millis(plan.response_timeout),
         protocol: match plan.protocol {
-            ServiceProtocol::Http => Protocol::Http1,
+            ServiceProtocol::Http | ServiceProtocol::Tcp => Protocol::Http1,
             ServiceProtocol::Grpc => Protocol::H2c,
         },
         health: health(release, targets.len()),
@@ -61,15 +61,23 @@ fn hold(release: &Release) -> Option<Hold> {
 /// The pool of a TCP port, which has its own name: its port is seldom the one that serves HTTP.
 /// While the release is stopped for the next one, new connections wait as requests do.
 pub fn tcp(release: &Release, port: u16) -> Pool {
-    let address = release.address.or_else(|| release.targets.first().map(SocketAddr::ip));
-    let target = address.filter(|_| !release.is_held()).map(|address| SocketAddr::new(address, port));
+    let mut addresses = release.addresses.clone();
+    if addresses.is_empty() {
+        // Records from before kept no address beside the targets.
+        addresses.extend(release.targets.iter().map(SocketAddr::ip));
+    }
+    addresses.extend(release.guests.iter().flat_map(|guests| &guests.addresses));
+    let targets = match release.is_held() {
+        true => Vec::new(),
+        false => addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect(),
+    };
     Pool {
         drain_ms: millis(release.plan.drain),
         // A connection that carries bytes ends by nobody's request, as a WebSocket does.
         drain_websocket_ms: millis(release.plan.drain_websocket),
         connect_timeout_ms: millis(release.plan.connect_timeout),
         hold: hold(release),
-        ..Pool::new(tcp_name(release, port), release.id.to_string(), target.into_iter().collect())
+        ..Pool::new(tcp_name(release, port), release.id.to_string(), targets)
     }
 }
 

@@ -45,8 +45,10 @@ fn release(platform: &Platform, service: &str, strategy: Strategy) -> Release {
         state: State::Serving,
         container: String::new(),
         targets: vec![([10, 0, 0, 2], 8080).into()],
-        address: Some([10, 0, 0, 2].into()),
+        copies: 1,
+        addresses: vec![[10, 0, 0, 2].into()],
         making_way_for: None,
+        guests: None,
         by: String::new(),
         why: String::new(),
         created_ms: 0,
@@ -340,7 +342,7 @@ fn a_release_that_makes_way_keeps_its_routes_and_its_requests_wait() {
     let mut old = release(&platform, "web", Strategy::Exclusive);
     platform.gateways = BTreeMap::from([("net".to_owned(), [10, 0, 0, 1].into())]);
     platform.internals =
-        vec![InternalRecord { service: old.service.clone(), port: 8080, networks: vec!["net".to_owned()] }];
+        vec![InternalRecord { service: old.service.clone(), port: 8080, tcp: false, networks: vec!["net".to_owned()] }];
     let before = routing(1, &[platform.clone()], &[old.clone()]);
     let hold = before.pools[0].hold.clone().unwrap();
     assert_eq!((hold.now, hold.max_requests, hold.max_bytes, hold.max_ms), (false, 1000, 64 << 20, 30_000));
@@ -363,4 +365,35 @@ fn maintenance_and_shares_that_were_set_stand_on_every_public_route() {
     let snapshot = snapshot_of((platform, release));
     assert_eq!((&snapshot.routes[0].maintenance, &snapshot.routes[0].split), (&Some(closed), &Some(split)));
     assert_eq!((&snapshot.routes[1].maintenance, &snapshot.routes[1].split), (&None, &None));
+}
+
+#[test]
+fn a_service_that_speaks_tcp_is_reached_by_name_and_on_its_published_port_and_all_its_copies_take_turns() {
+    let (mut platform, mut release) = written("", "port: 8080, protocol: tcp");
+    platform.edge.tcp = vec![spec::resolve::TcpPort {
+        listen: "0.0.0.0:2525".into(),
+        service: release.service.clone(),
+        port: 8080,
+        idle: None,
+        send_proxy: false,
+    }];
+    platform.internals = vec![InternalRecord {
+        service: release.service.clone(),
+        port: 8080,
+        tcp: true,
+        networks: vec!["net".to_owned()],
+    }];
+    platform.gateways = [("net".to_owned(), [10, 0, 0, 1].into())].into();
+    (release.copies, release.addresses) = (2, vec![[10, 0, 0, 2].into(), [10, 0, 0, 3].into()]);
+    let snapshot = snapshot_of((platform, release));
+    let listeners: Vec<&str> = snapshot.tcp.iter().map(|tcp| tcp.listener.as_str()).collect();
+    assert_eq!(listeners, ["tcp 0.0.0.0:2525", "internal net:8080"]);
+    assert!(snapshot.listeners.iter().any(|listener| listener.name == "internal net:8080"));
+    assert!(snapshot.tcp.iter().all(|tcp| tcp.pool == "shop/production/web:8080"));
+    let pools: Vec<&Pool> = snapshot.pools.iter().filter(|pool| pool.name.ends_with(":8080")).collect();
+    assert_eq!((pools.len(), pools[0].targets.len()), (1, 2));
+    assert!(
+        !snapshot.routes.iter().any(|route| route.scope == edge::Scope::Internal),
+        "nothing is read, so no host is"
+    );
 }

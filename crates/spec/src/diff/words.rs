@@ -1,6 +1,6 @@
 //! Changes of a service in words that an operator would use.
 
-use crate::platform::ServiceProtocol;
+use crate::platform::{ServiceProtocol, Strategy};
 use crate::resolve::{Limits, Route, ServicePlan};
 use crate::units::human_duration;
 
@@ -38,6 +38,9 @@ fn changes(old: &ServicePlan, new: &ServicePlan) -> Vec<String> {
     note("time to connect", human_duration(old.connect_timeout), human_duration(new.connect_timeout));
     note("longest silence", human_duration(old.response_timeout), human_duration(new.response_timeout));
     note("hold", hold(old), hold(new));
+    note("batches", rolling(old), rolling(new));
+    note("finish", finish(old), finish(new));
+    note("time of a job", human_duration(old.job_timeout), human_duration(new.job_timeout));
     note("drain", human_duration(old.drain), human_duration(new.drain));
     note("drain of WebSockets", human_duration(old.drain_websocket), human_duration(new.drain_websocket));
     note("warm", human_duration(old.warm), human_duration(new.warm));
@@ -67,6 +70,7 @@ fn protocol(plan: &ServicePlan) -> &'static str {
     match plan.protocol {
         ServiceProtocol::Http => "HTTP",
         ServiceProtocol::Grpc => "gRPC",
+        ServiceProtocol::Tcp => "TCP",
     }
 }
 
@@ -93,6 +97,25 @@ fn outlier(plan: &ServicePlan) -> String {
 
 fn hold(plan: &ServicePlan) -> String {
     format!("{} requests of {} for {}", plan.hold.requests, plan.hold.bytes, human_duration(plan.hold.time))
+}
+
+fn rolling(plan: &ServicePlan) -> String {
+    if plan.strategy != Strategy::Rolling {
+        return "none".to_owned();
+    }
+    format!("{} more, {} fewer", plan.rolling.surge, plan.rolling.unavailable)
+}
+
+fn finish(plan: &ServicePlan) -> String {
+    let words = |words: &Option<Vec<String>>| words.as_ref().map_or_else(|| "none".to_owned(), |words| words.join(" "));
+    plan.finish.as_ref().map_or_else(
+        || "by the stop signal".to_owned(),
+        |finish| {
+            let within = human_duration(finish.within);
+            let (idle, again) = (words(&finish.idle), words(&finish.take_again));
+            format!("`{}` within {within}, idle `{idle}`, again `{again}`", finish.stop_taking.join(" "))
+        },
+    )
 }
 
 fn migration(plan: &ServicePlan) -> String {

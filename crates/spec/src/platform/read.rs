@@ -2,6 +2,7 @@
 
 mod edge;
 mod limits;
+mod replace;
 mod route;
 mod service;
 
@@ -59,6 +60,7 @@ fn platform(at: &At<'_>, r: &mut Reader) -> Option<PlatformFile> {
         services: f
             .get(r, "services", |at, r| named(at, r, "the list of services", service::settings))
             .unwrap_or_default(),
+        all_or_nothing: f.get(r, "all_or_nothing", |at, r| flag(at, r, "all_or_nothing")),
         hooks: f.get(r, "hooks", hooks).unwrap_or_default(),
         promises: f.get(r, "promises", promises).unwrap_or_default(),
         extensions: f.beginning("x-").into_iter().map(|(key, at)| (key.to_owned(), anything(at.node))).collect(),

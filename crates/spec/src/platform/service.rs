@@ -6,6 +6,7 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use super::replace::{FinishSettings, RollingSettings};
 use super::route::{RouteSettings, RouteWritten};
 use super::{LimitSettings, OneOrMany, Strategy};
 use crate::units::{Bytes, duration};
@@ -51,7 +52,17 @@ pub struct ServiceSettings {
     /// How many requests wait, and how long, while a service that never runs twice is replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<HoldSettings>,
-    /// What the service speaks; `http` if not given, since no compose file tells it apart.
+    /// In which batches the copies are replaced, where the strategy is `rolling`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rolling: Option<RollingSettings>,
+    /// How a worker is told to take nothing new, where the strategy is `drain-first`; without it the stop signal says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finish: Option<FinishSettings>,
+    /// How long a job may take to end; 30 minutes if not given.
+    #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "duration::schema")]
+    pub job_timeout: Option<Duration>,
+    /// What the service speaks; if not given, `tcp` on a port that is known for something else than HTTP, and otherwise `http`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protocol: Option<ServiceProtocol>,
     /// Whether the edge asks the HTTP health check all the time and leaves out copies that fail: `true`, `false`, or a mapping.
@@ -155,6 +166,8 @@ pub enum ServiceProtocol {
     Http,
     /// gRPC: HTTP/2 without TLS. The edge does not speak it yet; it says so and speaks HTTP/1.1.
     Grpc,
+    /// Bytes in both directions, as a mail server's; the edge carries them and reads nothing.
+    Tcp,
 }
 
 /// The edge's own health checks: on or off, or a mapping with more to say.

@@ -16,15 +16,15 @@ use crate::error::InvalidUnit;
 pub enum Strategy {
     /// The new release starts beside the old one, proves itself, and then gets all traffic at once.
     BlueGreen,
-    /// The copies are replaced one after the other.
+    /// The copies are replaced batch by batch; a new one is ready before an old one finishes and goes.
     Rolling,
-    /// The old worker finishes what it has begun and takes nothing new while the new one starts.
+    /// The old worker takes nothing new, finishes what it has begun, and only then the new one starts.
     DrainFirst,
     /// The old one stops before the new one starts, because two must never run; requests are held meanwhile.
     Exclusive,
     /// It stays as it is through deploys: databases and other keepers of data.
     Keep,
-    /// It runs once per release and must end well before anything that waits for it starts.
+    /// It runs once per release and must end well before anything that depends on it starts.
     Job,
 }
 
@@ -53,7 +53,7 @@ impl Strategy {
 
     /// Whether an old and a new container run at the same time during a deploy.
     pub fn runs_two(self) -> bool {
-        matches!(self, Strategy::BlueGreen | Strategy::Rolling | Strategy::DrainFirst)
+        matches!(self, Strategy::BlueGreen | Strategy::Rolling)
     }
 }
 

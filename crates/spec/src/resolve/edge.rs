@@ -14,7 +14,9 @@ pub(super) fn resolve(
 ) -> EdgePlan {
     let written = scene.environment.edge.clone().unwrap_or_default();
     let tcp = written.tcp.iter().enumerate();
-    let tcp = tcp.filter_map(|(index, port)| tcp_port(scene, services, index, port, problems)).collect();
+    let mut tcp: Vec<TcpPort> =
+        tcp.filter_map(|(index, port)| tcp_port(scene, services, index, port, problems)).collect();
+    tcp.extend(published(scene, services, &tcp));
     warn_of_published(scene, &written, http, services);
     if written.client_ca.is_none() {
         warn_of_closed_routes(services);
@@ -102,6 +104,32 @@ fn tcp_port(
         idle: written.idle,
         send_proxy: written.send_proxy.unwrap_or(false),
     })
+}
+
+/// A port that the compose file publishes and the edge carries bytes to stays where the file put it.
+fn published(scene: &Scene<'_>, services: &[ServicePlan], written: &[TcpPort]) -> Vec<TcpPort> {
+    let mut ports = Vec::new();
+    for plan in services.iter().filter(|plan| plan.carries_bytes()) {
+        let Some(service) = scene.active.get(&plan.name) else { continue };
+        let own = service.ports.iter().filter(|port| port.protocol == "tcp" && Some(port.target) == plan.port);
+        for port in own {
+            let Some(on_host) = port.published else { continue };
+            let address = port.host_ip.clone().unwrap_or_else(|| "0.0.0.0".to_owned());
+            let Ok(listen) = Bind::parse(&format!("{address}:{on_host}")) else { continue };
+            let is_taken = written.iter().any(|tcp| Bind::parse(&tcp.listen).is_ok_and(|bind| bind.meets(&listen)));
+            if !is_taken {
+                let listen = listen.to_string();
+                ports.push(TcpPort {
+                    listen,
+                    service: plan.name.clone(),
+                    port: port.target,
+                    idle: None,
+                    send_proxy: false,
+                });
+            }
+        }
+    }
+    ports
 }
 
 /// The one TCP port that the compose file tells of, which a database's plan does not use.

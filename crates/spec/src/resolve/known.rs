@@ -86,8 +86,31 @@ const WEB_SERVERS: &[&str] = &[
 ];
 
 const WORKERS: &[&str] = &[
-    "arq", "celeryd", "consume", "consumer", "dramatiq", "faktory", "horizon", "huey", "queue", "queues", "resque",
-    "rq", "rqworker", "sidekiq", "taskiq", "worker", "workers",
+    "arq",
+    "asynq",
+    "celeryd",
+    "consume",
+    "consumer",
+    "delayed_job",
+    "dramatiq",
+    "faktory",
+    "good_job",
+    "horizon",
+    "huey",
+    "machinery",
+    "oban",
+    "procrastinate",
+    "queue",
+    "queues",
+    "resque",
+    "rq",
+    "rqworker",
+    "saq",
+    "sidekiq",
+    "solid_queue",
+    "taskiq",
+    "worker",
+    "workers",
 ];
 
 const SCHEDULERS: &[&str] = &[
@@ -162,12 +185,20 @@ pub(super) fn worker(name: &str, service: &Service) -> Option<String> {
     recognised(name, service, WORKERS, "a background worker")
 }
 
-/// The command decides; the name only counts when the image's own command runs.
+/// The command decides; the names of service and image only count when the image's own command runs.
 fn recognised(name: &str, service: &Service, known: &[&str], what: &str) -> Option<String> {
     let words = command_words(service);
     if words.is_empty() {
-        let part = parts(name).find(|part| known.contains(part))?;
-        return Some(format!("is named `{name}`, as {what} (`{part}`)"));
+        // A console of a queue is named after the queue, too; it publishes the port that people open.
+        if !service.ports.is_empty() {
+            return None;
+        }
+        if let Some(part) = parts(name).find(|part| known.contains(part)) {
+            return Some(format!("is named `{name}`, as {what} (`{part}`)"));
+        }
+        let image = service.image.as_deref().map(image_word)?;
+        let part = std::iter::once(image).chain(parts(image)).find(|part| known.contains(part))?;
+        return Some(format!("its image `{image}` is {what} (`{part}`)"));
     }
     if words.iter().any(|word| WEB_SERVERS.contains(&program(word))) {
         return None;

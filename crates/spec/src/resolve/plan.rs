@@ -1,6 +1,7 @@
 //! The resolved platform: every value filled in, with the reason beside what was derived.
 
 mod edge;
+mod replace;
 mod route;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use crate::platform::{Promises, ResourceMode, ServiceProtocol, StatusRange, Stra
 use crate::units::{Bytes, duration};
 
 pub use edge::{AccessLog, CertificateFiles, EdgePlan, Shedding, TcpPort};
+pub use replace::{Finish, Rolling};
 pub use route::{Redirect, Route, Sticky};
 
 /// What the host has.
@@ -60,6 +62,9 @@ pub struct Platform {
     pub hooks: HookPlan,
     /// What was promised.
     pub promises: Promises,
+    /// Whether a deploy of several services is one.
+    #[serde(default)]
+    pub all_or_nothing: bool,
     /// How many releases are kept.
     pub keep_releases: u32,
     /// What was done to the limits.
@@ -97,6 +102,15 @@ pub struct ServicePlan {
     pub migrate: Option<Job>,
     /// What waits while it restarts.
     pub hold: Hold,
+    /// In which batches its copies are replaced.
+    #[serde(default)]
+    pub rolling: Rolling,
+    /// How it is told to take nothing new.
+    #[serde(default)]
+    pub finish: Option<Finish>,
+    /// How long it may take to end, where it is a job.
+    #[serde(default = "job_timeout", with = "duration")]
+    pub job_timeout: Duration,
     /// What it speaks.
     #[serde(default)]
     pub protocol: ServiceProtocol,
@@ -291,6 +305,9 @@ impl ServicePlan {
             soak: defaults::SOAK,
             migrate: None,
             hold: Hold::default(),
+            rolling: Rolling::default(),
+            finish: None,
+            job_timeout: defaults::JOB_RUNS,
             protocol: ServiceProtocol::default(),
             edge_health: None,
             outlier: None,
@@ -304,6 +321,14 @@ impl ServicePlan {
             reasons: BTreeMap::new(),
             warnings: Vec::new(),
         }
+    }
+}
+
+impl ServicePlan {
+    /// Whether the edge stands before its port and carries bytes to it.
+    pub fn carries_bytes(&self) -> bool {
+        let is_behind = !matches!(self.strategy, Strategy::Keep | Strategy::Job);
+        self.protocol == ServiceProtocol::Tcp && self.port.is_some() && is_behind
     }
 }
 
@@ -337,6 +362,10 @@ impl Default for ResourceReport {
     fn default() -> Self {
         ResourceReport { mode: ResourceMode::Declared, factor_cpu: 1.0, factor_memory: 1.0, lines: Vec::new() }
     }
+}
+
+fn job_timeout() -> Duration {
+    defaults::JOB_RUNS
 }
 
 fn one() -> u32 {

@@ -1,6 +1,7 @@
 //! How the edge treats the copies of one service.
 
 use super::plan::{Check, EdgeHealth, Outlier, ServicePlan};
+use super::port::Found;
 use super::scene::{Scene, Written, written_problem};
 use crate::defaults;
 use crate::platform::{EdgeHealthSettings, EdgeHealthWritten, ServiceProtocol};
@@ -10,8 +11,14 @@ use crate::problem::{Problem, Problems};
 const GRPC_PORT: u16 = 50051;
 
 /// Fills in the protocol, the edge's health checks and the times.
-pub(super) fn fill(scene: &Scene<'_>, written: &Written<'_>, plan: &mut ServicePlan, problems: &mut Problems) {
-    protocol(written, plan);
+pub(super) fn fill(
+    scene: &Scene<'_>,
+    written: &Written<'_>,
+    found: Option<&Found>,
+    plan: &mut ServicePlan,
+    problems: &mut Problems,
+) {
+    protocol(written, found, plan);
     if let Some((outlier, reason)) = written.get(|settings| settings.outlier.as_ref()) {
         plan.outlier = Some(Outlier {
             failures: outlier.failures.unwrap_or(defaults::OUTLIER_FAILURES),
@@ -32,12 +39,15 @@ pub(super) fn fill(scene: &Scene<'_>, written: &Written<'_>, plan: &mut ServiceP
     health(scene, written, plan, problems);
 }
 
-/// Never derived: HTTP/1.1 servers on a port that is called gRPC exist (gateways, web consoles), and a server that is
+/// gRPC is never derived: HTTP/1.1 servers on a port that is called gRPC exist (gateways, web consoles), and a server that is
 /// spoken to in the wrong one of the two answers nothing at all.
-fn protocol(written: &Written<'_>, plan: &mut ServicePlan) {
+fn protocol(written: &Written<'_>, found: Option<&Found>, plan: &mut ServicePlan) {
     if let Some((protocol, reason)) = written.get(|settings| settings.protocol) {
         plan.protocol = protocol;
         plan.reasons.insert("protocol".to_owned(), reason);
+    } else if let Some(found) = found.filter(|found| !found.http) {
+        plan.protocol = ServiceProtocol::Tcp;
+        plan.reasons.insert("protocol".to_owned(), format!("port {} is not known for HTTP", found.port));
     } else if plan.port == Some(GRPC_PORT) {
         plan.warnings.push(format!("port {GRPC_PORT} is mostly gRPC, which the edge does not serve yet"));
     }
@@ -90,6 +100,9 @@ fn path(settings: &EdgeHealthSettings, plan: &ServicePlan) -> Result<String, (St
     }
     if let Some(path) = &settings.path {
         return Ok(path.clone());
+    }
+    if plan.protocol == ServiceProtocol::Tcp {
+        return Err(("tcp".to_owned(), "the edge asks over HTTP, which this service does not speak"));
     }
     let is_grpc = plan.protocol == ServiceProtocol::Grpc;
     match &plan.health.check {

@@ -3,7 +3,7 @@
 use super::plan::{Hold, Job, Limits, ServicePlan};
 use super::port::{self, Found};
 use super::scene::{Scene, Written, written_problem};
-use super::{health, known, order, pool, strategy};
+use super::{health, known, order, pool, replace, strategy};
 use crate::compose::Service;
 use crate::defaults;
 use crate::ids::ServiceName;
@@ -29,11 +29,11 @@ pub(super) fn plan(scene: &Scene<'_>, name: &ServiceName, problems: &mut Problem
     plan.health = proof.health;
     plan.reasons.insert("health".to_owned(), proof.reason);
     plan.warnings.extend(proof.warning);
-    plan.replicas = service.replicas;
+    replace::fill(scene, &written, service, &mut plan, problems);
     plan.depends_on = order::needs(scene, name).into_iter().cloned().collect();
     fill_times(&mut plan, &written, service);
     fill_jobs(&mut plan, &written);
-    pool::fill(scene, &written, &mut plan, problems);
+    pool::fill(scene, &written, found.as_ref(), &mut plan, problems);
     plan.limits = limits(&mut plan, &written, service);
     check_strategy(scene, &written, service, &plan, problems);
     plan.warnings.extend(warnings(scene, service, &plan));
@@ -105,6 +105,17 @@ fn check_strategy(
     plan: &ServicePlan,
     problems: &mut Problems,
 ) {
+    if plan.strategy != Strategy::Job && scene.awaited().contains(&plan.name) {
+        problems.0.push(Problem {
+            found: plan.strategy.to_string(),
+            allowed: Strategy::Job.to_string(),
+            ..written_problem(
+                scene.file,
+                &written.path("strategy", scene.file),
+                "another service waits until this one has ended well, and only a job ends",
+            )
+        });
+    }
     if !plan.strategy.runs_two() {
         return;
     }

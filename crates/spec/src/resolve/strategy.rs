@@ -1,7 +1,7 @@
 //! How a new release of a service takes over, derived from what the compose file tells.
 
 use super::known;
-use super::port::Found;
+use super::port::{self, Found};
 use super::scene::Scene;
 use crate::compose::Service;
 use crate::ids::ServiceName;
@@ -33,7 +33,10 @@ pub(super) fn derive(
     if let Some(reason) = alone(scene, service) {
         return (Strategy::Exclusive, reason);
     }
-    by_port(service, port)
+    if service.replicas > 1 {
+        return (Strategy::Rolling, several(service, port));
+    }
+    by_port(scene, name, port)
 }
 
 fn ends_by_itself(service: &Service, port: Option<&Found>) -> bool {
@@ -45,21 +48,37 @@ fn alone(scene: &Scene<'_>, service: &Service) -> Option<String> {
     if let Some(mode) = service.network_mode.as_deref().filter(|mode| *mode == "host" || mode.contains(':')) {
         return Some(format!("uses `network_mode: {mode}`, where two copies would want the same ports"));
     }
+    // Where the file itself runs several, they may write side by side.
+    if service.replicas > 1 {
+        return None;
+    }
     let own =
         service.volumes.iter().filter_map(|mount| mount.written_volume()).find(|volume| scene.users_of(volume) < 2);
     own.map(|volume| format!("writes to volume `{volume}`, which two copies at once could damage"))
 }
 
-fn by_port(service: &Service, port: Option<&Found>) -> (Strategy, String) {
+/// Another service with the same port: on the edge's internal address only one of the two could have it.
+fn also_on<'a>(scene: &Scene<'a>, name: &ServiceName, port: u16) -> Option<&'a ServiceName> {
+    let has = |service: &Service| port::derive(service).is_some_and(|found| found.port == port);
+    scene.active.iter().find(|(other, service)| **other != name && has(service)).map(|(other, _)| *other)
+}
+
+fn several(service: &Service, port: Option<&Found>) -> String {
+    match port.filter(|found| found.http) {
+        Some(found) => format!("runs {} copies and serves HTTP on port {}", service.replicas, found.port),
+        None => format!("runs {} copies, which may run beside each other", service.replicas),
+    }
+}
+
+fn by_port(scene: &Scene<'_>, name: &ServiceName, port: Option<&Found>) -> (Strategy, String) {
     match port {
-        Some(found) if !found.http => (
-            Strategy::Exclusive,
-            format!("port {} does not speak plain HTTP, so the edge cannot switch it", found.port),
-        ),
-        Some(found) if service.replicas > 1 => {
-            let reason = format!("runs {} copies and serves HTTP on port {}", service.replicas, found.port);
-            (Strategy::Rolling, reason)
-        }
+        Some(found) if !found.http => match also_on(scene, name, found.port) {
+            None => (Strategy::BlueGreen, format!("speaks TCP on port {} ({})", found.port, found.reason)),
+            Some(other) => (
+                Strategy::Exclusive,
+                format!("`{other}` has port {} too, and connections without a host tell nobody apart", found.port),
+            ),
+        },
         Some(found) => (Strategy::BlueGreen, format!("serves HTTP on port {} ({})", found.port, found.reason)),
         None => (Strategy::Exclusive, "offers no port that traffic could be switched on".to_owned()),
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::host_limits;
 use super::limits::longer_than_nothing;
+use super::replace::{finish, rolling};
 use super::route::route;
 use crate::platform::reader::{At, Fields, Reader, flag, list, text, unit, whole, word};
 use crate::platform::{
@@ -16,7 +17,8 @@ use crate::yaml::Shape;
 const CHECKS: [(&str, CheckKind); 4] =
     [("http", CheckKind::Http), ("tcp", CheckKind::Tcp), ("docker", CheckKind::Docker), ("stable", CheckKind::Stable)];
 
-const PROTOCOLS: [(&str, ServiceProtocol); 2] = [("http", ServiceProtocol::Http), ("grpc", ServiceProtocol::Grpc)];
+const PROTOCOLS: [(&str, ServiceProtocol); 3] =
+    [("http", ServiceProtocol::Http), ("grpc", ServiceProtocol::Grpc), ("tcp", ServiceProtocol::Tcp)];
 
 pub(super) fn settings(at: &At<'_>, r: &mut Reader) -> Option<ServiceSettings> {
     let mut f = Fields::open(at, "a service", r)?;
@@ -29,6 +31,9 @@ pub(super) fn settings(at: &At<'_>, r: &mut Reader) -> Option<ServiceSettings> {
     let (warm, soak) = (time(r, "warm"), time(r, "soak"));
     let migrate = f.get(r, "migrate", job);
     let hold = f.get(r, "hold", hold);
+    let rolling = f.get(r, "rolling", rolling);
+    let finish = f.get(r, "finish", finish);
+    let job_timeout = f.get(r, "job_timeout", |at, r| unit(at, r, "job_timeout", parse_duration));
     let stop_grace = f.get(r, "stop_grace", |at, r| unit(at, r, "stop_grace", parse_duration));
     let limits = f.get(r, "limits", host_limits);
     let protocol = f.get(r, "protocol", |at, r| word(at, r, "protocol", &PROTOCOLS));
@@ -49,6 +54,9 @@ pub(super) fn settings(at: &At<'_>, r: &mut Reader) -> Option<ServiceSettings> {
         soak,
         migrate,
         hold,
+        rolling,
+        finish,
+        job_timeout,
         protocol,
         edge_health,
         outlier,

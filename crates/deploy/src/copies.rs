@@ -1,0 +1,188 @@
+//! The containers of one release: starting some of them, judging them, stopping and removing them.
+//!
+//! A copy is found by its name, which follows from the release and the copy's number, so everything here may be done
+//! twice. Copies are handled side by side: three that take ten seconds to start take ten seconds together.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use futures_util::future::{join_all, try_join_all};
+use machine::compose::{Compose, UpOptions};
+use machine::docker::State as ContainerState;
+use saga::{Abort, StepError};
+use serde_json::{Value, json};
+
+use crate::error::{DeployError, is_gone};
+use crate::health::{self, Gate};
+use crate::names;
+use crate::release::Release;
+use crate::render::definition::{copy_key, with_copies};
+use crate::roll_out::steps::{LAST_LINES, gone, succeeded, wrap};
+use crate::world::World;
+
+/// Copies that have proved themselves.
+#[derive(Debug, Clone)]
+pub struct Proved {
+    /// In the order of the copies' numbers; one that is on no network has none.
+    pub addresses: Vec<IpAddr>,
+    /// How long the slowest took.
+    pub after: Duration,
+}
+
+/// Starts these copies with one run of Compose; one that runs is left as it is.
+pub async fn start(world: &World, release: &Release, numbers: &[u32]) -> Result<(), StepError> {
+    let Some(highest) = numbers.iter().max() else { return Ok(()) };
+    if *highest > 1 {
+        describe(world, release, *highest)?;
+    }
+    let keys = numbers.iter().map(|number| copy_key(&release.definition.service, *number));
+    let output = world.run(compose(world, release)?.up(&UpOptions::of(keys))).await;
+    succeeded(&output.map_err(wrap("start the container"))?, "Docker could not start the container")
+}
+
+/// The Compose project of a release.
+pub fn compose(world: &World, release: &Release) -> Result<Compose, StepError> {
+    let file = world.root.join(&release.definition.file).map_err(wrap("find the release's definition"))?;
+    Ok(Compose { dir: Some(world.root.path().to_owned()), ..Compose::new(&release.container, file) })
+}
+
+/// The release's definition gets what it takes to start so many copies.
+fn describe(world: &World, release: &Release, copies: u32) -> Result<(), StepError> {
+    let file = &release.definition.file;
+    let read = world.root.read(file).map_err(wrap("read the release's definition"))?;
+    let gone = || StepError::because(format!("the definition of {} is gone", release.id));
+    let known: Value =
+        serde_json::from_slice(&read.ok_or_else(gone)?).map_err(wrap("read the release's definition"))?;
+    let wanted = with_copies(known.clone(), &release.definition.service, &release.container, copies);
+    if wanted == known {
+        return Ok(());
+    }
+    let text = serde_json::to_vec_pretty(&wanted).map_err(wrap("write the release's definition"))?;
+    world.root.write_atomic(file, &text, 0o600).map_err(wrap("write the release's definition"))
+}
+
+/// Lets these copies prove themselves, each with the whole budget; the first that cannot decides.
+pub async fn judge(world: &World, release: &Release, numbers: &[u32]) -> Result<Proved, StepError> {
+    let gates = numbers.iter().map(|number| async {
+        let container = names::copy(&release.container, *number);
+        let gate = health::gate(world, &release.service, &container, &release.plan.health).await;
+        proved(world, &container, gate.map_err(wrap("judge the container's health"))?).await
+    });
+    let proved = try_join_all(gates).await?;
+    let after = proved.iter().map(|(_, after)| *after).max().unwrap_or_default();
+    Ok(Proved { addresses: proved.into_iter().filter_map(|(address, _)| address).collect(), after })
+}
+
+async fn proved(world: &World, container: &str, gate: Gate) -> Result<(Option<IpAddr>, Duration), StepError> {
+    match gate {
+        Gate::Healthy { address, after } => Ok((address, after)),
+        Gate::Aborted => Err(StepError::aborted("given up while waiting for health")),
+        Gate::Unhealthy { cause } => {
+            let logs = health::last_lines(world, container, LAST_LINES).await;
+            let detail = json!({ "cause": cause, "container": container, "logs": logs });
+            Err(StepError::because(cause).with_detail(detail))
+        }
+    }
+}
+
+/// The addresses of these copies as they are now; an error when one of them does not run.
+pub async fn addresses(world: &World, release: &Release, numbers: &[u32]) -> Result<Vec<IpAddr>, StepError> {
+    let mut addresses = Vec::new();
+    for number in numbers {
+        let container = names::copy(&release.container, *number);
+        let detail = health::inspect(world, &container).await.map_err(wrap("find the container"))?;
+        let Some(detail) = detail.filter(|detail| detail.state == ContainerState::Running) else {
+            return Err(StepError::because(format!("container `{container}` of {} does not run any more", release.id)));
+        };
+        addresses.extend(health::address(&detail));
+    }
+    Ok(addresses)
+}
+
+/// The addresses of those of the first so many copies that run.
+pub async fn reachable(world: &World, release: &Release, copies: u32) -> Result<Vec<IpAddr>, StepError> {
+    let mut addresses = Vec::new();
+    for number in 1..=copies {
+        let container = names::copy(&release.container, number);
+        let detail = health::inspect(world, &container).await.map_err(wrap("find the container"))?;
+        addresses
+            .extend(detail.filter(|detail| detail.state == ContainerState::Running).as_ref().and_then(health::address));
+    }
+    Ok(addresses)
+}
+
+/// Stops these copies, each within the service's grace, and keeps their containers.
+pub async fn stop(world: &World, release: &Release, numbers: &[u32]) -> Result<(), StepError> {
+    each(numbers, |number| async move {
+        let container = names::copy(&release.container, number);
+        gone(world.docker.stop(&container, release.plan.stop_grace).await, "stop a container")
+    })
+    .await
+}
+
+/// Starts the containers of these copies again, and lets them prove themselves.
+pub async fn bring_back(world: &World, release: &Release, numbers: &[u32]) -> Result<Vec<IpAddr>, StepError> {
+    each(numbers, |number| async move {
+        let container = names::copy(&release.container, number);
+        gone(world.docker.start(&container).await, "start the previous container again")
+    })
+    .await?;
+    // Whoever asked to stop asked for this, so it does not stop for them.
+    let world = &World::new(world.parts().clone(), world.talk.clone(), Abort::new());
+    let back = judge(world, release, numbers).await;
+    back.map(|proved| proved.addresses).map_err(|error| {
+        StepError::failed(format!("the previous release {} did not become healthy again", release.id), error)
+    })
+}
+
+/// Stops and removes these copies.
+pub async fn clear(world: &World, release: &Release, numbers: &[u32]) -> Result<(), StepError> {
+    stop(world, release, numbers).await?;
+    each(numbers, |number| async move {
+        gone(world.docker.remove(&names::copy(&release.container, number), true).await, "remove a container")
+    })
+    .await
+}
+
+/// A copy that failed is stopped and kept, so that a person can look into it.
+/// One that was never started, or that was given up by the operator, is cleared away.
+pub async fn keep_failed(world: &World, release: &Release, numbers: &[u32]) -> Result<(), StepError> {
+    each(numbers, |number| async move {
+        let container = names::copy(&release.container, number);
+        let detail = health::inspect(world, &container).await.map_err(wrap("find the container"))?;
+        let Some(detail) = detail else { return Ok(()) };
+        if world.abort.is_requested() || detail.state == ContainerState::Created {
+            return gone(world.docker.remove(&container, true).await, "remove the container");
+        }
+        gone(world.docker.stop(&container, release.plan.stop_grace).await, "stop the container")
+    })
+    .await
+}
+
+/// Removes every container of a release, for whoever is not a step of a saga.
+pub async fn remove(world: &World, release: &Release) -> Result<(), DeployError> {
+    for container in release.containers() {
+        for result in
+            [world.docker.stop(&container, release.plan.stop_grace).await, world.docker.remove(&container, true).await]
+        {
+            match result {
+                Err(error) if !is_gone(&error) => {
+                    return Err(DeployError::Docker {
+                        operation: format!("remove container `{container}`"),
+                        source: error,
+                    });
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Does it for all of them side by side, and tells the first trouble when each has had its turn.
+async fn each<F: Future<Output = Result<(), StepError>>>(
+    numbers: &[u32],
+    work: impl Fn(u32) -> F,
+) -> Result<(), StepError> {
+    join_all(numbers.iter().map(|number| work(*number))).await.into_iter().collect()
+}
