@@ -48,9 +48,11 @@ async fn compare(world: &World, request: &Request, loaded: Loaded) -> Result<Dra
     let images = images::wanted(world, &loaded, &request.images, &serving).await?;
     let running = running(world, &loaded, &serving).await?;
     let wanted: Vec<Wanted> =
-        loaded.platform.services.iter().map(|plan| wanted(world, &loaded, plan, &images)).collect();
+        loaded.platform.services.iter().map(|plan| wanted(world, &loaded, plan, &images, &serving)).collect();
     let mut changes = plan(&loaded.scope, &wanted, &running, &request.selection);
-    for change in changes.iter_mut().filter(|change| matches!(change.action, Action::Nothing | Action::Hold)) {
+    for change in
+        changes.iter_mut().filter(|change| matches!(change.action, Action::Nothing | Action::Scale | Action::Hold))
+    {
         if let (Some(release), Some(plan)) =
             (serving.get(&change.service), loaded.platform.service(change.service.as_ref()))
         {
@@ -77,10 +79,21 @@ fn known_services(request: &Request, loaded: &Loaded) -> Result<(), DeployError>
     Ok(())
 }
 
-fn wanted(world: &World, loaded: &Loaded, plan: &ServicePlan, images: &BTreeMap<ServiceName, WantedImage>) -> Wanted {
+fn wanted(
+    world: &World,
+    loaded: &Loaded,
+    plan: &ServicePlan,
+    images: &BTreeMap<ServiceName, WantedImage>,
+    serving: &BTreeMap<ServiceName, Release>,
+) -> Wanted {
     let missing = WantedImage { reference: String::new(), id: None, build: false, instead_of: None };
     let image = images.get(&plan.name).cloned().unwrap_or(missing);
-    let hash = image.id.as_deref().map(|id| loaded.source(plan).hash(id, &world.salt));
+    let source = loaded.source(plan);
+    let runs = serving.get(&plan.name).map(|release| release.definition.hash.as_str());
+    let hash = image.id.as_deref().map(|id| {
+        let before = source.hash_before(id, &world.salt);
+        if runs == Some(before.as_str()) { before } else { source.hash(id, &world.salt) }
+    });
     Wanted {
         service: plan.name.clone(),
         strategy: plan.strategy,

@@ -59,6 +59,7 @@ impl Source<'_> {
             service.remove("ports");
         }
         limits(&mut service, self.plan);
+        without_emptiness(&mut service);
         outlive_a_reboot(&mut service, self.plan.strategy);
         service
     }
@@ -80,11 +81,28 @@ impl Source<'_> {
 
     /// The keyed hash by which "nothing changed" is told.
     pub fn hash(&self, image_id: &str, salt: &[u8]) -> String {
+        self.hash_of(self.neutral(), image_id, salt)
+    }
+
+    /// The same as releases from before have it, in which the number of copies left an empty `deploy` behind.
+    pub fn hash_before(&self, image_id: &str, salt: &[u8]) -> String {
+        let mut service = self.neutral();
+        let raw = self.project.services.get(&self.plan.name).and_then(|service| service.raw.get("deploy").cloned());
+        if let Some(Value::Object(mut deploy)) = raw.filter(|_| !service.contains_key("deploy")) {
+            deploy.remove("replicas");
+            if !deploy.is_empty() {
+                service.insert("deploy".into(), Value::Object(deploy));
+            }
+        }
+        self.hash_of(service, image_id, salt)
+    }
+
+    fn hash_of(&self, service: Map<String, Value>, image_id: &str, salt: &[u8]) -> String {
         let mut hasher = Sha256::new();
         hasher.update(salt);
         let neutral = json!({
             "image": image_id,
-            "service": sorted(&Value::Object(self.neutral())),
+            "service": sorted(&Value::Object(service)),
             "networks": self.networks(),
         });
         hasher.update(neutral.to_string().as_bytes());
@@ -293,6 +311,15 @@ fn limits(service: &mut Map<String, Value>, plan: &ServicePlan) {
     cap_reservations(resources, plan);
 }
 
+/// Compose fills `deploy` up with empty mappings as soon as one key of it is written, also when that is only the number
+/// of copies, which is no part of a definition.
+fn without_emptiness(service: &mut Map<String, Value>) {
+    let is_empty = |value: &Value| value.is_null() || value.as_object().is_some_and(Map::is_empty);
+    if service.get("deploy").and_then(Value::as_object).is_some_and(|deploy| deploy.values().all(is_empty)) {
+        service.remove("deploy");
+    }
+}
+
 /// Docker refuses a reservation above its limit, so a scaled limit takes the reservation along.
 fn cap_reservations(resources: &mut Map<String, Value>, plan: &ServicePlan) {
     let Some(reservations) = resources.get_mut("reservations").and_then(Value::as_object_mut) else { return };
@@ -369,6 +396,18 @@ mod tests {
         let swarm = json!({ "deploy": { "restart_policy": { "condition": "on-failure" } } });
         assert_eq!(restart_of(swarm, Strategy::BlueGreen), None);
         assert_eq!(restart_of(silent(), Strategy::Job), None);
+    }
+
+    #[test]
+    fn a_number_of_copies_leaves_nothing_behind_and_other_words_about_deploying_stay() {
+        let left = |deploy: Value| {
+            let mut service = json!({ "image": "a", "deploy": deploy }).as_object().cloned().unwrap();
+            without_emptiness(&mut service);
+            service.get("deploy").cloned()
+        };
+        assert_eq!(left(json!({ "resources": {}, "placement": {} })), None);
+        let mode = json!({ "mode": "global", "placement": {} });
+        assert_eq!(left(mode.clone()), Some(mode));
     }
 
     #[test]
