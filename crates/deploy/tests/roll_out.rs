@@ -261,6 +261,7 @@ async fn a_tcp_connection_finishes_through_a_roll_out_which_waits_for_it() {
     let outcome = tokio::time::timeout(Duration::from_secs(10), running).await.expect("it goes on").unwrap();
     let Outcome::Done(found) = outcome else { panic!("{outcome:?}") };
     assert_eq!(found.left, 0);
+}
 
 fn finishing() -> Params {
     let mut params = params(Case { strategy: Strategy::DrainFirst, old: 2, new: 2 });
