@@ -12,5 +12,6 @@ pub(crate) mod memo;
 pub(crate) mod pace;
 pub(crate) mod stay;
 pub(crate) mod tunnel;
+pub(crate) mod underscores;
 pub(crate) mod upload;
 pub(crate) mod whom;

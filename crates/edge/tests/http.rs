@@ -319,3 +319,20 @@ async fn pipelined_requests_are_answered_in_order() {
     let (one, two) = (answer.find("GET /1").unwrap(), answer.find("GET /2").unwrap());
     assert!(one < two);
 }
+
+#[tokio::test]
+async fn a_body_of_a_get_arrives_however_it_is_framed() {
+    let target = upstream(|mut stream| async move {
+        let head = read_head(&mut stream).await.unwrap();
+        let end = if head.contains("transfer-encoding: chunked") { "\r\n0\r\n\r\n" } else { "hello" };
+        let body = read_until(&mut stream, end).await;
+        let _ = stream.write_all(ok(&format!("{head}{body}")).as_bytes()).await;
+    })
+    .await;
+    let lab = lab(&[target]).await;
+    for framing in ["Content-Length: 5\r\n\r\nhello", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"] {
+        let request = format!("GET / HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n{framing}");
+        let answer = raw(lab.address, request.as_bytes()).await;
+        assert!(answer.contains("hello"), "{answer}");
+    }
+}

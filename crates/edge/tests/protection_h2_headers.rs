@@ -62,6 +62,19 @@ async fn line_ends_and_nul_in_values() {
 }
 
 #[tokio::test]
+async fn blanks_around_a_value() {
+    for value in [" a", "a ", "\ta", "a\t"] {
+        refused(&request(&[("x-value", value)]), "bad-header").await;
+    }
+}
+
+#[tokio::test]
+async fn an_asterisk_that_is_not_for_options() {
+    let fields = block(&[(":method", "GET"), (":scheme", "http"), (":authority", "lab"), (":path", "*")]);
+    refused(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &fields), "target").await;
+}
+
+#[tokio::test]
 async fn line_ends_in_what_becomes_the_request_line() {
     for path in ["/\r\nx: 1", "/ HTTP/1.1\r\nhost: x", "/a b", "no-slash", ""] {
         let fields = block(&[(":method", "GET"), (":scheme", "http"), (":authority", "lab"), (":path", path)]);

@@ -160,6 +160,29 @@ async fn hosts_that_disagree() {
 }
 
 #[tokio::test]
+async fn targets_that_are_no_path() {
+    let lab = lab(&[echo("a").await]).await;
+    for target in ["*", "lab:443", "/\u{e0}", "/?a=\u{e0}"] {
+        let head = format!("GET {target} HTTP/1.1\r\nHost: lab:443\r\nConnection: close\r\n\r\n");
+        refused(&lab, &head, "target").await;
+    }
+    let answer = raw(lab.address, b"OPTIONS * HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n").await;
+    assert!(answer.contains("OPTIONS * HTTP/1.1"), "{answer}");
+    let answer = raw(lab.address, b"PRI * HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n").await;
+    assert_eq!(status(&answer), 405, "{answer}");
+}
+
+#[tokio::test]
+async fn claims_under_names_with_underscores() {
+    let lab = lab(&[echo("a").await]).await;
+    let claims = "X_Forwarded_For: 6.6.6.6\r\nX-Forwarded_Host: evil\r\nContent_Length: 5\r\nProxy: http://evil\r\n";
+    let head = format!("GET / HTTP/1.1\r\nHost: lab\r\n{claims}Connection: close\r\n\r\n");
+    let answer = raw(lab.address, head.as_bytes()).await;
+    assert_eq!(status(&answer), 200, "{answer}");
+    assert!(!answer.contains("6.6.6.6") && !answer.contains("evil") && !answer.contains("content_length"), "{answer}");
+}
+
+#[tokio::test]
 async fn equal_lengths_and_plain_chunks_are_served() {
     let target = upstream(|mut stream| async move {
         use tokio::io::AsyncWriteExt;

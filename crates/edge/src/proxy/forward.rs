@@ -214,12 +214,17 @@ async fn guarded(
 fn check(visitor: &Visitor, request: &mut Request<Incoming>) -> Result<(), Reason> {
     let bad = |code, text: &str| Err(Reason::new(StatusCode::BAD_REQUEST, code, text));
     check_framing(visitor, request)?;
-    if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
+    // `PRI` is how an HTTP/2 connection begins, and no method (RFC 9113, 11.6).
+    if matches!(*request.method(), Method::CONNECT | Method::TRACE) || request.method().as_str() == "PRI" {
         let text = format!("the method {} is not served", request.method());
         return Err(Reason::new(StatusCode::METHOD_NOT_ALLOWED, "method", text));
     }
     if let Err(vague) = whom::settle(request) {
-        return bad("host", vague.reason());
+        return bad(vague.code(), vague.reason());
+    }
+    // HTTP/1.1 has blanks around its values and drops them; in HTTP/2 they would be part of it (RFC 9113, 8.2.1).
+    if request.version() == Version::HTTP_2 && request.headers().values().any(headers::is_padded) {
+        return bad("bad-header", "the value of a header begins or ends with a blank");
     }
     let limits = &visitor.edge.limits;
     if headers::size(request.headers()) > limits.header_bytes {
@@ -365,7 +370,8 @@ async fn pass(
     body.at_least(|| if is_grpc(&parts.headers) { None } else { pace(edge, policy) });
     let generation = way.in_flight.generation().clone();
     body.count_for(&generation.tally, busy.record.as_ref().map(|record| &record.received));
-    let request = Request::from_parts(parts, body);
+    let mut request = Request::from_parts(parts, body);
+    headers::announce_body(&mut request);
     let trail = busy.record.as_mut().map(|record| &mut record.trail);
     let attempt = attempt(edge, &generation, way.stay.target, request, place, trail);
     let attempted = match policy.and_then(|policy| policy.response_time) {

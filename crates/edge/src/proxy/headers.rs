@@ -1,8 +1,10 @@
 //! Which headers go on, which end here, and which the edge adds.
 
 use http::header::{CONNECTION, COOKIE, EXPECT, FORWARDED, HOST, TE, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
+use hyper::body::Body;
 
+use super::underscores;
 use crate::downstream::client::Client;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -12,6 +14,23 @@ const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 pub(crate) const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What says who the client is, where a body ends, or what it is; set by the edge or passed on, but never under a
+/// second name.
+pub(crate) const DECIDING: [&str; 12] = [
+    "x-forwarded-for",
+    "x-forwarded-proto",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+    "x-forwarded-server",
+    "x-real-ip",
+    "x-request-id",
+    "content-length",
+    "content-type",
+    "transfer-encoding",
+    "proxy-authorization",
+];
 
 /// Which headers of interest a message carries: one look at each name instead of one look-up for each interest.
 #[derive(Default)]
@@ -27,6 +46,8 @@ struct Seen {
     hop_names: bool,
     /// Names by which a stranger could pose as a proxy, beyond those that are always set anew.
     claims: bool,
+    /// Names with an underscore.
+    underscores: bool,
     bytes: usize,
 }
 
@@ -43,8 +64,9 @@ fn look(headers: &HeaderMap) -> Seen {
             "cookie" => seen.cookies += 1,
             "x-request-id" => seen.request_id = true,
             "keep-alive" | "proxy-connection" | "proxy-authenticate" | "proxy-authorization" => seen.hop_names = true,
-            "x-forwarded-server" | "x-forwarded-prefix" => seen.claims = true,
-            _ => {}
+            // `Proxy` is no header, but programs behind CGI take it for the proxy that they should use themselves.
+            "x-forwarded-server" | "x-forwarded-prefix" | "proxy" => seen.claims = true,
+            name => seen.underscores |= name.contains('_'),
         }
     }
     seen
@@ -63,8 +85,12 @@ pub(crate) fn towards_target(headers: &mut HeaderMap, client: &Client) -> Option
         headers.remove(EXPECT);
     }
     if seen.claims {
+        headers.remove("proxy");
         headers.remove("x-forwarded-server");
         headers.remove(FORWARDED_PREFIX);
+    }
+    if seen.underscores {
+        underscores::strip(headers, &DECIDING);
     }
     if seen.cookies > 1 {
         join_cookies(headers);
@@ -79,6 +105,21 @@ pub(crate) fn towards_target(headers: &mut HeaderMap, client: &Client) -> Option
     }
     introduce(headers, client, seen.request_id);
     upgrade
+}
+
+/// Says that a body follows where hyper would take the request for one that has none, and drop it.
+pub(crate) fn announce_body<B: Body>(request: &mut Request<B>) {
+    let body = request.body();
+    let is_unknown = !body.is_end_stream() && body.size_hint().exact().is_none();
+    if is_unknown && matches!(*request.method(), Method::GET | Method::HEAD) {
+        request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+}
+
+/// Whether a value begins or ends with a blank.
+pub(crate) fn is_padded(value: &HeaderValue) -> bool {
+    let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    is_blank(value.as_bytes().first()) || is_blank(value.as_bytes().last())
 }
 
 /// HTTP/2 clients send a cookie header in pieces, which HTTP/1.1 does not know (RFC 9113, 8.2.3).
@@ -242,6 +283,22 @@ mod tests {
         assert_eq!(headers["x-forwarded-port"], "8080");
         assert!(!headers.contains_key("x-forwarded-server"));
         assert!(!headers.contains_key("x-forwarded-prefix"));
+    }
+
+    #[test]
+    fn nobody_poses_as_a_proxy_under_a_name_with_underscores() {
+        let (headers, _) = towards(&[
+            ("host", "x"),
+            ("x_forwarded_for", "1.2.3.4"),
+            ("x-forwarded_proto", "https"),
+            ("content_length", "5"),
+            ("proxy", "http://evil"),
+            ("api_key", "kept"),
+        ]);
+        for name in ["x_forwarded_for", "x-forwarded_proto", "content_length", "proxy"] {
+            assert!(!headers.contains_key(name), "{name}");
+        }
+        assert_eq!(headers["api_key"], "kept");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use http::header::HOST;
 use http::uri::{Authority, PathAndQuery};
-use http::{HeaderValue, Request, Uri, Version};
+use http::{HeaderValue, Method, Request, Uri, Version};
 
 /// Why a request's target is refused; always 400.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,15 +11,22 @@ pub(crate) enum Vague {
     TwoHosts,
     BadHost,
     HostsDisagree,
+    BadTarget,
 }
 
 impl Vague {
+    /// The word for programs.
+    pub(crate) fn code(self) -> &'static str {
+        if self == Vague::BadTarget { "target" } else { "host" }
+    }
+
     pub(crate) fn reason(self) -> &'static str {
         match self {
             Vague::NoHost => "the request names no host",
             Vague::TwoHosts => "the request names its host twice",
             Vague::BadHost => "the request's host is not a host name",
             Vague::HostsDisagree => "the request's address and its Host differ",
+            Vague::BadTarget => "the request's target is neither a path nor an address in plain characters",
         }
     }
 }
@@ -29,6 +36,9 @@ impl Vague {
 /// An HTTP/1.0 request may name none. An absolute URI would go before the header (RFC 9112, 3.2.2), but an honest client
 /// says the same in both, so one that does not is refused instead of understood.
 pub(crate) fn settle<B>(request: &mut Request<B>) -> Result<(), Vague> {
+    if !is_plain_target(request.method(), request.uri()) {
+        return Err(Vague::BadTarget);
+    }
     let mut hosts = request.headers().get_all(HOST).iter();
     let header = hosts.next();
     if hosts.next().is_some() {
@@ -49,6 +59,16 @@ pub(crate) fn settle<B>(request: &mut Request<B>) -> Result<(), Vague> {
         None if request.version() == Version::HTTP_10 => Ok(()),
         None => Err(Vague::NoHost),
     }
+}
+
+/// A path, an address, or the asterisk of OPTIONS; a host alone is for CONNECT.
+///
+/// Bytes above ASCII are read as Latin-1 by some services and as UTF-8 by others, so that they stand for two paths.
+fn is_plain_target(method: &Method, uri: &Uri) -> bool {
+    let is_authority = uri.scheme().is_none() && uri.authority().is_some();
+    let is_asterisk = uri.path() == "*" && *method != Method::OPTIONS;
+    let text = uri.path_and_query().map_or("", PathAndQuery::as_str);
+    !is_authority && !is_asterisk && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// The path without the first `strip` bytes, query kept.
@@ -99,6 +119,21 @@ mod tests {
         settle(&mut r).unwrap();
         assert_eq!(r.headers()[HOST], "a.example");
         assert_eq!(r.uri(), "/x?y");
+    }
+
+    #[test]
+    fn a_target_is_a_path_or_an_address_in_plain_characters() {
+        let vague = |method: &str, uri: &[u8]| {
+            let uri = Uri::from_maybe_shared(uri.to_vec()).unwrap();
+            let mut request = Request::builder().method(method).uri(uri).header(HOST, "a").body(()).unwrap();
+            settle(&mut request).err()
+        };
+        assert_eq!(vague("OPTIONS", b"*"), None);
+        assert_eq!(vague("GET", b"*"), Some(Vague::BadTarget));
+        assert_eq!(vague("GET", b"a:443"), Some(Vague::BadTarget));
+        assert_eq!(vague("GET", "/\u{e0}".as_bytes()), Some(Vague::BadTarget));
+        assert_eq!(vague("GET", "/?\u{e0}".as_bytes()), Some(Vague::BadTarget));
+        assert_eq!(vague("GET", b"/%C3%A0?a=%00"), None);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::proxy::underscores;
 use crate::snapshot::HeaderRules;
 
 /// Changes in the order remove, set, add.
@@ -28,6 +29,11 @@ impl Rules {
     }
 
     pub(crate) fn apply(&self, headers: &mut HeaderMap) {
+        if headers.keys().any(|name| name.as_str().contains('_')) {
+            // What the route takes out or says itself does not come in under another name.
+            let ours = self.remove.iter().chain(self.set.iter().map(|(name, _)| name));
+            underscores::strip(headers, &ours.map(HeaderName::as_str).collect::<Vec<_>>());
+        }
         for name in &self.remove {
             headers.remove(name);
         }
@@ -104,6 +110,19 @@ mod tests {
         assert_eq!(headers.get_all("x-a").iter().collect::<Vec<_>>(), ["1"]);
         assert_eq!(headers.get_all("x-b").iter().collect::<Vec<_>>(), ["new", "2"]);
         assert!(problems.is_empty());
+    }
+
+    #[test]
+    fn what_a_rule_removes_or_sets_does_not_come_in_with_underscores() {
+        let wanted = rules(&["x-admin"], &[("x-user-name", "nobody")], &[]);
+        let compiled = Rules::compile(&wanted, "route", &mut vec![]).unwrap();
+        let mut headers = HeaderMap::new();
+        for name in ["x_admin", "x-user_name", "x_other"] {
+            headers.append(name, HeaderValue::from_static("1"));
+        }
+        compiled.apply(&mut headers);
+        let names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(names, ["x_other", "x-user-name"]);
     }
 
     #[test]
