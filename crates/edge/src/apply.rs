@@ -221,7 +221,7 @@ pub(crate) fn tidy(state: &mut State, table: &Table) {
 }
 
 /// What cannot work in a snapshot; the rest of it is served.
-fn problems(snapshot: &Snapshot) -> Vec<String> {
+pub(crate) fn problems(snapshot: &Snapshot) -> Vec<String> {
     let mut found = Vec::new();
     let mut names = BTreeSet::new();
     for pool in &snapshot.pools {

@@ -29,6 +29,9 @@ mod control;
 mod downstream;
 mod edge;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod limits;
 pub mod local_ca;
 mod metrics;

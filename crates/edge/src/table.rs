@@ -1,13 +1,13 @@
 //! The compiled routes: from a host and a path to a generation, at a cost that does not grow with their number.
 
-mod cookie;
+pub(crate) mod cookie;
 pub(crate) mod mark;
 mod paths;
 pub(crate) mod policy;
 mod rules;
 mod split;
 mod sticky;
-mod template;
+pub(crate) mod template;
 mod way;
 
 use std::collections::HashMap;

@@ -32,7 +32,7 @@ const END_HEADERS: u8 = 4;
 const TINY: u32 = 128;
 
 /// Cuts bytes into frames, over any number of reads or writes.
-struct Cutter {
+pub(crate) struct Cutter {
     /// The head of the frame and the first bytes of its payload.
     head: [u8; HEAD + 8],
     length: usize,
@@ -43,20 +43,20 @@ struct Cutter {
 }
 
 /// One frame, as far as it is looked at.
-struct Frame {
-    kind: u8,
-    flags: u8,
-    length: usize,
+pub(crate) struct Frame {
+    pub(crate) kind: u8,
+    pub(crate) flags: u8,
+    pub(crate) length: usize,
     /// The window's growth, or the code of a RST_STREAM or GOAWAY; 0 elsewhere.
-    number: u32,
+    pub(crate) number: u32,
 }
 
 impl Cutter {
-    fn new(preface: usize) -> Cutter {
+    pub(crate) fn new(preface: usize) -> Cutter {
         Cutter { head: [0; HEAD + 8], length: 0, left: 0, preface }
     }
 
-    fn cut(&mut self, mut bytes: &[u8], mut seen: impl FnMut(&Frame)) {
+    pub(crate) fn cut(&mut self, mut bytes: &[u8], mut seen: impl FnMut(&Frame)) {
         while !bytes.is_empty() {
             let skipped = self.preface.min(bytes.len());
             self.preface -= skipped;
@@ -153,7 +153,7 @@ impl Frames {
 }
 
 /// Frames that are allowed and do nothing, or next to nothing; a few are normal.
-fn nuisance(frame: &Frame) -> Option<&'static str> {
+pub(crate) fn nuisance(frame: &Frame) -> Option<&'static str> {
     match frame.kind {
         DATA if frame.length == 0 && frame.flags & END_STREAM == 0 => Some("h2-flood-data"),
         RST_STREAM => Some("h2-flood-reset"),

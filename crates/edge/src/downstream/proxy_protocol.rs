@@ -9,16 +9,16 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
 /// How a version 2 header begins.
-const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
+pub(crate) const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 
 /// The fixed part of a version 2 header.
-const FIXED: usize = 16;
+pub(crate) const FIXED: usize = 16;
 
 /// The shortest header of either version, `PROXY UNKNOWN\r\n`.
 const SHORTEST: usize = 15;
 
 /// The longest line of version 1, with its end.
-const LONGEST_LINE: usize = 107;
+pub(crate) const LONGEST_LINE: usize = 107;
 
 /// Addresses take 36 bytes; the rest is for what proxies add and nobody here reads.
 const LONGEST_REST: usize = 4096;
@@ -83,7 +83,7 @@ async fn read_line(stream: &mut TcpStream, first: &[u8]) -> io::Result<Vec<u8>> 
 }
 
 /// `PROXY TCP4 source destination source-port destination-port`, with its line end.
-fn version_1(line: &[u8]) -> Result<Said, Malformed> {
+pub(crate) fn version_1(line: &[u8]) -> Result<Said, Malformed> {
     let line = line.strip_suffix(b"\r\n").and_then(|line| std::str::from_utf8(line).ok()).ok_or(Malformed)?;
     let words: Vec<&str> = line.split(' ').collect();
     match words[..] {
@@ -112,12 +112,12 @@ fn port(text: &str) -> Result<u16, Malformed> {
 }
 
 /// How many bytes follow the fixed part.
-fn rest_length(first: &[u8; FIXED]) -> Result<usize, Malformed> {
+pub(crate) fn rest_length(first: &[u8; FIXED]) -> Result<usize, Malformed> {
     let length = usize::from(u16::from_be_bytes([first[14], first[15]]));
     if length <= LONGEST_REST { Ok(length) } else { Err(Malformed) }
 }
 
-fn version_2(first: &[u8; FIXED], rest: &[u8]) -> Result<Said, Malformed> {
+pub(crate) fn version_2(first: &[u8; FIXED], rest: &[u8]) -> Result<Said, Malformed> {
     let is_own = match first[12] {
         0x20 => true,
         0x21 => false,

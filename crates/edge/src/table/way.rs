@@ -72,7 +72,7 @@ impl Way {
         names.join(", ")
     }
 
-    fn all(&self) -> impl Iterator<Item = &Way> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Way> {
         std::iter::successors(Some(self), |way| way.next.as_deref())
     }
 }
