@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # ./x bench: measures Mainstay under a load tool that is not ours. The measuring itself is in crates/xtask,
-# but for `./x bench edge` and `./x bench zero-drop`, which have files of their own.
+# but for `./x bench edge`, `./x bench zero-drop` and `./x bench soak`, which have files of their own.
 
 verb_bench() {
   if [ "${1:-}" = edge ]; then
@@ -9,6 +9,10 @@ verb_bench() {
   fi
   if [ "${1:-}" = zero-drop ]; then
     bench_zero_drop "${@:2}"
+    return
+  fi
+  if [ "${1:-}" = soak ]; then
+    bench_soak "${@:2}"
     return
   fi
   check_before_bench

@@ -162,6 +162,11 @@ fn own(text: &mut String, edge: &Edge) {
     let _ = writeln!(text, "mainstay_edge_snapshots_total {}", value(&counts.snapshots));
     head(text, "mainstay_edge_snapshot_epoch", "gauge", "The served epoch.");
     let _ = writeln!(text, "mainstay_edge_snapshot_epoch {}", edge.table.load().epoch);
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        let tasks = runtime.metrics().num_alive_tasks();
+        head(text, "mainstay_edge_tasks", "gauge", "Tasks of the process that have not ended.");
+        let _ = writeln!(text, "mainstay_edge_tasks {tasks}");
+    }
     let mut clients = 0;
     edge.presences.visit(|_| clients += 1);
     head(text, "mainstay_edge_client_connections", "gauge", "Open connections of clients.");
