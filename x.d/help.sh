@@ -13,6 +13,12 @@ verb_help() {
                                 releases, certificates, agent and edge change under load: nothing may be dropped
 ./x bench edge [--only CASE,…] [--json] [--quick] [--write] [--list]
                                 the edge beside nginx, HAProxy, Caddy and Traefik; docs/benchmarks-edge.md
+./x bench soak [--minutes N] [--json FILE]
+                                one edge under every kind of load for an hour's requests: nothing may grow or stay
+./x conformance [--only http1|http2|websocket] [--json FILE] [--write]
+                                public conformance cases against the real edge; docs/conformance.md
+./x fuzz [TARGET…] [--seconds N] [--list]
+                                coverage-guided fuzzing of what reads strangers' bytes
 ./x help                        this text
 
 Works on Debian and Ubuntu with a Rust toolchain; elsewhere it says what to install by hand.

@@ -16,3 +16,18 @@ expect "a proxy that cannot be had stops nothing and is named" 0 \
 
 in_x 'unset -f command; python3 -m unittest discover --start-directory bench/edge'
 expect "the load tools' output is read as it is meant" 0 '*OK'
+
+in_x 'unset -f command; cd bench/conformance; python3 -m unittest test_judge'
+expect "conformance cases are judged as they are meant" 0 '*OK'
+
+in_x 'unset -f command; cd bench/soak; python3 -m unittest test_verdict'
+expect "a leak is told from a level load" 0 '*OK'
+
+in_x 'verb_fuzz --seconds soon'
+expect "fuzzing takes its time as a number" 2 '*--seconds takes a number*'
+
+in_x 'verb_fuzz nobody'
+expect "a fuzz target that is not there is named" 2 '*no fuzz target*nobody*'
+
+in_x 'for target in $(fuzz_targets); do [ "$target" = platform ] || [ -n "$(ls "fuzz/corpus/$target")" ] || say "$target"; done'
+expect "every fuzz target has seeds" 0 ''
