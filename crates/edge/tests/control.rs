@@ -206,3 +206,19 @@ async fn the_world_and_a_docker_network_may_use_the_same_port_and_a_second_edge_
         applied.listeners
     );
 }
+
+#[tokio::test]
+async fn the_metrics_count_the_tasks_that_are_alive() {
+    let (target, gate, asked) = gated().await;
+    let lab = lab(&[target]).await;
+    let before = lab.metric("mainstay_edge_tasks").await;
+    let asking: Vec<_> = (0..5).map(|_| asking(lab.address, "/")).collect();
+    wait_for("the requests", || async { asked.load(std::sync::atomic::Ordering::SeqCst) == 5 }).await;
+    let under_way = lab.metric("mainstay_edge_tasks").await;
+    assert!(under_way >= before + 5.0, "{before} before, {under_way} with five requests under way");
+    gate.add_permits(5);
+    for one in asking {
+        one.await.unwrap();
+    }
+    wait_for("the tasks to end", || async { lab.metric("mainstay_edge_tasks").await < under_way - 4.0 }).await;
+}
