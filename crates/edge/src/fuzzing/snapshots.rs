@@ -67,6 +67,7 @@ fn restricted(route: &Route, way: &Way) {
     assert!(route.redirect.is_none() || has(|policy| !matches!(policy.leads, Leads::Nowhere)), "a redirect is lost");
     assert!(route.split.is_none() || has(|policy| policy.split.is_some()), "a split is lost");
     assert_eq!(route.limits.body_bytes, policy.and_then(|policy| policy.body_bytes), "a limit is lost");
+    assert_eq!(route.limits.body_rate, policy.and_then(|policy| policy.body_rate), "a least rate is lost");
     let closed = policy.and_then(|policy| policy.closed.as_ref());
     assert_eq!(route.maintenance.is_some(), closed.is_some(), "maintenance is lost");
     if let (Some(wanted), Some(closed)) = (&route.maintenance, closed) {
