@@ -26,8 +26,11 @@ pub use redirects::redirects;
 pub use routes::routes;
 pub use snapshots::snapshots;
 
+/// What asserts.
+pub type Check = fn(&[u8]);
+
 /// Every target by its name.
-pub const TARGETS: [(&str, fn(&[u8])); 10] = [
+pub const TARGETS: [(&str, Check); 10] = [
     ("heads", heads),
     ("headers", headers),
     ("forwarded", forwarded),

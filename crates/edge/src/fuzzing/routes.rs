@@ -47,7 +47,7 @@ fn snapshot(bytes: &mut Bytes<'_>) -> Snapshot {
     }
     for _ in 0..bytes.byte() % 12 {
         let mut route = Route::new(bytes.pick(&HOSTS), path(bytes), "p");
-        route.scope = if bytes.byte() % 4 == 0 { Scope::Internal } else { Scope::Public };
+        route.scope = if bytes.byte() & 3 == 0 { Scope::Internal } else { Scope::Public };
         route.priority = i32::from(bytes.byte() % 3);
         let (methods, listeners) = (bytes.byte(), bytes.byte());
         route.methods = chosen(&METHODS, methods);

@@ -123,8 +123,8 @@ mod tests {
 
     #[test]
     fn a_target_is_a_path_or_an_address_in_plain_characters() {
-        let vague = |method: &str, uri: &[u8]| {
-            let uri = Uri::from_maybe_shared(uri.to_vec()).unwrap();
+        let vague = |method: &str, uri: &'static [u8]| {
+            let uri = Uri::from_maybe_shared(uri).unwrap();
             let mut request = Request::builder().method(method).uri(uri).header(HOST, "a").body(()).unwrap();
             settle(&mut request).err()
         };
