@@ -51,6 +51,16 @@ impl Ledger {
         self.write(|tx| tx.delete_record(kind, key))
     }
 
+    /// Forgets the documents of a kind that may go, but for the `keep` that were written last. How many went.
+    pub fn forget_records<T: DeserializeOwned>(
+        &self,
+        kind: &str,
+        keep: usize,
+        may_go: impl Fn(&T) -> bool,
+    ) -> Result<usize> {
+        self.write(|tx| tx.forget_records(kind, keep, &may_go))
+    }
+
     /// The next number of a counter: 1, 2, 3 and so on. A number is never given twice, even when nothing came of it.
     pub fn next_number(&self, name: &str) -> Result<u64> {
         self.write(|tx| tx.next_number(name))
@@ -107,6 +117,29 @@ impl Tx<'_> {
         })
     }
 
+    pub fn forget_records<T: DeserializeOwned>(
+        &self,
+        kind: &str,
+        keep: usize,
+        may_go: &impl Fn(&T) -> bool,
+    ) -> Result<usize> {
+        let old: Vec<(String, String)> = self.sql("list old records", |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT key, body FROM record WHERE kind = ?1 ORDER BY updated_ms DESC, length(key) DESC, key DESC LIMIT -1 OFFSET ?2",
+            )?;
+            let keep = i64::try_from(keep).unwrap_or(i64::MAX);
+            statement.query_map(rusqlite::params![kind, keep], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        })?;
+        let mut forgotten = 0;
+        for (key, body) in old {
+            // One that cannot be read is not thrown away: somebody may still want to look at it.
+            if serde_json::from_str::<T>(&body).is_ok_and(|record| may_go(&record)) {
+                forgotten += usize::from(self.delete_record(kind, &key)?);
+            }
+        }
+        Ok(forgotten)
+    }
+
     pub fn next_number(&self, name: &str) -> Result<u64> {
         self.sql("take a number", |connection| {
             connection
@@ -122,9 +155,11 @@ impl Tx<'_> {
     fn bodies(&self, kind: &str, key_prefix: &str) -> Result<Vec<(String, String)>> {
         self.sql("list records", |connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT key, body FROM record WHERE kind = ?1 AND substr(key, 1, length(?2)) = ?2 ORDER BY key",
+                "SELECT key, body FROM record WHERE kind = ?1 AND key >= ?2 AND key < ?3 ORDER BY key",
             )?;
-            statement.query_map([kind, key_prefix], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+            // A range of the primary key: records with other beginnings are not read at all.
+            let end = format!("{key_prefix}{}", char::MAX);
+            statement.query_map([kind, key_prefix, &end], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
         })
     }
 }

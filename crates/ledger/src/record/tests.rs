@@ -119,3 +119,28 @@ fn threads_take_turns_and_nothing_is_lost() {
     let verdict = shared.verify_audit().unwrap();
     assert!(verdict.is_ok() && verdict.entries == 100, "{verdict:?}");
 }
+
+#[test]
+fn only_the_records_of_one_beginning_are_listed() {
+    let ledger = ledger();
+    for key in ["a/b/1", "a/b/2", "a/b2/1", "a/c/1", "b/b/1"] {
+        ledger.put_record("release", key, &1).unwrap();
+    }
+    let keys: Vec<String> =
+        ledger.list_records::<i32>("release", "a/b/").unwrap().into_iter().map(|(key, _)| key).collect();
+    assert_eq!(keys, ["a/b/1", "a/b/2"]);
+    assert_eq!(ledger.list_records::<i32>("release", "").unwrap().len(), 5);
+}
+
+#[test]
+fn old_records_that_may_go_are_forgotten_and_the_newest_are_kept() {
+    let ledger = ledger();
+    for number in 1..=12 {
+        ledger.put_record("operation", &format!("op{number}"), &(number % 5 != 0)).unwrap();
+    }
+    assert_eq!(ledger.forget_records("operation", 3, |ended: &bool| *ended).unwrap(), 8);
+    let mut left: Vec<String> =
+        ledger.list_records::<bool>("operation", "").unwrap().into_iter().map(|(key, _)| key).collect();
+    left.sort_by_key(String::len);
+    assert_eq!(left, ["op5", "op10", "op11", "op12"]);
+}
