@@ -16,8 +16,9 @@ pub use crate::error::DockerError;
 pub use engine::Engine;
 pub use fake::{Behaviour, FakeDocker, HealthScript};
 pub use types::{
-    Attachment, Container, ContainerDetail, ContainerEvent, ContainerSpec, Health, HealthSpec, Image, Labels, LogLine,
-    Mount, Network, NetworkSpec, Restart, State, Stats, Version, Volume, VolumeSpec,
+    Attachment, Container, ContainerDetail, ContainerEvent, ContainerSpec, Environment, Health, HealthSpec, Image,
+    Labels, LogLine, LogRange, Mount, Network, NetworkSpec, Restart, StampedLine, State, Stats, Version, Volume,
+    VolumeSpec,
 };
 
 /// Which of a program's two outputs a line came from.
@@ -54,6 +55,9 @@ pub trait Docker: Send + Sync {
     async fn logs(&self, id: &str, tail: usize) -> DockerResult<Vec<String>>;
     /// The last `tail` lines and then every new one, until the container ends or the stream is dropped.
     async fn follow_logs(&self, id: &str, tail: usize) -> DockerResult<BoxStream<'static, DockerResult<LogLine>>>;
+    /// Lines of a log with their times, by a range; without `follow` the stream ends at the newest line.
+    async fn read_log(&self, id: &str, range: &LogRange)
+    -> DockerResult<BoxStream<'static, DockerResult<StampedLine>>>;
     /// What happens to containers with these labels, from this call on: nothing between call and first poll is lost.
     async fn events(
         &self,

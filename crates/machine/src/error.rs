@@ -112,6 +112,21 @@ pub enum NetError {
     BadRequest { what: String },
 }
 
+/// Somebody's web server did not take what was sent. The address may be a secret: only its host is told.
+#[derive(Debug, thiserror::Error)]
+pub enum PostError {
+    #[error("the web address is none that can be posted to; it begins with `http://` or `https://` and names a host")]
+    BadAddress,
+    #[error("could not connect to {host}")]
+    Unreachable { host: String, source: std::io::Error },
+    #[error("{host} did not answer in HTTP")]
+    Broken { host: String, source: hyper::Error },
+    #[error("{host} did not answer within {}", seconds(*.after))]
+    Timeout { host: String, after: std::time::Duration },
+    #[error("this machine has no list of trusted authorities; install the package ca-certificates")]
+    NoAuthorities,
+}
+
 /// A source whose type is nobody's business.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 

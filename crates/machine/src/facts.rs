@@ -69,6 +69,33 @@ pub async fn collect(processes: &dyn Processes, path: &Path) -> Result<Host, Fil
     })
 }
 
+/// Who this machine is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    pub hostname: String,
+    /// `None` where no `/etc/machine-id` is written.
+    pub machine_id: Option<String>,
+}
+
+impl Identity {
+    /// Whether a person means this machine by this word: its host name, with or without its domain, or its machine id.
+    pub fn is(&self, word: &str) -> bool {
+        let bare = |name: &str| name.split('.').next().unwrap_or_default().to_lowercase();
+        let by_name = match word.contains('.') {
+            true => word.eq_ignore_ascii_case(&self.hostname),
+            false => bare(word) == bare(&self.hostname),
+        };
+        by_name || self.machine_id.as_deref() == Some(word)
+    }
+}
+
+/// Asks nobody but the kernel and one file, so it may be asked often.
+pub fn identity() -> Identity {
+    let hostname = read("/proc/sys/kernel/hostname").unwrap_or_default();
+    let machine_id = read("/etc/machine-id").ok().map(|id| id.trim().to_owned()).filter(|id| !id.is_empty());
+    Identity { hostname: hostname.trim().to_owned(), machine_id }
+}
+
 /// Which part of the machine's memory is free for new work, from 0 to 1; `None` when it cannot be told.
 pub fn memory_free_share() -> Option<f64> {
     let memory = parse::meminfo(&read("/proc/meminfo").ok()?);

@@ -11,9 +11,11 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 mod ports;
+mod post;
 
 pub use crate::error::NetError;
 pub use ports::listening_ports;
+pub use post::{PostError, post_json};
 
 /// A health answer is short; whatever comes after this is not read.
 const LARGEST_BODY: usize = 64 * 1024;

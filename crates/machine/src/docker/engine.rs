@@ -20,7 +20,7 @@ use futures_util::stream::BoxStream;
 
 use super::{
     Container, ContainerDetail, ContainerEvent, ContainerSpec, Docker, DockerError, DockerResult, Image, LogLine,
-    Network, NetworkSpec, Stats, Version, Volume, VolumeSpec,
+    LogRange, Network, NetworkSpec, StampedLine, Stats, Version, Volume, VolumeSpec,
 };
 
 /// Where the engine listens unless somebody says otherwise.
@@ -132,6 +132,14 @@ impl Docker for Engine {
     async fn follow_logs(&self, id: &str, tail: usize) -> DockerResult<BoxStream<'static, DockerResult<LogLine>>> {
         streams::follow(self, id, tail).await
     }
+    async fn read_log(
+        &self,
+        id: &str,
+        range: &LogRange,
+    ) -> DockerResult<BoxStream<'static, DockerResult<StampedLine>>> {
+        streams::read(self, id, range).await
+    }
+
     async fn events(
         &self,
         labels: &[(String, String)],

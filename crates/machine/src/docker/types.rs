@@ -59,6 +59,44 @@ pub struct ContainerDetail {
     pub pid: Option<u32>,
     /// What the engine itself could not do with it (a port taken, a command missing).
     pub error: Option<String>,
+    /// Bytes; `None` without a limit.
+    #[serde(default)]
+    pub memory: Option<u64>,
+    /// Thousand-millionths of a processor; `None` without a limit.
+    #[serde(default)]
+    pub nano_cpus: Option<u64>,
+    /// Its variables, which may be secrets: they are never written anywhere.
+    #[serde(skip)]
+    pub env: Environment,
+}
+
+/// Variables of a container or an image. Printed, it shows the names only; it is never serialised.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Environment(BTreeMap<String, String>);
+
+impl Environment {
+    /// From Docker's `NAME=value` words.
+    pub fn new<S: AsRef<str>>(words: impl IntoIterator<Item = S>) -> Self {
+        let pair = |word: S| {
+            let (name, value) = word.as_ref().split_once('=').unwrap_or((word.as_ref(), ""));
+            (name.to_owned(), value.to_owned())
+        };
+        Self(words.into_iter().map(pair).collect())
+    }
+
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
 }
 
 /// How a container sits on one network.
@@ -153,6 +191,9 @@ pub struct Image {
     pub labels: Labels,
     pub size: u64,
     pub created_ms: i64,
+    /// What its containers get; empty in a listing.
+    #[serde(skip)]
+    pub env: Environment,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -237,6 +278,25 @@ pub struct Stats {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogLine {
+    pub stream: Stream,
+    pub line: String,
+}
+
+/// Which part of a log is wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LogRange {
+    /// Only the last lines; `None`: all.
+    pub tail: Option<usize>,
+    /// Only what was written at or after this moment, in Unix nanoseconds.
+    pub since_ns: Option<i64>,
+    /// Go on with new lines until the container ends.
+    pub follow: bool,
+}
+
+/// A line and when it was written, in Unix nanoseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StampedLine {
+    pub at_ns: i64,
     pub stream: Stream,
     pub line: String,
 }

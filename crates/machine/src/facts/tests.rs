@@ -86,3 +86,14 @@ fn a_version_1_container_finds_its_limits_at_the_mount() {
     let limits = cgroup::limits_under(dir.path(), "4:memory:/docker/abc\n3:cpu,cpuacct:/docker/abc\n");
     assert_eq!((limits.cpus, limits.memory), (Some(0.5), Some(512 << 20)));
 }
+
+#[test]
+fn a_machine_is_meant_by_its_name_with_or_without_domain_or_by_its_id() {
+    let here = Identity { hostname: "web1.example.com".into(), machine_id: Some("4f1c".into()) };
+    for word in ["web1", "WEB1", "web1.example.com", "4f1c"] {
+        assert!(here.is(word), "{word}");
+    }
+    for word in ["web2", "web1.example.org", "4f1", ""] {
+        assert!(!here.is(word), "{word}");
+    }
+}

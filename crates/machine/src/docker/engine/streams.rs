@@ -6,7 +6,7 @@ use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
 
 use super::{Engine, LONG_PATIENCE, PATIENCE, containers, refusal, translate};
-use crate::docker::{ContainerEvent, DockerResult, LogLine, Stream};
+use crate::docker::{ContainerEvent, DockerResult, LogLine, LogRange, StampedLine, Stream};
 
 /// More lines than a person reads, few enough for memory.
 const MOST_LINES: usize = 10_000;
@@ -33,6 +33,38 @@ pub(super) async fn follow(
         .map_ok(log_line)
         .map_err(move |error| refusal::explain(&host, "follow the log of", thing.clone(), error))
         .boxed())
+}
+
+pub(super) async fn read(
+    engine: &Engine,
+    id: &str,
+    range: &LogRange,
+) -> DockerResult<BoxStream<'static, DockerResult<StampedLine>>> {
+    containers::inspect(engine, id).await?;
+    let (host, thing) = (engine.host.clone(), format!("container `{id}`"));
+    let tail = range.tail.map_or_else(|| "all".to_owned(), |tail| tail.min(MOST_LINES).to_string());
+    let since_ns = range.since_ns.unwrap_or(i64::MIN);
+    let mut options =
+        LogsOptionsBuilder::new().stdout(true).stderr(true).timestamps(true).follow(range.follow).tail(&tail);
+    // The engine counts in seconds here; what is finer is left out below.
+    if let Some(since) = range.since_ns.and_then(|ns| i32::try_from(ns / 1_000_000_000).ok()) {
+        options = options.since(since);
+    }
+    let lines = engine.client.logs(id, Some(options.build())).map_ok(stamped);
+    let wanted = lines.try_filter(move |line| std::future::ready(line.at_ns >= since_ns));
+    Ok(wanted.map_err(move |error| refusal::explain(&host, "read the log of", thing.clone(), error)).boxed())
+}
+
+/// `2026-01-02T03:04:05.678901234Z the line`.
+fn stamped(output: LogOutput) -> StampedLine {
+    let LogLine { stream, line } = log_line(output);
+    let time = |text: &str| text.parse::<jiff::Timestamp>().ok().and_then(|at| i64::try_from(at.as_nanosecond()).ok());
+    match line.split_once(' ').map_or((line.as_str(), ""), |(stamp, rest)| (stamp, rest)) {
+        (stamp, rest) if time(stamp).is_some() => {
+            StampedLine { at_ns: time(stamp).unwrap_or_default(), stream, line: rest.to_owned() }
+        }
+        _ => StampedLine { at_ns: 0, stream, line },
+    }
 }
 
 pub(super) async fn events(

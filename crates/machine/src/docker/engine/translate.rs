@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use bollard::models;
 
 use crate::docker::{
-    Attachment, Container, ContainerDetail, ContainerEvent, Health, Image, Labels, Network, State, Volume,
+    Attachment, Container, ContainerDetail, ContainerEvent, Environment, Health, Image, Labels, Network, State, Volume,
 };
 
 pub(super) fn labels(labels: Option<HashMap<String, String>>) -> Labels {
@@ -39,6 +39,7 @@ pub(super) fn detail(from: models::ContainerInspectResponse) -> ContainerDetail 
     let id = from.id.unwrap_or_default();
     let state = from.state.unwrap_or_default();
     let config = from.config.unwrap_or_default();
+    let env = config.env.clone().unwrap_or_default();
     let is = state_of(state.status);
     let started_ms = state.started_at.as_deref().and_then(time_ms);
     let ended = started_ms.is_some() && !is.is_up();
@@ -58,6 +59,9 @@ pub(super) fn detail(from: models::ContainerInspectResponse) -> ContainerDetail 
         networks: attachments(&id, from.network_settings),
         pid: state.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0),
         error: state.error.filter(|error| !error.is_empty()),
+        memory: limit(from.host_config.as_ref().and_then(|host| host.memory)),
+        nano_cpus: limit(from.host_config.as_ref().and_then(|host| host.nano_cpus)),
+        env: Environment::new(env),
         id,
     }
 }
@@ -115,11 +119,13 @@ pub(super) fn volume(from: models::Volume) -> Volume {
 }
 
 pub(super) fn image(from: models::ImageInspect) -> Image {
+    let config = from.config.unwrap_or_default();
     Image {
         id: from.id.unwrap_or_default(),
         tags: names(from.repo_tags.unwrap_or_default()),
         digests: names(from.repo_digests.unwrap_or_default()),
-        labels: labels(from.config.and_then(|config| config.labels)),
+        labels: labels(config.labels),
+        env: Environment::new(config.env.unwrap_or_default()),
         size: unsigned(from.size.unwrap_or_default()),
         created_ms: from.created.as_deref().and_then(time_ms).unwrap_or_default(),
     }
@@ -133,7 +139,13 @@ pub(super) fn image_listed(from: models::ImageSummary) -> Image {
         labels: from.labels.into_iter().collect(),
         size: unsigned(from.size),
         created_ms: from.created.saturating_mul(1000),
+        env: Environment::default(),
     }
+}
+
+/// The engine writes 0 for no limit.
+fn limit(number: Option<i64>) -> Option<u64> {
+    number.and_then(|number| u64::try_from(number).ok()).filter(|number| *number > 0)
 }
 
 /// `None` for what happened to something that is not a container.

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
+use futures_util::{StreamExt, TryStreamExt};
 use tokio::sync::broadcast::error::RecvError;
 
 use super::FakeDocker;
 use crate::docker::{
     Container, ContainerDetail, ContainerEvent, ContainerSpec, Docker, DockerError, DockerResult, Image, LogLine,
-    Network, NetworkSpec, State, Stats, Version, Volume, VolumeSpec, labels_match,
+    LogRange, Network, NetworkSpec, StampedLine, State, Stats, Version, Volume, VolumeSpec, labels_match,
 };
 
 /// How often a stream of the fake looks whether time made something happen.
@@ -134,6 +134,24 @@ impl Docker for FakeDocker {
         Ok(stream::unfold((self.clone(), id, start), follow).boxed())
     }
 
+    async fn read_log(
+        &self,
+        id: &str,
+        range: &LogRange,
+    ) -> DockerResult<BoxStream<'static, DockerResult<StampedLine>>> {
+        if range.follow {
+            let at_ns = self.now_ns();
+            let lines = self.follow_logs(id, range.tail.unwrap_or(usize::MAX)).await?;
+            return Ok(lines.map_ok(move |line| stamped(line, at_ns)).boxed());
+        }
+        let world = self.called("logs", id)?;
+        let id = world.find(id)?;
+        let log = world.containers.get(&id).map(|one| one.log.as_slice()).unwrap_or_default();
+        let at_ns = world.clock.now_ms() * 1_000_000;
+        let lines: Vec<LogLine> = log[log.len().saturating_sub(range.tail.unwrap_or(usize::MAX))..].to_vec();
+        Ok(stream::iter(lines).map(move |line| Ok(stamped(line, at_ns))).boxed())
+    }
+
     async fn events(&self, labels: Filter<'_>) -> DockerResult<BoxStream<'static, DockerResult<ContainerEvent>>> {
         drop(self.called("events", "engine")?);
         let labels = labels.to_vec();
@@ -224,7 +242,16 @@ impl Docker for FakeDocker {
     }
 }
 
+/// The fake does not remember when a line was written: all of them were written now.
+fn stamped(line: LogLine, at_ns: i64) -> StampedLine {
+    StampedLine { at_ns, stream: line.stream, line: line.line }
+}
+
 impl FakeDocker {
+    fn now_ns(&self) -> i64 {
+        self.look().map_or(0, |world| world.clock.now_ms() * 1_000_000)
+    }
+
     /// One line of a log, and whether more may come.
     fn line(&self, id: &str, at: usize) -> DockerResult<(Option<LogLine>, bool)> {
         let world = self.look()?;

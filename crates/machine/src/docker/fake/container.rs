@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::behaviour::{Behaviour, HealthScript};
-use crate::docker::{Attachment, Container, ContainerDetail, ContainerSpec, Health, LogLine, Restart, State};
+use crate::docker::{
+    Attachment, Container, ContainerDetail, ContainerSpec, Environment, Health, LogLine, Restart, State,
+};
 
 /// A restart waits first this long, then twice as long each time, as Docker does.
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
@@ -110,6 +112,9 @@ impl FakeContainer {
             networks: self.networks.clone(),
             pid: self.state.is_up().then_some(self.pid),
             error: self.error.clone(),
+            memory: self.spec.memory,
+            nano_cpus: None,
+            env: Environment::new(self.spec.env.iter().map(|(name, value)| format!("{name}={value}"))),
         }
     }
 

@@ -3,7 +3,7 @@
 use super::behaviour::Behaviour;
 use super::places::conflict;
 use super::world::World;
-use crate::docker::{DockerError, DockerResult, Image, Labels};
+use crate::docker::{DockerError, DockerResult, Environment, Image, Labels};
 
 #[derive(Debug, Clone)]
 pub(super) struct FakeImage {
@@ -24,6 +24,7 @@ impl World {
             labels: Labels::new(),
             size: 100_000_000,
             created_ms,
+            env: Environment::default(),
         };
         self.images.push(FakeImage { image, behaviour });
         id
