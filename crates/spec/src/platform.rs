@@ -4,6 +4,7 @@
 mod edge;
 mod limits;
 mod network;
+mod notification;
 mod read;
 mod reader;
 mod replace;
@@ -28,6 +29,7 @@ pub use edge::{
 };
 pub use limits::{Priority, RateBy, RateSettings, RouteLimitSettings};
 pub use network::Network;
+pub use notification::{NoticeKind, NotificationSettings};
 pub use replace::{FinishSettings, RollingSettings};
 pub use route::{
     ClientCertificate, HeaderChanges, HeaderSettings, HstsSettings, HstsWritten, RedirectSettings, RouteSettings,
@@ -85,6 +87,10 @@ pub struct PlatformFile {
     /// Commands that run around builds, deploys and rollbacks.
     #[serde(default, skip_serializing_if = "Hooks::is_empty")]
     pub hooks: Hooks,
+    /// Who is told when something happens.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "OneOrMany<NotificationSettings>")]
+    pub notifications: Vec<NotificationSettings>,
     /// What the owners promised their users; judged from recorded evidence.
     #[serde(default, skip_serializing_if = "Promises::is_empty")]
     pub promises: Promises,
@@ -126,6 +132,10 @@ pub struct Environment {
     /// The share of the host that this environment may use, for hosts that carry several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<LimitSettings>,
+    /// The machines that this environment belongs on, by host name or machine id; elsewhere every command is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<OneOrMany<String>>")]
+    pub host: Option<Vec<String>>,
     /// Asks for the environment's name to be typed before anything is changed; `false` if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirm: Option<bool>,
@@ -262,6 +272,7 @@ impl Default for PlatformFile {
             environments: BTreeMap::new(),
             services: BTreeMap::new(),
             hooks: Hooks::default(),
+            notifications: Vec::new(),
             promises: Promises::default(),
             extensions: BTreeMap::new(),
             source: Source::default(),

@@ -2,6 +2,7 @@
 
 mod edge;
 mod limits;
+mod notification;
 mod replace;
 mod route;
 mod service;
@@ -62,6 +63,7 @@ fn platform(at: &At<'_>, r: &mut Reader) -> Option<PlatformFile> {
             .unwrap_or_default(),
         all_or_nothing: f.get(r, "all_or_nothing", |at, r| flag(at, r, "all_or_nothing")),
         hooks: f.get(r, "hooks", hooks).unwrap_or_default(),
+        notifications: f.get(r, "notifications", |at, r| list(at, r, notification::notification)).unwrap_or_default(),
         promises: f.get(r, "promises", promises).unwrap_or_default(),
         extensions: f.beginning("x-").into_iter().map(|(key, at)| (key.to_owned(), anything(at.node))).collect(),
         source: super::Source::default(),
@@ -109,6 +111,7 @@ fn environment(at: &At<'_>, r: &mut Reader) -> Option<Environment> {
         edge: f.get(r, "edge", edge::edge),
         resources: f.get(r, "resources", |at, r| word(at, r, "way to treat resources", &RESOURCE_MODES)),
         limits: f.get(r, "limits", host_limits),
+        host: f.get(r, "host", |at, r| list(at, r, machine)),
         confirm: f.get(r, "confirm", |at, r| flag(at, r, "confirm")),
         services: f
             .get(r, "services", |at, r| named(at, r, "the list of services", service::settings))
@@ -182,6 +185,10 @@ fn promises(at: &At<'_>, r: &mut Reader) -> Option<Promises> {
 
 fn path(at: &At<'_>, r: &mut Reader) -> Option<String> {
     text(at, r, "a file").map(str::to_owned)
+}
+
+fn machine(at: &At<'_>, r: &mut Reader) -> Option<String> {
+    text(at, r, "a host name or machine id").map(str::to_owned)
 }
 
 fn profile(at: &At<'_>, r: &mut Reader) -> Option<String> {
