@@ -14,6 +14,7 @@ mod machine;
 mod page;
 mod peer;
 mod row;
+mod scale;
 mod start;
 mod verbs;
 mod wait;
@@ -88,6 +89,11 @@ pub(crate) const BENCHES: &[Bench] = &[
         name: "verbs",
         shows: "commands that change nothing: a deploy of what already runs, status, a plan of 50 services",
         measure: verbs::that_change_nothing,
+    },
+    Bench {
+        name: "scale",
+        shows: "plan, status and a deploy at 5, 20 and 50 services, up to 200 releases and 10 environments",
+        measure: scale::as_it_grows,
     },
     Bench { name: "memory", shows: "what agent and edge hold in memory at rest", measure: machine::at_rest },
 ];
