@@ -2,24 +2,27 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::future::join_all;
 use machine::docker::{Container, State as ContainerState};
 use spec::{HostSize, ServiceName, ServicePlan, Strategy};
 
 use crate::error::DeployError;
-use crate::load::{Loaded, load};
+use crate::load::Loaded;
 use crate::names;
 use crate::plan::{Action, Plan, Running, Wanted, WantedImage, plan};
-use crate::release::Release;
+use crate::release::{Origin, Release};
 use crate::render::definition::Source;
 use crate::up::Request;
 use crate::world::World;
-use crate::{adopt, ground, images};
+use crate::{adopt, drift, ground, images, load};
 
 pub struct Draft {
     pub loaded: Loaded,
     pub images: BTreeMap<ServiceName, WantedImage>,
     pub serving: BTreeMap<ServiceName, Release>,
     pub plan: Plan,
+    /// What each new release is made from; looked at when something is done.
+    pub origins: BTreeMap<ServiceName, Origin>,
 }
 
 impl Draft {
@@ -38,18 +41,25 @@ impl Loaded {
 }
 
 pub async fn draft(world: &World, request: &Request, host: &HostSize) -> Result<Draft, DeployError> {
-    let loaded = load(world, &request.source, host).await?;
+    load::refuse_elsewhere(&request.source)?;
+    let loaded = load::load(world, &request.source, host).await?;
     compare(world, request, loaded).await
 }
 
 async fn compare(world: &World, request: &Request, loaded: Loaded) -> Result<Draft, DeployError> {
     known_services(request, &loaded)?;
     let serving = world.serving(&loaded.scope)?;
-    let images = images::wanted(world, &loaded, &request.images, &serving).await?;
+    let mut images = images::wanted(world, &loaded, &request.images, &serving).await?;
+    if let Some(promotion) = &request.promotion {
+        promotion.apply(world, &loaded, &mut images).await?;
+    }
     let running = running(world, &loaded, &serving).await?;
     let wanted: Vec<Wanted> =
         loaded.platform.services.iter().map(|plan| wanted(world, &loaded, plan, &images, &serving)).collect();
     let mut changes = plan(&loaded.scope, &wanted, &running, &request.selection);
+    if let Some(promotion) = &request.promotion {
+        promotion.explain(&mut changes);
+    }
     for change in
         changes.iter_mut().filter(|change| matches!(change.action, Action::Nothing | Action::Scale | Action::Hold))
     {
@@ -62,10 +72,10 @@ async fn compare(world: &World, request: &Request, loaded: Loaded) -> Result<Dra
     let plan = Plan {
         scope: loaded.scope.clone(),
         changes,
-        ground: ground::missing(world, &loaded).await?,
+        ground: ground_lines(world, &loaded).await?,
         resources: loaded.platform.resources.lines.clone(),
     };
-    Ok(Draft { loaded, images, serving, plan })
+    Ok(Draft { loaded, images, serving, plan, origins: BTreeMap::new() })
 }
 
 fn known_services(request: &Request, loaded: &Loaded) -> Result<(), DeployError> {
@@ -111,19 +121,39 @@ async fn running(
     loaded: &Loaded,
     serving: &BTreeMap<ServiceName, Release>,
 ) -> Result<BTreeMap<ServiceName, Running>, DeployError> {
-    let containers = containers(world, &loaded.scope).await?;
-    let running = serving.values().map(|release| {
+    let mut containers = containers(world, &loaded.scope).await?;
+    // One that was renamed gets its name back, and counts under it.
+    let renamed = drift::renamed(world, &loaded.scope).await?;
+    for container in &mut containers {
+        if let Some(then) = renamed.get(&container.name) {
+            container.name.clone_from(then);
+        }
+    }
+    let containers = &containers;
+    let looks = serving.values().map(|release| async {
+        let drift = drift::of_copies(world, release, containers).await?;
         let running = Running {
             release: release.id.clone(),
             hash: release.definition.hash.clone(),
             image_id: release.image.id.clone(),
             image_reference: release.image.reference.clone(),
             copies: release.copies,
-            trouble: trouble(&containers, release),
+            trouble: trouble(containers, release),
+            drift,
         };
-        (release.service.clone(), running)
+        Ok((release.service.clone(), running))
     });
-    Ok(running.collect())
+    join_all(looks).await.into_iter().collect()
+}
+
+/// What is missing, and names that are wrong.
+async fn ground_lines(world: &World, loaded: &Loaded) -> Result<Vec<String>, DeployError> {
+    let mut lines = ground::missing(world, loaded).await?;
+    let renamed = drift::renamed(world, &loaded.scope).await?;
+    lines.extend(
+        renamed.into_iter().map(|(now, then)| format!("name {then} for the container that is called {now} now")),
+    );
+    Ok(lines)
 }
 
 /// Every container of the scope that belongs to a release, not one-offs.

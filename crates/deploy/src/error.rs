@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use machine::docker::DockerError;
 use spec::{Problems, ServiceName};
 
+use crate::names::Scope;
+use crate::standing::{Kind, Order};
+
 #[derive(Debug, thiserror::Error)]
 pub enum DeployError {
     #[error("{0}")]
@@ -35,12 +38,26 @@ pub enum DeployError {
     Hook { hook: String, command: String, said: String },
     #[error("`{scope}` is being changed by {holder}")]
     Locked { scope: String, holder: String },
+    #[error("`{scope}` is {} by {} since {}{}", .kind.word(), .order.by, stamp(.order.since_ms), said(&.order.why))]
+    Standing { scope: Scope, kind: Kind, order: Order },
+    #[error("`{scope}` belongs on {hosts}, and this machine is {here}")]
+    Elsewhere { scope: Scope, hosts: String, here: String },
     #[error("{0}")]
     Refused(String),
     #[error("{what} is not known")]
     Unknown { what: String, known: String },
     #[error("could not keep the journal of `{saga}`")]
     Saga { saga: String, source: saga::SagaError },
+}
+
+/// UTC, to the second.
+fn stamp(ms: i64) -> String {
+    let stamp = jiff::Timestamp::from_millisecond(ms);
+    stamp.map(|stamp| stamp.strftime("%Y-%m-%d %H:%M:%SZ").to_string()).unwrap_or_default()
+}
+
+fn said(why: &str) -> String {
+    if why.is_empty() { String::new() } else { format!(": {why}") }
 }
 
 /// What is already gone needs no second removing.
@@ -83,7 +100,10 @@ impl DeployError {
             | DeployError::Compose { .. }
             | DeployError::NoCompose { .. }
             | DeployError::Unknown { .. } => Ending::Invalid,
-            DeployError::Locked { .. } | DeployError::Refused(_) => Ending::Refused,
+            DeployError::Locked { .. }
+            | DeployError::Standing { .. }
+            | DeployError::Elsewhere { .. }
+            | DeployError::Refused(_) => Ending::Refused,
             _ => Ending::Failed,
         }
     }
@@ -98,6 +118,11 @@ impl DeployError {
                 Some("run in the folder of your compose.yaml, or name it with --dir".into())
             }
             DeployError::Unknown { known, .. } if !known.is_empty() => Some(format!("known: {known}")),
+            DeployError::Standing { kind, .. } => Some(format!("end it with `mainstay {}`", kind.end())),
+            DeployError::Elsewhere { scope, .. } => {
+                let key = format!("environments.{}.host", scope.environment);
+                Some(format!("run it there, name another environment with -e, or change `{key}`"))
+            }
             DeployError::Locked { .. } => Some("wait for it, or look at it with `mainstay status`".into()),
             DeployError::Edge { .. } => Some("`mainstay status` tells whether the edge runs".into()),
             _ => None,

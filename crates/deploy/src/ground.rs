@@ -45,14 +45,13 @@ pub async fn lay(world: &World, loaded: &Loaded, dir: &std::path::Path) -> Resul
     for volume in used_volumes(loaded) {
         volume_of(world, loaded, volume).await?;
     }
-    let known = world.platform(&loaded.scope)?;
     let platform = Platform {
         https: loaded.platform.https.clone(),
         edge: loaded.platform.edge.clone(),
         certificates: certificates::all(world, dir, &loaded.platform)?,
-        // What operators have set stays through deploys.
-        maintenance: known.as_ref().and_then(|known| known.maintenance.clone()),
-        splits: known.map(|known| known.splits).unwrap_or_default(),
+        // What operators have set stays through deploys: it is taken over when this is saved.
+        maintenance: None,
+        splits: BTreeMap::new(),
         scope: loaded.scope.clone(),
         dir: dir.to_owned(),
         domain: loaded.platform.domain.clone(),
@@ -64,8 +63,7 @@ pub async fn lay(world: &World, loaded: &Loaded, dir: &std::path::Path) -> Resul
         keep_releases: loaded.platform.keep_releases,
         hooks: loaded.platform.hooks.clone(),
     };
-    world.save_platform(&platform)?;
-    Ok(platform)
+    world.save_described_platform(&platform)
 }
 
 /// Services that others reach through the edge.

@@ -31,7 +31,10 @@ pub async fn wanted(
             (None, Some(release)) => (release.image.reference.clone(), Some(written)),
             _ => (written, None),
         };
-        let id = find(world, &reference).await?.map(|image| image.id);
+        // What was promoted stays what it was, whatever its name means by now.
+        let promoted = sticky.filter(|release| release.origin.promoted.is_some() && !named.contains_key(name));
+        let found = promoted.map_or(reference.as_str(), |release| release.image.id.as_str());
+        let id = find(world, found).await?.map(|image| image.id);
         let build = service.build && instead_of.is_none();
         images.insert(name.clone(), WantedImage { reference, id, build, instead_of });
     }

@@ -19,27 +19,37 @@
 //! that a running container uses, remove a volume that was not named, or let traffic reach a
 //! release that has not proved itself.
 
+mod account;
 mod adopt;
 pub mod certificates;
 pub mod copies;
+pub mod diff;
 mod draft;
+pub mod drift;
 pub mod error;
 mod ground;
 pub mod health;
 pub mod hooks;
 mod images;
 pub mod load;
+pub mod maintenance;
 pub mod names;
+pub mod notify;
 pub mod plan;
+pub mod promote;
+pub mod prune;
 pub mod recover;
 pub mod release;
 mod removal;
 pub mod render;
 pub mod report;
+pub mod restart;
 pub mod roll_out;
 pub mod rollback;
 pub mod routing;
 pub mod scale;
+mod shown;
+pub mod standing;
 pub mod status;
 pub mod store;
 pub mod tick;

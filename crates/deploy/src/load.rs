@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use machine::compose::Compose;
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,7 @@ use spec::{EnvironmentName, HostSize, PlatformFile, PlatformName, Project, Servi
 use crate::error::DeployError;
 use crate::names::Scope;
 use crate::scale::{self, Scaled};
+use crate::shown::Known;
 use crate::world::World;
 
 /// The file beside the Compose file.
@@ -41,6 +43,10 @@ pub struct Loaded {
     pub redactor: secrets::Redactor,
     /// Services whose number of copies was set by hand, where that still counts.
     pub scaled: BTreeMap<ServiceName, Scaled>,
+    /// Versions of the environment files, by name.
+    pub env_versions: BTreeMap<String, String>,
+    /// Values that must not be shown.
+    pub known: Known,
 }
 
 pub async fn load(world: &World, source: &Source, host: &HostSize) -> Result<Loaded, DeployError> {
@@ -48,7 +54,7 @@ pub async fn load(world: &World, source: &Source, host: &HostSize) -> Result<Loa
     let scope = scope_of(&file, source)?;
     let settings = file.environments.get(&scope.environment).cloned().unwrap_or_default();
     let env_files = env_files(&source.dir, &settings)?;
-    let redactor = redactor(&env_files)?;
+    let contents = contents(&env_files)?;
     let files = compose_files(&file, &settings, &source.dir)?;
     let compose = Compose {
         project: scope.project(),
@@ -61,19 +67,48 @@ pub async fn load(world: &World, source: &Source, host: &HostSize) -> Result<Loa
     let mut project = project(world, &compose, &source.shell).await?;
     let scaled = scale::lay_over(&world.scaled(&scope)?, &mut project);
     let platform = spec::resolve(&file, &project, &scope.environment, host).map_err(DeployError::Invalid)?;
-    Ok(Loaded { scope, file, project, platform, compose, shell: source.shell.clone(), redactor, scaled })
+    Ok(Loaded {
+        redactor: redactor(&contents),
+        env_versions: env_versions(world, &source.dir, &contents)?,
+        known: Known::new(contents.into_iter().map(|(_, file)| file).collect(), &source.shell),
+        scope,
+        file,
+        project,
+        platform,
+        compose,
+        shell: source.shell.clone(),
+        scaled,
+    })
 }
 
 /// Which platform and environment a folder means, without asking Compose.
 pub fn scope(source: &Source) -> Result<Scope, DeployError> {
-    scope_of(&platform_file(&source.dir)?, source)
+    target(source).map(|(scope, _)| scope)
+}
+
+/// An environment may be written for certain machines; nothing of it is done, or looked for, on another.
+pub fn refuse_elsewhere(source: &Source) -> Result<(), DeployError> {
+    target(source).map(drop)
+}
+
+/// The same, with what the file says about the environment.
+pub fn target(source: &Source) -> Result<(Scope, spec::platform::Environment), DeployError> {
+    let file = platform_file(&source.dir)?;
+    let scope = scope_of(&file, source)?;
+    let settings = file.environments.get(&scope.environment).cloned().unwrap_or_default();
+    if let Some(hosts) = &settings.host {
+        let here = machine::facts::identity();
+        if !hosts.iter().any(|host| here.is(host)) {
+            return Err(DeployError::Elsewhere { scope, hosts: hosts.join(", "), here: here.hostname });
+        }
+    }
+    Ok((scope, settings))
 }
 
 /// What can be said against a folder without asking anybody: a platform file with mistakes, no Compose file.
 pub fn check(source: &Source) -> Result<(), DeployError> {
     let file = platform_file(&source.dir)?;
-    let scope = scope_of(&file, source)?;
-    let settings = file.environments.get(&scope.environment).cloned().unwrap_or_default();
+    let (_, settings) = target(source)?;
     compose_files(&file, &settings, &source.dir).map(drop)
 }
 
@@ -84,7 +119,7 @@ fn scope_of(file: &PlatformFile, source: &Source) -> Result<Scope, DeployError> 
     })
 }
 
-fn platform_file(dir: &Path) -> Result<PlatformFile, DeployError> {
+pub(crate) fn platform_file(dir: &Path) -> Result<PlatformFile, DeployError> {
     let path = dir.join(PLATFORM_FILE);
     match std::fs::read_to_string(&path) {
         Ok(text) => spec::platform::parse(&text, &path.display().to_string()).map_err(DeployError::Invalid),
@@ -149,15 +184,25 @@ fn env_files(dir: &Path, settings: &spec::platform::Environment) -> Result<Vec<P
     }
 }
 
-fn redactor(env_files: &[PathBuf]) -> Result<secrets::Redactor, DeployError> {
-    let mut redactor = secrets::Redactor::default();
-    for path in env_files {
+type Contents = Vec<(PathBuf, Arc<secrets::EnvFile>)>;
+
+fn contents(env_files: &[PathBuf]) -> Result<Contents, DeployError> {
+    let load = |path: &PathBuf| {
         let file = secrets::EnvFile::load(path).map_err(|source| DeployError::Secrets { source })?;
-        for (name, secret) in file.iter() {
-            redactor.know(name, secret);
-        }
-    }
-    Ok(redactor)
+        Ok((path.clone(), Arc::new(file)))
+    };
+    env_files.iter().map(load).collect()
+}
+
+fn redactor(contents: &Contents) -> secrets::Redactor {
+    secrets::Redactor::new(contents.iter().flat_map(|(_, file)| file.iter()))
+}
+
+/// By the names they have in the platform's folder.
+fn env_versions(world: &World, dir: &Path, contents: &Contents) -> Result<BTreeMap<String, String>, DeployError> {
+    let salt = secrets::Salt::try_new(&world.salt).map_err(|source| DeployError::Secrets { source })?;
+    let name = |path: &PathBuf| path.strip_prefix(dir).unwrap_or(path).display().to_string();
+    Ok(contents.iter().map(|(path, file)| (name(path), file.version(&salt).to_string())).collect())
 }
 
 /// Interpolation, profiles, `extends`, `include` and overrides are Compose's job: this asks it.

@@ -78,6 +78,11 @@ pub fn is_copy(container: &str, name: &str) -> bool {
     matches!(number, Some(Some(Ok(2..)))) || name == container
 }
 
+/// Names for a sentence.
+pub fn list<'a>(names: impl IntoIterator<Item = &'a ServiceName>) -> String {
+    names.into_iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
 /// Compose accepts lower-case letters, digits, `-` and `_` in project names, nothing else.
 fn compose_safe(name: &str) -> String {
     name.chars()

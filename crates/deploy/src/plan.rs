@@ -43,6 +43,8 @@ pub struct Running {
     pub copies: u32,
     /// Why the container is not what it should be, if it is not.
     pub trouble: Option<String>,
+    /// What was changed by hand.
+    pub drift: Vec<String>,
 }
 
 /// Which changes were asked for.
@@ -203,6 +205,7 @@ fn verdict(wanted: &Wanted, running: Option<&Running>, selection: &Selection) ->
         Some(_) => {}
     }
     reasons.extend(running.trouble.clone());
+    reasons.extend(running.drift.iter().map(|found| format!("changed by hand: {found}")));
     if selection.force && reasons.is_empty() {
         reasons.push("asked for with --force".into());
     }

@@ -1,11 +1,14 @@
 //! A release: one service, one image, one rendered definition, and where it stands in its life.
 
+pub mod origin;
+
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Deserializer, Serialize};
 use spec::{ReleaseId, ServiceName, ServicePlan, Strategy};
 
 use crate::names::{self, Scope};
+pub use origin::Origin;
 
 /// The record of kind `release` in the ledger.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -35,6 +38,9 @@ pub struct Release {
     /// As above, it counts only while that roll-out is undecided.
     #[serde(default)]
     pub guests: Option<Guests>,
+    /// What else it was made from.
+    #[serde(default)]
+    pub origin: Origin,
     pub by: String,
     pub why: String,
     pub created_ms: i64,

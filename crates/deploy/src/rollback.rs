@@ -1,6 +1,8 @@
 //! Back to an earlier release: a routing change when its container is still warm, the ordinary
 //! roll-out with the stored definition when it is not. One code path for both.
 
+pub mod preflight;
+
 use machine::docker::State as ContainerState;
 use serde::{Deserialize, Serialize};
 use spec::{ReleaseId, ServiceName, Strategy};
@@ -44,8 +46,9 @@ pub async fn way(world: &World, request: &Request) -> Result<Way, DeployError> {
     let copies = wanted_copies(serving.as_ref(), to);
     let warm = is_warm(world, to, copies).await?;
     if !warm {
-        preflight(world, to).await?;
+        preflight::check(world, to).await?;
     }
+    let schema = schema_note(serving.as_ref(), to);
     Ok(Way {
         service: request.service.clone(),
         from: serving.map(|serving| serving.id),
@@ -53,10 +56,21 @@ pub async fn way(world: &World, request: &Request) -> Result<Way, DeployError> {
         image: to.image.reference.clone(),
         warm,
         why: match warm {
-            true => format!("{} is still warm: traffic goes back with one routing change", to.id),
-            false => format!("{} is started again from its stored definition", to.id),
+            true => format!("{} is still warm: traffic goes back with one routing change{schema}", to.id),
+            false => format!("{} is started again from its stored definition{schema}", to.id),
         },
     })
+}
+
+/// Migrations only go forward, so a release may meet a schema that is newer than the one it was made for.
+fn schema_note(serving: Option<&Release>, to: &Release) -> String {
+    let now = serving.and_then(|serving| serving.origin.schema.as_deref());
+    match (now, to.origin.schema.as_deref()) {
+        (Some(now), Some(then)) if now != then => {
+            format!("; it was made for schema {then}, and the database is at {now}")
+        }
+        _ => String::new(),
+    }
 }
 
 pub async fn rollback(world: &World, operation: &str, request: &Request) -> Result<Report, DeployError> {
@@ -135,23 +149,6 @@ pub(crate) async fn is_warm(world: &World, release: &Release, copies: u32) -> Re
     Ok(true)
 }
 
-/// A rollback that finds its image gone halfway would be worse than none.
-async fn preflight(world: &World, release: &Release) -> Result<(), DeployError> {
-    if crate::images::find(world, &release.image.id).await?.is_none() {
-        return Err(DeployError::Refused(format!(
-            "{} cannot be started again: its image {} is no longer on this machine",
-            release.id, release.image.reference
-        )));
-    }
-    let definition = world.root.read(&release.definition.file);
-    let definition = definition
-        .map_err(|source| DeployError::State { operation: format!("read the definition of {}", release.id), source })?;
-    match definition {
-        Some(_) => Ok(()),
-        None => Err(DeployError::Refused(format!("{} cannot be started again: its definition is gone", release.id))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,6 +178,7 @@ mod tests {
             addresses: vec![],
             making_way_for: None,
             guests: None,
+            origin: Default::default(),
             by: String::new(),
             why: String::new(),
             created_ms: 0,

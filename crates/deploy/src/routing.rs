@@ -108,6 +108,9 @@ fn millis(duration: std::time::Duration) -> u64 {
 
 /// Counts epochs. The edge refuses a lower one than it has, so the counter is kept in the ledger.
 const EPOCH: &str = "epoch";
+const ROUTING: &str = "routing";
+/// The hash of the routing that was pushed last.
+const PUSHED: &str = "pushed";
 
 impl World {
     /// Pushes what the ledger says and waits until the edge has acknowledged it.
@@ -120,6 +123,8 @@ impl World {
             .next_number(EPOCH)
             .map_err(|source| DeployError::Ledger { operation: "count the epoch", source })?;
         let snapshot = snapshot(epoch, &platforms, &serving);
+        let failed = |source| DeployError::Ledger { operation: "note the routing", source };
+        self.ledger.put_record(ROUTING, PUSHED, &snapshot.hash).map_err(failed)?;
         let applied = self.edge.apply(&snapshot).await;
         let applied = applied
             .map_err(|source| DeployError::Edge { operation: format!("apply routing epoch {epoch}"), source })?;
@@ -141,6 +146,12 @@ impl World {
         let failed =
             |source| DeployError::Edge { operation: format!("drain {} of `{}`", release.id, release.service), source };
         Ok(left.map_err(failed)?.into_iter().sum())
+    }
+
+    /// What the edge should serve, as of the last push.
+    pub fn pushed(&self) -> Result<Option<String>, DeployError> {
+        let found = self.ledger.get_record(ROUTING, PUSHED);
+        found.map_err(|source| DeployError::Ledger { operation: "read the routing", source })
     }
 
     /// Pushes only when the edge does not already serve what the ledger says.

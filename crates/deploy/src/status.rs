@@ -8,6 +8,7 @@ use crate::draft::containers;
 use crate::error::DeployError;
 use crate::names::{self, Scope};
 use crate::release::{Release, State};
+use crate::standing::Standing;
 use crate::store::Platform;
 use crate::world::World;
 
@@ -25,6 +26,12 @@ pub struct PlatformStatus {
     pub services: Vec<ServiceStatus>,
     /// Containers with our labels that belong to no known release.
     pub strays: Vec<String>,
+    /// Whether it is paused or locked.
+    #[serde(default)]
+    pub standing: Standing,
+    /// Whether its public routes answer with a page.
+    #[serde(default)]
+    pub maintenance: bool,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -67,19 +74,29 @@ pub enum EdgeStatus {
 pub async fn status(world: &World, only: Option<&Scope>) -> Result<Status, DeployError> {
     let edge = world.edge.status().await;
     let mut platforms = Vec::new();
-    for platform in world.platforms()? {
-        if only.is_none_or(|scope| *scope == platform.scope) {
-            platforms.push(platform_status(world, &platform, edge.as_ref().ok()).await?);
-        }
+    let wanted = match only {
+        Some(scope) => world.platform(scope)?.into_iter().collect(),
+        None => world.platforms()?,
+    };
+    for platform in &wanted {
+        platforms.push(platform_status(world, platform, edge.as_ref().ok()).await?);
     }
     let edge = match edge {
         Ok(status) => {
-            let wanted = crate::routing::snapshot(0, &world.platforms()?, &world.all_serving()?);
+            // Who asks about one platform does not make the others be read: what was pushed last will do.
+            let hash = match only {
+                Some(_) => world.pushed()?,
+                None => None,
+            };
+            let hash = match hash {
+                Some(hash) => hash,
+                None => crate::routing::snapshot(0, &world.platforms()?, &world.all_serving()?).hash,
+            };
             EdgeStatus::Serving {
                 epoch: status.epoch,
                 pid: status.pid,
                 version: status.version,
-                in_sync: status.hash == wanted.hash,
+                in_sync: status.hash == hash,
             }
         }
         Err(error) => EdgeStatus::Unreachable { reason: error.to_string() },
@@ -127,6 +144,8 @@ async fn platform_status(
         dir: platform.dir.clone(),
         addresses: platform.http.iter().map(|bind| url(bind, None, "/")).collect(),
         strays: strays.collect(),
+        standing: world.standing(&platform.scope)?,
+        maintenance: platform.maintenance.is_some(),
         services,
     })
 }

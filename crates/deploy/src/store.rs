@@ -91,6 +91,31 @@ impl World {
         self.ledger.put_record(PLATFORM, &platform.scope.key(), platform).map_err(ledger("save the platform"))
     }
 
+    /// Changes one part of a platform's record and keeps the rest as it is at that moment; `false` when it is not up.
+    pub fn change_platform(&self, scope: &Scope, change: impl Fn(&mut Platform)) -> Result<bool, DeployError> {
+        let key = scope.key();
+        let changed = self.ledger.transaction(|tx| {
+            let Some(mut platform) = tx.get_record::<Platform>(PLATFORM, &key)? else { return Ok(false) };
+            change(&mut platform);
+            tx.put_record(PLATFORM, &key, &platform).map(|()| true)
+        });
+        changed.map_err(ledger("change the platform"))
+    }
+
+    /// Saves what a deploy knows about a platform; what operators have set meanwhile stays.
+    pub fn save_described_platform(&self, described: &Platform) -> Result<Platform, DeployError> {
+        let key = described.scope.key();
+        let saved = self.ledger.transaction(|tx| {
+            let mut platform = described.clone();
+            if let Some(known) = tx.get_record::<Platform>(PLATFORM, &key)? {
+                platform.maintenance = known.maintenance;
+                platform.splits = known.splits;
+            }
+            tx.put_record(PLATFORM, &key, &platform).map(|()| platform)
+        });
+        saved.map_err(ledger("save the platform"))
+    }
+
     pub fn forget_platform(&self, scope: &Scope) -> Result<(), DeployError> {
         self.ledger.delete_record(PLATFORM, &scope.key()).map(drop).map_err(ledger("forget the platform"))
     }
@@ -129,9 +154,19 @@ impl World {
         Ok(releases)
     }
 
+    /// Every release of every platform, for who must know what anybody needs.
+    pub fn all_releases(&self) -> Result<Vec<Release>, DeployError> {
+        let all = self.ledger.list_records::<Release>(RELEASE, "").map_err(ledger("list releases"))?;
+        Ok(all.into_iter().map(|(_, release)| release).collect())
+    }
+
     /// Every release that serves, of all platforms.
     pub fn all_serving(&self) -> Result<Vec<Release>, DeployError> {
-        let keys = self.ledger.list_records::<String>(SERVING, "").map_err(ledger("list what serves"))?;
+        self.serving_under("")
+    }
+
+    fn serving_under(&self, prefix: &str) -> Result<Vec<Release>, DeployError> {
+        let keys = self.ledger.list_records::<String>(SERVING, prefix).map_err(ledger("list what serves"))?;
         let mut serving = Vec::with_capacity(keys.len());
         for (_, key) in keys {
             let release = self.ledger.get_record::<Release>(RELEASE, &key).map_err(ledger("read a release"))?;
@@ -172,12 +207,8 @@ impl World {
     }
 
     pub fn serving(&self, scope: &Scope) -> Result<BTreeMap<ServiceName, Release>, DeployError> {
-        let all = self.all_serving()?;
-        Ok(all
-            .into_iter()
-            .filter(|release| release.scope == *scope)
-            .map(|release| (release.service.clone(), release))
-            .collect())
+        let all = self.serving_under(&format!("{}/", scope.key()))?;
+        Ok(all.into_iter().map(|release| (release.service.clone(), release)).collect())
     }
 
     pub fn serving_of(&self, scope: &Scope, service: &ServiceName) -> Result<Option<Release>, DeployError> {

@@ -30,6 +30,9 @@ pub async fn tick(world: &World) -> Result<Turn, DeployError> {
     let mut turn = Turn { moved, renewed: certificates::refresh(world)?, ..Turn::default() };
     turn.routes_pushed = world.sync_routes().await?;
     for platform in world.platforms()? {
+        if world.is_paused(&platform.scope)? {
+            continue;
+        }
         turn.expired.extend(expire(world, &platform).await?);
         turn.forgotten.extend(forget(world, &platform).await?);
     }
@@ -108,11 +111,12 @@ async fn forget(world: &World, platform: &Platform) -> Result<Vec<String>, Deplo
         copies::remove(world, &release).await?;
         let (repository, tag) = release.scope.keep_tag(&release.service, &release.id);
         let _ = world.docker.untag(&format!("{repository}:{tag}")).await;
-        let removed = world.root.remove(&release.definition.file);
-        removed.map_err(|source| DeployError::State {
-            operation: format!("forget the definition of {}", release.id),
-            source,
-        })?;
+        for file in [&release.definition.file, &crate::shown::file(&release.definition.file)] {
+            world.root.remove(file).map_err(|source| DeployError::State {
+                operation: format!("forget the definition of {}", release.id),
+                source,
+            })?;
+        }
         world.forget_release(&release)?;
         forgotten.push(release.container);
     }
@@ -120,7 +124,7 @@ async fn forget(world: &World, platform: &Platform) -> Result<Vec<String>, Deplo
 }
 
 /// Pure: which releases are not worth keeping any more.
-fn beyond_kept(releases: &[Release], keep: usize) -> Vec<Release> {
+pub(crate) fn beyond_kept(releases: &[Release], keep: usize) -> Vec<Release> {
     let mut beyond = Vec::new();
     let mut services: Vec<_> = releases.iter().map(|release| &release.service).collect();
     services.sort();

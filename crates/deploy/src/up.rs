@@ -10,21 +10,25 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
+use spec::platform::NoticeKind;
 use spec::{HostSize, ServiceName, ServicePlan};
+use tokio::sync::Semaphore;
 
 use crate::draft::Draft;
 use crate::error::{DeployError, Ending};
+use crate::notify::Notice;
 use crate::plan::{Action, Change, Selection};
-use crate::release::{Definition, ImagePin, Release, State};
+use crate::promote::Promotion;
+use crate::release::{Definition, ImagePin, Origin, Release, State, origin};
 use crate::render::definition::Callers;
 use crate::report::{Outcome, Report, ServiceReport};
 use crate::roll_out::{Params, after};
 use crate::store::Platform;
 use crate::world::World;
-use crate::{adopt, ground, hooks, images, load, removal, scale, together};
+use crate::{adopt, drift, ground, hooks, images, load, removal, scale, shown, together};
 
 /// What was asked for.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Request {
     pub source: load::Source,
     #[serde(default)]
@@ -32,6 +36,9 @@ pub struct Request {
     /// Images named for this deploy, instead of the Compose file's.
     #[serde(default)]
     pub images: BTreeMap<ServiceName, String>,
+    /// Images of another environment, instead of the Compose file's.
+    #[serde(default)]
+    pub promotion: Option<Promotion>,
     /// Build again what can be built.
     #[serde(default)]
     pub build: bool,
@@ -48,8 +55,13 @@ pub struct Request {
     pub why: String,
 }
 
+/// Roll-outs side by side. More of them start no sooner, and fifty applications that boot at once let each
+/// other's time to become healthy run out.
+const AT_ONCE: usize = 8;
+
 pub async fn up(world: &World, operation: &str, request: &Request, host: &HostSize) -> Result<Report, DeployError> {
     let began = world.clock.monotonic();
+    drift::mend_names(world, &load::scope(&request.source)?).await?;
     // After a crash the journal knows better than the files what was to be changed together.
     let ended = together::resume(world, operation).await?;
     if let Some(report) = &ended
@@ -69,6 +81,9 @@ pub async fn up(world: &World, operation: &str, request: &Request, host: &HostSi
     let scope = draft.loaded.scope.clone();
     let about = hooks::About { scope: &scope, dir: &request.source.dir, services: &services, by: &request.by };
     let hook_plan = draft.loaded.platform.hooks.clone();
+    if !idle {
+        world.tell(begun(operation, request, &draft));
+    }
     if needs_images(&draft) || request.build {
         hooks::before(world, about, "pre_build", &hook_plan.pre_build).await?;
         images::fetch(world, &draft.loaded, &draft.plan, request.build).await?;
@@ -81,6 +96,9 @@ pub async fn up(world: &World, operation: &str, request: &Request, host: &HostSi
     open_doors(world, &platform).await?;
     if !idle {
         hooks::before(world, about, "pre_deploy", &hook_plan.pre_deploy).await?;
+    }
+    if !idle {
+        draft.origins = origins(world, request, &draft).await?;
     }
     let work = Work { world, operation, request, draft: &draft, platform: &platform, began };
     let mut reports = match request.all_or_nothing || draft.loaded.platform.all_or_nothing {
@@ -96,6 +114,16 @@ pub async fn up(world: &World, operation: &str, request: &Request, host: &HostSi
     }
     let took = world.clock.monotonic().saturating_sub(began);
     Ok(Report::new(draft.loaded.scope.clone(), reports, millis(took)))
+}
+
+fn begun(operation: &str, request: &Request, draft: &Draft) -> Notice {
+    let scope = &draft.loaded.scope;
+    Notice {
+        operation: Some(operation.to_owned()),
+        services: draft.plan.pending().map(|change| change.service.clone()).collect(),
+        why: request.why.clone(),
+        ..Notice::new(NoticeKind::Started, scope, request.source.dir.clone(), "up", &request.by)
+    }
 }
 
 /// A public port that another program holds is found out now, not after everything has started.
@@ -137,9 +165,12 @@ impl Work<'_> {
     async fn one_by_one(&self) -> Result<Vec<ServiceReport>, DeployError> {
         let doors = order::Doors::of(&self.draft.plan.changes);
         let failed = AtomicBool::new(false);
-        let (doors, failed) = (&doors, &failed);
+        let places = Semaphore::new(AT_ONCE);
+        let (doors, failed, places) = (&doors, &failed, &places);
         let works = self.draft.plan.changes.iter().map(|change| async move {
             doors.wait(order::needs(self.draft, &change.service)).await;
+            // Nobody who holds a place waits for a door, so everybody gets one in the end.
+            let _place = places.acquire().await;
             let report = match failed.load(Ordering::SeqCst) {
                 true => Ok(not_reached(change)),
                 false => self.carry_out(&doors.opened_by(self.world, &change.service), change).await,
@@ -248,6 +279,34 @@ fn not_reached(change: &Change) -> ServiceReport {
     }
 }
 
+/// What each new release is made from.
+async fn origins(
+    world: &World,
+    request: &Request,
+    draft: &Draft,
+) -> Result<BTreeMap<ServiceName, Origin>, DeployError> {
+    let common = origin::of(world, &draft.loaded, &request.source.dir).await;
+    let mut origins = BTreeMap::new();
+    for change in draft.plan.pending() {
+        let service = &change.service;
+        let mut origin = common.clone();
+        let id = draft.images.get(service).and_then(|image| image.id.as_deref());
+        let Some(id) = id else { continue };
+        if let Some(image) = images::find(world, id).await? {
+            origin = origin::with_image(origin, &image);
+        }
+        // Another configuration for a promoted image leaves it a promoted one.
+        let stays = draft.serving.get(service);
+        let stays = stays.filter(|serving| serving.image.id == id && !request.images.contains_key(service));
+        origin.promoted = match &request.promotion {
+            Some(promotion) => promotion.origin(service),
+            None => stays.and_then(|serving| serving.origin.promoted.clone()),
+        };
+        origins.insert(service.clone(), origin);
+    }
+    Ok(origins)
+}
+
 /// Numbers the release, renders its definition into the state folder and records it.
 fn prepare(
     world: &World,
@@ -272,9 +331,12 @@ fn prepare(
     let rendered = source.render(&id, &image_id, &hash, &callers);
     let container = loaded.scope.container(&plan.name, &id);
     let file = format!("releases/{}/{container}.json", loaded.scope.project());
-    let text = serde_json::to_vec_pretty(&rendered.document).unwrap_or_default();
-    let write = world.root.write_atomic(&file, &text, 0o600);
-    write.map_err(|source| DeployError::State { operation: format!("write the definition of {container}"), source })?;
+    let view = shown::of(&rendered.document, &rendered.service, &loaded.known, &world.salt);
+    for (file, document) in [(&file, &rendered.document), (&shown::file(&file), &view)] {
+        let text = serde_json::to_vec_pretty(document).unwrap_or_default();
+        let failed = |source| DeployError::State { operation: format!("write the definition of {container}"), source };
+        world.root.write_atomic(file, &text, 0o600).map_err(failed)?;
+    }
     let release = Release {
         id,
         scope: loaded.scope.clone(),
@@ -289,6 +351,7 @@ fn prepare(
         addresses: Vec::new(),
         making_way_for: None,
         guests: None,
+        origin: draft.origins.get(&change.service).cloned().unwrap_or_default(),
         by: request.by.clone(),
         why: if request.why.is_empty() { change.reasons.join("; ") } else { request.why.clone() },
         created_ms: world.clock.now_ms(),

@@ -10,6 +10,7 @@ use saga::Abort;
 use spec::ServiceName;
 
 use crate::error::DeployError;
+use crate::notify::Notices;
 
 /// Parts that every operation shares.
 pub struct Parts {
@@ -36,6 +37,8 @@ pub struct World {
     parts: Arc<Parts>,
     pub talk: Talk,
     pub abort: Abort,
+    /// Where notices for others go.
+    pub notices: Notices,
 }
 
 impl std::ops::Deref for World {
@@ -48,7 +51,12 @@ impl std::ops::Deref for World {
 
 impl World {
     pub fn new(parts: Arc<Parts>, talk: Talk, abort: Abort) -> World {
-        World { parts, talk, abort }
+        World { parts, talk, abort, notices: Notices::default() }
+    }
+
+    /// The same, whose notices leave by this way.
+    pub fn notifying(self, notices: Notices) -> World {
+        World { notices, ..self }
     }
 
     /// The same world, whose talk somebody else hears first.

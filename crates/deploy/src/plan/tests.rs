@@ -35,6 +35,7 @@ fn running(id: &str) -> Running {
         image_reference: "shop/web:1".into(),
         copies: 1,
         trouble: None,
+        drift: vec![],
     }
 }
 

@@ -49,6 +49,7 @@ fn release(platform: &Platform, service: &str, strategy: Strategy) -> Release {
         addresses: vec![[10, 0, 0, 2].into()],
         making_way_for: None,
         guests: None,
+        origin: Default::default(),
         by: String::new(),
         why: String::new(),
         created_ms: 0,

@@ -79,6 +79,7 @@ pub fn release_of(service: &str, number: u64, case: Case) -> Release {
         addresses: vec![],
         making_way_for: None,
         guests: None,
+        origin: Default::default(),
         by: "test".into(),
         why: "test".into(),
         created_ms: 0,
