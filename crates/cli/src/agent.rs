@@ -3,7 +3,9 @@
 mod api;
 mod loops;
 mod operations;
+mod queue;
 mod salt;
+mod telling;
 mod work;
 
 use std::os::unix::fs::PermissionsExt;
@@ -30,6 +32,9 @@ pub const PASSED_ON: [&str; 4] = ["PATH", "HOME", "DOCKER_HOST", "DOCKER_CONFIG"
 pub struct Agent {
     pub parts: Arc<Parts>,
     pub operations: Operations,
+    pub queue: queue::Queue,
+    /// Where notices for others go.
+    pub notices: deploy::notify::Notices,
     pub host: HostSize,
     pub boot_id: String,
     /// What the binary looked like when this agent started.
@@ -39,7 +44,7 @@ pub struct Agent {
 
 impl Agent {
     pub fn world(&self) -> World {
-        World::new(self.parts.clone(), Talk::silent(), saga::Abort::new())
+        World::new(self.parts.clone(), Talk::silent(), saga::Abort::new()).notifying(self.notices.clone())
     }
 }
 
@@ -51,11 +56,13 @@ pub async fn run(layout: &Layout) -> Result<u8, Failure> {
             return Err(Failure::new("an agent is already running for this state folder", Ending::Refused));
         }
     };
-    let agent = assemble(layout, root).await?;
+    let (notices, waiting) = deploy::notify::Notices::channel();
+    let agent = assemble(layout, root, notices).await?;
     let listener = listen(layout)?;
     tracing::info!(root = %layout.root.display(), "the agent is up");
     tokio::spawn(work::recover(agent.clone()));
     tokio::spawn(loops::run(agent.clone()));
+    tokio::spawn(telling::deliver(agent.clone(), waiting));
     let stop = agent.stop.clone();
     let served = axum::serve(listener, api::router(agent));
     tokio::select! {
@@ -69,7 +76,7 @@ pub async fn run(layout: &Layout) -> Result<u8, Failure> {
 /// Answers that are on their way when the agent ends.
 const LAST_ANSWERS: Duration = Duration::from_millis(50);
 
-async fn assemble(layout: &Layout, root: Root) -> Result<Agent, Failure> {
+async fn assemble(layout: &Layout, root: Root, notices: deploy::notify::Notices) -> Result<Agent, Failure> {
     let clock = Arc::new(SystemClock::new());
     let environment: Vec<(String, String)> =
         PASSED_ON.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))).collect();
@@ -95,6 +102,8 @@ async fn assemble(layout: &Layout, root: Root) -> Result<Agent, Failure> {
     Ok(Agent {
         parts: Arc::new(parts),
         operations: Operations::default(),
+        queue: queue::Queue::default(),
+        notices,
         host: HostSize { cpus: facts.cpus, memory: spec::Bytes(facts.memory) },
         boot_id: facts.boot_id,
         binary: crate::commands::binary_stamp(),

@@ -2,17 +2,27 @@
 
 mod completion;
 mod config;
+mod consent;
 mod deploy;
+mod diff;
 mod doctor;
 mod down;
+mod drift;
+mod events;
 mod exec;
+mod follow;
 mod init;
 mod logs;
+mod maintenance;
 mod plan;
 mod processes;
+mod promote;
+mod prune;
 mod releases;
+mod restart;
 mod rollback;
 mod scale;
+mod standing;
 mod status;
 mod target;
 mod top;
@@ -44,7 +54,8 @@ const EXAMPLES: &str = "Examples:
   mainstay rollback api         back to the previous good release
 
 Exit codes: 0 done, 1 failed and nothing changed, 2 usage or invalid files,
-            3 failed and rolled back, 4 refused, 5 stuck and needs a person";
+            3 failed and rolled back, 4 refused, 5 stuck and needs a person,
+            130 left to the agent by a second Ctrl-C";
 
 #[derive(clap::Args)]
 pub struct Global {
@@ -57,6 +68,9 @@ pub struct Global {
     /// Environment, as the platform file names it
     #[arg(short = 'e', long = "env", global = true, env = "MAINSTAY_ENV", value_name = "NAME")]
     pub environment: Option<String>,
+    /// The environment's name once more, where the platform file asks for it before a change
+    #[arg(long, global = true, value_name = "NAME")]
+    pub confirm: Option<String>,
     /// Print data as JSON
     #[arg(long, global = true)]
     pub json: bool,
@@ -83,6 +97,30 @@ pub enum Verb {
     Scale(scale::Args),
     /// List releases
     Releases(releases::Args),
+    /// Replace a service's container by a new one of the same release
+    Restart(restart::Args),
+    /// Deploy what serves in one environment to another
+    Promote(promote::Args),
+    /// Show what was changed by hand
+    Drift(drift::Args),
+    /// Show what differs between releases, or between the files and what serves
+    Diff(diff::Args),
+    /// Let nothing be changed until it is resumed; traffic goes on
+    Pause(standing::Pause),
+    /// Let changes happen again
+    Resume(standing::Resume),
+    /// Refuse every change, with a message
+    Lock(standing::Lock),
+    /// Take the lock off
+    Unlock(standing::Unlock),
+    /// Answer every public route with a page, or stop doing so
+    Maintenance(maintenance::Args),
+    /// Clear away what Mainstay made and nobody needs
+    Prune(prune::Args),
+    /// Show what has happened
+    Events(events::Args),
+    /// Follow an operation that is under way
+    Follow(follow::Args),
     /// Show what runs
     Status(status::Args),
     /// Watch requests, latencies and targets live, as the edge sees them
@@ -139,6 +177,18 @@ pub async fn run(cli: Cli) -> Result<u8, Failure> {
         Verb::Rollback(args) => rollback::run(&context, args).await,
         Verb::Scale(args) => scale::run(&context, args).await,
         Verb::Releases(args) => releases::run(&context, args).await,
+        Verb::Restart(args) => restart::run(&context, args).await,
+        Verb::Promote(args) => promote::run(&context, args).await,
+        Verb::Drift(args) => drift::run(&context, args).await,
+        Verb::Diff(args) => diff::run(&context, args).await,
+        Verb::Pause(args) => standing::pause(&context, args).await,
+        Verb::Resume(args) => standing::resume(&context, args).await,
+        Verb::Lock(args) => standing::lock(&context, args).await,
+        Verb::Unlock(args) => standing::unlock(&context, args).await,
+        Verb::Maintenance(args) => maintenance::run(&context, args).await,
+        Verb::Prune(args) => prune::run(&context, args).await,
+        Verb::Events(args) => events::run(&context, args).await,
+        Verb::Follow(args) => follow::run(&context, args).await,
         Verb::Status(args) => status::run(&context, args).await,
         Verb::Top(args) => top::run(&context, args).await,
         Verb::Logs(args) => logs::run(&context, args).await,
@@ -165,3 +215,4 @@ pub fn absolute(path: &std::path::Path) -> Result<PathBuf, Failure> {
 }
 
 pub use processes::{binary, binary_stamp};
+pub use prune::size;

@@ -2,7 +2,7 @@
 
 use deploy::{Removed, Report, Said, Scope};
 use serde::{Deserialize, Serialize};
-use spec::ServiceName;
+use spec::{ReleaseId, ServiceName};
 
 use crate::errors::Failure;
 
@@ -13,6 +13,8 @@ pub enum Work {
     Up(deploy::up::Request),
     Rollback(deploy::rollback::Request),
     Scale(deploy::scale::Request),
+    Restart(deploy::restart::Request),
+    Prune(deploy::prune::Request),
     Down { scope: Scope, volumes: bool, by: String },
 }
 
@@ -22,6 +24,8 @@ impl Work {
             Work::Up(_) => "up",
             Work::Rollback(_) => "rollback",
             Work::Scale(_) => "scale",
+            Work::Restart(_) => "restart",
+            Work::Prune(_) => "prune",
             Work::Down { .. } => "down",
         }
     }
@@ -31,18 +35,41 @@ impl Work {
             Work::Up(request) => &request.by,
             Work::Rollback(request) => &request.by,
             Work::Scale(request) => &request.by,
+            Work::Restart(request) => &request.by,
+            Work::Prune(request) => &request.by,
             Work::Down { by, .. } => by,
         }
     }
+}
+
+/// What is asked of the agent, and whether it may wait for a change that is under way.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Begin {
+    pub work: Work,
+    #[serde(default)]
+    pub wait: bool,
 }
 
 /// How an operation ended.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "ended")]
 pub enum Ended {
-    Report { report: Report },
-    Removed { removed: Removed },
-    Failed { failure: Failure },
+    Report {
+        report: Report,
+    },
+    Removed {
+        removed: Removed,
+    },
+    Pruned {
+        pruned: deploy::prune::Pruned,
+    },
+    Failed {
+        failure: Failure,
+    },
+    /// Not ended: the caller has gone, and the agent goes on. Only the command line says this.
+    Left {
+        id: String,
+    },
 }
 
 /// One line of an operation's stream.
@@ -58,12 +85,28 @@ pub enum Event {
 pub struct Operation {
     pub id: String,
     pub word: String,
+    #[serde(default)]
+    pub scope: Option<Scope>,
     pub by: String,
     pub started_ms: i64,
     pub ended_ms: Option<i64>,
     /// What to do again after a restart, when it can be done again.
     pub work: Option<Work>,
     pub ended: Option<Ended>,
+}
+
+impl Operation {
+    /// `op12` is the twelfth.
+    pub fn number(&self) -> u64 {
+        self.id.trim_start_matches("op").parse().unwrap_or_default()
+    }
+}
+
+/// Which platform and environment a folder means, and whether the environment's name must be typed before a change.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Target {
+    pub scope: Scope,
+    pub confirm: bool,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -87,13 +130,43 @@ pub struct ContainerOf {
 pub struct LogsOf {
     pub scope: Scope,
     pub services: Vec<ServiceName>,
+    /// Only this release's.
+    pub release: Option<ReleaseId>,
+    pub since_ms: Option<i64>,
     pub tail: usize,
     pub follow: bool,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EventsOf {
+    /// Everything on this machine without it.
+    pub scope: Option<Scope>,
+    pub kind: Option<String>,
+    pub service: Option<ServiceName>,
+    pub tail: usize,
+    pub follow: bool,
+}
+
+/// An event as it is told; the ledger's own has the same shape.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Told {
+    pub seq: i64,
+    pub at_ms: i64,
+    pub kind: String,
+    pub platform: String,
+    pub environment: String,
+    pub service: Option<String>,
+    pub saga: Option<String>,
+    pub data: serde_json::Value,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LogLine {
     pub service: ServiceName,
+    pub release: ReleaseId,
+    /// Which of its containers.
+    pub copy: u32,
+    pub at_ms: i64,
     pub line: String,
 }
 

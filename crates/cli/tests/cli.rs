@@ -25,7 +25,7 @@ struct Ran {
 
 const COMPOSE: &str = "services:\n  web:\n    image: web:1\n    ports: [\"8080:80\"]\n  worker:\n    image: worker:1\n";
 
-const VERBS: [&str; 16] = [
+const VERBS: [&str; 28] = [
     "init",
     "doctor",
     "config",
@@ -34,6 +34,18 @@ const VERBS: [&str; 16] = [
     "deploy",
     "rollback",
     "releases",
+    "restart",
+    "promote",
+    "drift",
+    "diff",
+    "pause",
+    "resume",
+    "lock",
+    "unlock",
+    "maintenance",
+    "follow",
+    "prune",
+    "events",
     "status",
     "top",
     "logs",
@@ -124,6 +136,29 @@ fn a_folder_without_a_compose_file_is_refused_with_what_was_looked_for() {
         assert_eq!(ran.code, 2, "{words:?}: {}", ran.err);
         assert!(ran.err.contains("compose.yaml") && ran.err.contains("hint:"), "{}", ran.err);
     }
+}
+
+#[test]
+fn an_environment_that_belongs_elsewhere_is_refused_before_anything_is_started() {
+    let file = "version: 1\nplatform: shop\nenvironments:\n  production:\n    host: [db9.example.com, 4f1c9e]\n";
+    let desk = Desk::new(&[("compose.yaml", COMPOSE), ("mainstay.yaml", file)]);
+    for words in [&["up", "--yes"][..], &["deploy", "web", "--yes"]] {
+        let ran = desk.run(words);
+        assert_eq!(ran.code, 4, "{words:?}: {}", ran.err);
+        for word in ["shop (production)", "db9.example.com, 4f1c9e", "environments.production.host"] {
+            assert!(ran.err.contains(word), "`{word}` is not in\n{}", ran.err);
+        }
+    }
+    assert!(!desk.state.path().join("run").exists(), "no agent was started for it");
+}
+
+#[test]
+fn an_environment_must_be_named_where_the_file_says_so() {
+    let file = "version: 1\nplatform: shop\nrequire_environment: true\nenvironments: {production: {}, staging: {}}\n";
+    let desk = Desk::new(&[("compose.yaml", COMPOSE), ("mainstay.yaml", file)]);
+    let ran = desk.run(&["up", "--yes"]);
+    assert_eq!(ran.code, 2, "{}", ran.err);
+    assert!(ran.err.contains("require_environment") && ran.err.contains("production, staging"), "{}", ran.err);
 }
 
 #[test]

@@ -15,13 +15,21 @@
 mod real {
     mod copies;
     mod crash;
+    mod environments;
     mod failures;
+    mod hand;
     mod kills;
     mod life;
     mod load;
     mod locks;
+    mod notices;
     mod order;
+    mod orders;
+    mod past;
     mod place;
+    mod prune;
+    mod queue;
     mod secret;
     mod strategies;
+    mod told;
 }

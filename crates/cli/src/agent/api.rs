@@ -1,5 +1,8 @@
 //! The agent's socket: HTTP with JSON, so that a person with `curl --unix-socket` can use it too.
 
+mod operate;
+mod told;
+
 use axum::Json;
 use axum::Router;
 use axum::body::Body;
@@ -11,11 +14,10 @@ use deploy::release::Release;
 use deploy::{DeployError, Ending, Scope, World};
 use futures_util::StreamExt;
 use futures_util::stream;
-use tokio::sync::mpsc;
 
-use super::{Agent, work};
+use super::{Agent, queue, work};
 use crate::errors::Failure;
-use crate::messages::{About, ContainerOf, Event, Locate, LogLine, LogsOf, Operation, Started, Work};
+use crate::messages::{About, Begin, ContainerOf, Event, Locate, Operation, Started};
 
 pub fn router(agent: Agent) -> Router {
     Router::new()
@@ -30,8 +32,10 @@ pub fn router(agent: Agent) -> Router {
         .route("/v1/status", post(status))
         .route("/v1/releases", post(releases))
         .route("/v1/container", post(container))
-        .route("/v1/logs", post(logs))
+        .route("/v1/logs", post(told::logs))
+        .route("/v1/events", post(told::events))
         .route("/v1/stop", post(stop))
+        .merge(operate::router())
         .with_state(agent)
 }
 
@@ -52,8 +56,8 @@ async fn about(State(agent): State<Agent>) -> Json<About> {
     Json(About { version: env!("CARGO_PKG_VERSION").into(), pid: std::process::id(), binary: agent.binary })
 }
 
-async fn begin(State(agent): State<Agent>, Json(work): Json<Work>) -> Answer<Started> {
-    Ok(Json(Started { id: work::begin(&agent, work).await? }))
+async fn begin(State(agent): State<Agent>, Json(begin): Json<Begin>) -> Answer<Started> {
+    Ok(Json(Started { id: work::begin(&agent, begin).await? }))
 }
 
 async fn follow(State(agent): State<Agent>, Path(id): Path<String>) -> Result<Response, Failure> {
@@ -87,6 +91,9 @@ fn lines<T: serde::Serialize>(values: &[T]) -> String {
 }
 
 async fn abort(State(agent): State<Agent>, Path(id): Path<String>) -> Answer<bool> {
+    if queue::give_up(&agent, &id) {
+        return Ok(Json(true));
+    }
     let live = agent.operations.get(&id);
     if let Some(live) = &live {
         live.abort.request();
@@ -138,45 +145,11 @@ fn serving(world: &World, scope: &Scope, service: &spec::ServiceName) -> Result<
     }
 }
 
-async fn logs(State(agent): State<Agent>, Json(of): Json<LogsOf>) -> Result<Response, Failure> {
-    let world = agent.world();
-    let services = match of.services.is_empty() {
-        true => world.serving(&of.scope)?.into_keys().collect(),
-        false => of.services.clone(),
-    };
-    let (sender, receiver) = mpsc::channel::<String>(256);
-    for service in services {
-        for container in serving(&world, &of.scope, &service)?.containers() {
-            tokio::spawn(pour(world.clone(), service.clone(), container, of.tail, of.follow, sender.clone()));
-        }
-    }
-    let lines =
-        stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|line| (line, receiver)) });
-    Ok(Body::from_stream(lines.map(Ok::<_, std::convert::Infallible>)).into_response())
-}
-
-async fn pour(
-    world: World,
-    service: spec::ServiceName,
-    container: String,
-    tail: usize,
-    follow: bool,
-    out: mpsc::Sender<String>,
-) {
-    let line = |line: String| lines(&[LogLine { service: service.clone(), line }]);
-    if !follow {
-        for text in world.docker.logs(&container, tail).await.unwrap_or_default() {
-            if out.send(line(text)).await.is_err() {
-                return;
-            }
-        }
-        return;
-    }
-    let Ok(mut stream) = world.docker.follow_logs(&container, tail).await else { return };
-    while let Some(Ok(next)) = stream.next().await {
-        if out.send(line(next.line)).await.is_err() {
-            return;
-        }
+/// Refuses a service that nothing here is called by.
+fn known(world: &World, scope: &Scope, service: &spec::ServiceName) -> Result<(), DeployError> {
+    match world.releases(scope, Some(service))?.is_empty() {
+        true => serving(world, scope, service).map(drop),
+        false => Ok(()),
     }
 }
 

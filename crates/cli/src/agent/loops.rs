@@ -12,8 +12,9 @@ struct Loop {
     turn: fn(Agent) -> BoxFuture<'static, Result<(), String>>,
 }
 
-const LOOPS: [Loop; 2] = [
+const LOOPS: [Loop; 3] = [
     Loop { name: "reconcile", every: Duration::from_secs(2), turn: reconcile },
+    Loop { name: "look for changes by hand", every: Duration::from_secs(60), turn: drift },
     Loop { name: "tidy the ledger", every: Duration::from_secs(3600), turn: tidy },
 ];
 
@@ -48,10 +49,15 @@ fn reconcile(agent: Agent) -> BoxFuture<'static, Result<(), String>> {
     })
 }
 
+fn drift(agent: Agent) -> BoxFuture<'static, Result<(), String>> {
+    Box::pin(async move { super::telling::drift(&agent).await.map_err(|error| chain(&error)) })
+}
+
 fn tidy(agent: Agent) -> BoxFuture<'static, Result<(), String>> {
     Box::pin(async move {
         let retention = ledger::Retention::default();
-        agent.parts.ledger.prune(&retention).map(drop).map_err(|error| chain(&error))
+        agent.parts.ledger.prune(&retention).map_err(|error| chain(&error))?;
+        super::operations::forget_old(&agent.parts.ledger).map(drop).map_err(|error| chain(&error))
     })
 }
 

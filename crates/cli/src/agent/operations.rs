@@ -6,7 +6,15 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use saga::Abort;
 use tokio::sync::watch;
 
-use crate::messages::{Ended, Event};
+use crate::messages::{Ended, Event, Operation};
+
+/// Ended operations whose record is kept.
+const RECORDS: usize = 500;
+
+/// Forgets how old operations ended; what has not ended is kept however old it is.
+pub fn forget_old(ledger: &ledger::Ledger) -> ledger::Result<usize> {
+    ledger.forget_records(crate::agent::work::OPERATION, RECORDS, |operation: &Operation| operation.ended.is_some())
+}
 
 /// Ended operations whose talk is still kept in memory.
 const KEPT: usize = 20;
@@ -80,4 +88,71 @@ impl Live {
 /// A panic elsewhere must not silence an operation.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::messages::Ended;
+    use deploy::Ending;
+    use machine::clock::TestClock;
+
+    fn operation(number: usize, ended: bool) -> Operation {
+        let failure = crate::errors::Failure::new("x".repeat(500), Ending::Failed);
+        Operation {
+            id: format!("op{number}"),
+            word: "up".into(),
+            scope: None,
+            by: "test".into(),
+            started_ms: 0,
+            ended_ms: None,
+            work: None,
+            ended: ended.then_some(Ended::Failed { failure }),
+        }
+    }
+
+    fn event() -> ledger::NewEvent {
+        ledger::NewEvent {
+            kind: "operation.ended".into(),
+            platform: spec::PlatformName::parse("shop").unwrap(),
+            environment: spec::EnvironmentName::parse("production").unwrap(),
+            service: None,
+            saga: None,
+            data: serde_json::json!({ "text": "x".repeat(500) }),
+        }
+    }
+
+    #[test]
+    fn a_long_past_leaves_a_ledger_of_bounded_size_and_loses_nothing_that_has_not_ended() {
+        let ledger = ledger::Ledger::in_memory(Arc::new(TestClock::default())).unwrap();
+        let retention = ledger::Retention {
+            events: ledger::Keep { age: std::time::Duration::from_secs(1), at_least: 10, at_most: 200 },
+            ..Default::default()
+        };
+        let mut sizes = Vec::new();
+        for round in 0..3 {
+            ledger
+                .transaction(|tx| {
+                    for number in 0..2_000 {
+                        let operation = operation(round * 2_000 + number, number != 0);
+                        tx.put_record(crate::agent::work::OPERATION, &operation.id, &operation)?;
+                        tx.append_event(event())?;
+                    }
+                    Ok(())
+                })
+                .unwrap();
+            ledger.prune(&retention).unwrap();
+            forget_old(&ledger).unwrap();
+            // The room is given back with the next pruning.
+            ledger.prune(&retention).unwrap();
+            sizes.push(ledger.size().unwrap());
+        }
+        let records: Vec<u64> = sizes.iter().map(|size| size.records).collect();
+        assert_eq!(records, [501, 502, 503], "five hundred and those that have not ended");
+        assert!(sizes.iter().all(|size| size.events == 200), "{sizes:?}");
+        let (first, last) = (sizes[0].bytes, sizes[2].bytes);
+        assert!(last <= first + first / 4, "{first} bytes have become {last}");
+        let open = ledger.get_record::<Operation>(crate::agent::work::OPERATION, "op0").unwrap();
+        assert!(open.is_some(), "the oldest has not ended, so it is kept");
+    }
 }

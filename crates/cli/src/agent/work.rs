@@ -5,63 +5,125 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deploy::report::ServiceReport;
-use deploy::{DeployError, Ending, Scope, Talk, World};
+use deploy::{DeployError, Ending, Said, Scope, Talk, World};
 use ledger::{Holder, Lease, LeaseError, NewEvent};
 use serde_json::json;
 
-use super::Agent;
 use super::operations::Live;
+use super::queue::{self, Waiting};
+use super::{Agent, telling};
 use crate::errors::{Failure, failed};
-use crate::messages::{Ended, Event, Operation, Work};
+use crate::messages::{Begin, Ended, Event, Operation, Work};
 
-const OPERATION: &str = "operation";
+pub const OPERATION: &str = "operation";
 /// Longer than any pause between renewals, short enough that a lost machine frees the lock.
 const LEASE: Duration = Duration::from_secs(60);
 const RENEW: Duration = Duration::from_secs(15);
 
 /// Begins an operation and returns its id at once; it goes on without its caller.
-pub async fn begin(agent: &Agent, work: Work) -> Result<String, Failure> {
+pub async fn begin(agent: &Agent, begin: Begin) -> Result<String, Failure> {
+    let Begin { work, wait } = begin;
     let scope = scope_of(&work)?;
-    let lease = lock(agent, &scope, &work)?;
+    agent.world().refuse_against_orders(&scope)?;
+    let lease = match lock(agent, &scope, &work)? {
+        Ok(lease) => Ok(lease),
+        Err(holder) if wait => Err(holder),
+        Err(holder) => return Err(DeployError::Locked { scope: scope.to_string(), holder: holder.note }.into()),
+    };
     let number = agent.parts.ledger.next_number(OPERATION).map_err(failed("number the operation"))?;
     let operation = Operation {
         id: format!("op{number}"),
         word: work.word().into(),
+        scope: Some(scope.clone()),
         by: work.by().into(),
         started_ms: agent.parts.clock.now_ms(),
         ended_ms: None,
         work: Some(work),
         ended: None,
     };
-    start(agent, &scope, lease, operation)
+    let live = agent.operations.open(&operation.id);
+    start_or_wait(agent, Waiting { operation, scope, live }, lease)
 }
 
-fn start(agent: &Agent, scope: &Scope, lease: Lease, operation: Operation) -> Result<String, Failure> {
-    save(agent, &operation)?;
-    note(agent, scope, &operation, "operation.started")?;
-    let id = operation.id.clone();
-    let live = agent.operations.open(&id);
-    tokio::spawn(carry_out(agent.clone(), scope.clone(), lease, live, operation));
+fn start_or_wait(agent: &Agent, waiting: Waiting, lease: Result<Lease, Holder>) -> Result<String, Failure> {
+    let id = waiting.operation.id.clone();
+    match lease {
+        Ok(lease) => start(agent, waiting, lease)?,
+        Err(holder) => {
+            save(agent, &waiting.operation)?;
+            let text = format!("waits: {} is being changed by {}", waiting.scope, holder.note);
+            waiting.live.push(Event::Said { ms: 0, said: Said::Line { service: None, text } });
+            queue::wait(agent, waiting);
+        }
+    }
     Ok(id)
 }
 
+fn start(agent: &Agent, waiting: Waiting, lease: Lease) -> Result<(), Failure> {
+    let Waiting { operation, scope, live } = waiting;
+    let written = save(agent, &operation).and_then(|()| note(agent, &scope, &operation, "operation.started"));
+    if written.is_err() {
+        // Nothing has begun, so nothing shall be locked.
+        let _ = agent.parts.ledger.release(&lease);
+    }
+    written?;
+    tokio::spawn(carry_out(agent.clone(), scope, lease, live, operation));
+    Ok(())
+}
+
+/// What becomes of an operation whose turn may have come.
+pub enum Turn {
+    Begun,
+    NotYet(Box<Waiting>),
+    Refused(Box<Waiting>, Failure),
+}
+
+pub fn take_turn(agent: &Agent, waiting: Waiting) -> Turn {
+    if let Err(refused) = agent.world().refuse_against_orders(&waiting.scope) {
+        return Turn::Refused(Box::new(waiting), refused.into());
+    }
+    let Some(work) = waiting.operation.work.clone() else {
+        return Turn::Refused(Box::new(waiting), Failure::new("the operation has no work", Ending::Failed));
+    };
+    match lock(agent, &waiting.scope, &work) {
+        Ok(Ok(lease)) => {
+            let (id, live) = (waiting.operation.id.clone(), waiting.live.clone());
+            if let Err(failure) = start(agent, waiting, lease) {
+                tracing::error!(operation = id, "could not begin: {}", failure.message);
+                live.end(Ended::Failed { failure });
+            }
+            Turn::Begun
+        }
+        Ok(Err(_)) => Turn::NotYet(Box::new(waiting)),
+        Err(failure) => Turn::Refused(Box::new(waiting), failure),
+    }
+}
+
+/// Writes down how an operation ended, whether or not it had begun.
+pub fn write_end(agent: &Agent, scope: &Scope, operation: &mut Operation, ended: &Ended) {
+    operation.ended_ms = Some(agent.parts.clock.now_ms());
+    operation.ended = Some(ended.clone());
+    let written = save(agent, operation).and_then(|()| note(agent, scope, operation, "operation.ended"));
+    if let Err(failure) = written {
+        tracing::error!(operation = operation.id, "could not write down how it ended: {}", failure.message);
+    }
+}
+
 async fn carry_out(agent: Agent, scope: Scope, lease: Lease, live: Arc<Live>, mut operation: Operation) {
+    telling::begun(&agent, &scope, &operation);
     let renewing = tokio::spawn(renew(agent.clone(), lease.clone()));
     let ended = match operation.work.clone() {
         Some(work) => perform(&agent, &live, &operation.id, work).await,
         None => Ended::Failed { failure: Failure::new("the operation has no work", Ending::Failed) },
     };
     renewing.abort();
-    operation.ended_ms = Some(agent.parts.clock.now_ms());
-    operation.ended = Some(ended.clone());
-    let written = save(&agent, &operation).and_then(|()| note(&agent, &scope, &operation, "operation.ended"));
-    if let Err(failure) = written {
-        tracing::error!(operation = operation.id, "could not write down how it ended: {}", failure.message);
-    }
+    write_end(&agent, &scope, &mut operation, &ended);
+    telling::ended(&agent, &scope, &operation, &ended);
     if let Err(error) = agent.parts.ledger.release(&lease) {
         tracing::error!(operation = operation.id, "could not free the lock: {error}");
     }
     live.end(ended);
+    queue::go_on(&agent, &scope);
 }
 
 async fn perform(agent: &Agent, live: &Arc<Live>, id: &str, work: Work) -> Ended {
@@ -69,7 +131,7 @@ async fn perform(agent: &Agent, live: &Arc<Live>, id: &str, work: Work) -> Ended
         let live = live.clone();
         Talk::new(move |said| live.push(Event::Said { ms: live.ms(), said }))
     };
-    let world = World::new(agent.parts.clone(), talk, live.abort.clone());
+    let world = World::new(agent.parts.clone(), talk, live.abort.clone()).notifying(agent.notices.clone());
     let result = match work {
         Work::Up(request) => {
             deploy::up::up(&world, id, &request, &agent.host).await.map(|report| Ended::Report { report })
@@ -78,6 +140,10 @@ async fn perform(agent: &Agent, live: &Arc<Live>, id: &str, work: Work) -> Ended
             deploy::rollback::rollback(&world, id, &request).await.map(|report| Ended::Report { report })
         }
         Work::Scale(request) => deploy::scale::scale(&world, id, &request).await.map(|report| Ended::Report { report }),
+        Work::Restart(request) => {
+            deploy::restart::restart(&world, id, &request).await.map(|report| Ended::Report { report })
+        }
+        Work::Prune(request) => deploy::prune::prune(&world, &request).await.map(|pruned| Ended::Pruned { pruned }),
         Work::Down { scope, volumes, .. } => {
             deploy::down(&world, &scope, volumes).await.map(|removed| Ended::Removed { removed })
         }
@@ -90,11 +156,14 @@ fn scope_of(work: &Work) -> Result<Scope, Failure> {
         Work::Up(request) => Ok(deploy::load::scope(&request.source)?),
         Work::Rollback(request) => Ok(request.scope.clone()),
         Work::Scale(request) => Ok(request.scope.clone()),
+        Work::Restart(request) => Ok(request.scope.clone()),
+        Work::Prune(request) => Ok(request.scope.clone()),
         Work::Down { scope, .. } => Ok(scope.clone()),
     }
 }
 
-fn lock(agent: &Agent, scope: &Scope, work: &Work) -> Result<Lease, Failure> {
+/// The lock of a scope, or who has it.
+fn lock(agent: &Agent, scope: &Scope, work: &Work) -> Result<Result<Lease, Holder>, Failure> {
     let ledger = &agent.parts.ledger;
     let holder = Holder {
         pid: std::process::id(),
@@ -107,10 +176,8 @@ fn lock(agent: &Agent, scope: &Scope, work: &Work) -> Result<Lease, Failure> {
         .steal_if_dead(&scope.lease(), |held| held.pid == me.pid && held.boot_id == me.boot_id)
         .map_err(failed("look at the lock"))?;
     match ledger.acquire(&scope.lease(), holder, LEASE) {
-        Ok(lease) => Ok(lease),
-        Err(LeaseError::Held { holder, .. }) => {
-            Err(DeployError::Locked { scope: scope.to_string(), holder: holder.note }.into())
-        }
+        Ok(lease) => Ok(Ok(lease)),
+        Err(LeaseError::Held { holder, .. }) => Ok(Err(holder)),
         Err(error) => Err(failed("take the lock")(error)),
     }
 }
@@ -164,9 +231,13 @@ async fn again(agent: &Agent, mut finished: BTreeMap<String, ServiceReport>) -> 
     for (_, mut operation) in all.into_iter().filter(|(_, operation)| operation.ended.is_none()) {
         let Some(work) = operation.work.clone() else { continue };
         let scope = scope_of(&work)?;
-        if let Work::Rollback(request) = &work
-            && let Some(report) = gone_back(agent, request, finished.remove(&operation.id))?
-        {
+        let over = match &work {
+            Work::Rollback(request) => gone_back(agent, request, finished.remove(&operation.id))?,
+            // A second restart would be one too many.
+            Work::Restart(_) => finished.remove(&operation.id),
+            _ => None,
+        };
+        if let Some(report) = over {
             let now = agent.parts.clock.now_ms();
             let took = u64::try_from(now - operation.started_ms).unwrap_or_default();
             let ended = Ended::Report { report: deploy::Report::new(scope, vec![report], took) };
@@ -189,7 +260,8 @@ async fn again(agent: &Agent, mut finished: BTreeMap<String, ServiceReport>) -> 
             continue;
         }
         let lease = lock(agent, &scope, &work)?;
-        start(agent, &scope, lease, operation)?;
+        let live = agent.operations.open(&operation.id);
+        start_or_wait(agent, Waiting { operation, scope, live }, lease)?;
     }
     Ok(())
 }
@@ -234,7 +306,7 @@ fn save(agent: &Agent, operation: &Operation) -> Result<(), Failure> {
 fn note(agent: &Agent, scope: &Scope, operation: &Operation, kind: &str) -> Result<(), Failure> {
     let ended = operation.ended.as_ref().map(|ended| match ended {
         Ended::Report { report } => json!(report.ending),
-        Ended::Removed { .. } => json!(Ending::Done),
+        Ended::Removed { .. } | Ended::Pruned { .. } | Ended::Left { .. } => json!(Ending::Done),
         Ended::Failed { failure } => json!({ "error": failure.message }),
     });
     let event = NewEvent {

@@ -23,7 +23,7 @@ pub struct Args {
 }
 
 pub async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
-    let mut request = up::request(context, &args.change)?;
+    let mut request = up::request(target::source(context)?, &args.change)?;
     for image in &args.images {
         let (service, image) = named(&args.services, image)?;
         request.images.insert(service, image);
@@ -35,7 +35,7 @@ pub async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         }
     }
     request.build = args.build;
-    up::carry_out(context, request, args.change.yes).await
+    up::carry_out(context, request, &args.change.consent).await
 }
 
 /// `SERVICE=IMAGE`, or an image alone when one service is named. An image reference may hold no `=`.

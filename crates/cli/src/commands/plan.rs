@@ -16,9 +16,8 @@ pub struct Args {
 }
 
 pub async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
-    let change =
-        up::Change { force: false, skip_migrations: false, all_or_nothing: false, why: String::new(), yes: true };
-    let mut request = up::request(context, &change)?;
+    let change = up::Change::default();
+    let mut request = up::request(target::source(context)?, &change)?;
     request.selection.services = args.services;
     request.build = args.build;
     let client = processes::ensure(context).await?;

@@ -1,6 +1,7 @@
+use super::consent::Consent;
 use super::{Context, processes, target};
 use crate::errors::Failure;
-use crate::messages::Work;
+use crate::messages::{Begin, Work};
 use crate::show;
 use deploy::rollback::{Request, Way};
 use spec::{ReleaseId, ServiceName};
@@ -18,23 +19,24 @@ pub struct Args {
     /// Why, for the record
     #[arg(short = 'm', long = "message", default_value = "", value_name = "TEXT")]
     why: String,
-    /// Do not ask
-    #[arg(short = 'y', long)]
-    yes: bool,
+    #[command(flatten)]
+    consent: Consent,
 }
 
 pub async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let client = processes::connect(context).await?;
-    let scope = target::scope(context, &client).await?;
+    let target = target::target(context, &client).await?;
+    let scope = target.scope.clone();
     let request =
         Request { scope: scope.clone(), service: args.service, to: args.to, by: target::who(), why: args.why };
     let way: Way = client.post("/v1/way", &request).await?;
     let from = way.from.as_ref().map_or("nothing".into(), ToString::to_string);
     eprintln!("{}: {from} → {} ({}); {}", way.service, way.to, way.image, way.why);
-    if !args.yes && !show::ask::go_on("Go back?")? {
+    if !args.consent.get(context, &target, "Go back?")? {
         return Ok(deploy::Ending::Refused.exit_code());
     }
     let request = Request { to: Some(way.to), ..request };
-    let ended = show::follow::operation(context, &client, Work::Rollback(request)).await?;
-    show::report::print(context, &client, &scope, ended).await
+    let begin = Begin { work: Work::Rollback(request), wait: args.consent.waits() };
+    let ended = show::follow::operation(context, &client, begin).await?;
+    show::report::print(context, &client, Some(&scope), ended).await
 }

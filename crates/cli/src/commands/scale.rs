@@ -1,6 +1,7 @@
+use super::consent::Consent;
 use super::{Context, processes, target};
 use crate::errors::Failure;
-use crate::messages::Work;
+use crate::messages::{Begin, Work};
 use crate::show;
 use deploy::scale::{MOST, Request};
 use deploy::status::Status;
@@ -16,14 +17,14 @@ pub struct Args {
     /// Service and how many copies of it shall run
     #[arg(value_name = "SERVICE=COPIES", required = true, value_parser = wanted)]
     copies: Vec<(ServiceName, u32)>,
-    /// Do not ask
-    #[arg(short = 'y', long)]
-    yes: bool,
+    #[command(flatten)]
+    consent: Consent,
 }
 
 pub async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let client = processes::connect(context).await?;
-    let scope = target::scope(context, &client).await?;
+    let target = target::target(context, &client).await?;
+    let scope = target.scope.clone();
     let status: Status = client.post("/v1/status", &Some(&scope)).await?;
     let running = status.platforms.iter().flat_map(|platform| &platform.services);
     let now =
@@ -32,12 +33,13 @@ pub async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         let now = now(service).map_or("none".into(), |copies| copies.to_string());
         eprintln!("{service}: {now} → {copies}");
     }
-    if !args.yes && !show::ask::go_on("Go on?")? {
+    if !args.consent.get(context, &target, "Go on?")? {
         return Ok(deploy::Ending::Refused.exit_code());
     }
     let request = Request { scope: scope.clone(), copies: args.copies.into_iter().collect(), by: target::who() };
-    let ended = show::follow::operation(context, &client, Work::Scale(request)).await?;
-    show::report::print(context, &client, &scope, ended).await
+    let begin = Begin { work: Work::Scale(request), wait: args.consent.waits() };
+    let ended = show::follow::operation(context, &client, begin).await?;
+    show::report::print(context, &client, Some(&scope), ended).await
 }
 
 /// `api=3`.

@@ -7,7 +7,7 @@ use spec::{EnvironmentName, ServiceName};
 use super::{Context, absolute};
 use crate::client::Client;
 use crate::errors::{Failure, failed};
-use crate::messages::Locate;
+use crate::messages::{Locate, Target};
 
 pub fn source(context: &Context) -> Result<Source, Failure> {
     let dir = absolute(&context.global.dir)?;
@@ -18,6 +18,11 @@ pub fn source(context: &Context) -> Result<Source, Failure> {
 
 pub async fn scope(context: &Context, client: &Client) -> Result<Scope, Failure> {
     client.post("/v1/locate", &Locate { source: source(context)? }).await
+}
+
+/// The same, with whether a change needs the environment's name.
+pub async fn target(context: &Context, client: &Client) -> Result<Target, Failure> {
+    client.post("/v1/target", &Locate { source: source(context)? }).await
 }
 
 pub fn service(name: &str) -> Result<ServiceName, String> {

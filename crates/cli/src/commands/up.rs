@@ -1,6 +1,8 @@
+use super::consent::Consent;
 use super::{Context, processes, target};
+use crate::client::Client;
 use crate::errors::Failure;
-use crate::messages::Work;
+use crate::messages::{Begin, Target, Work};
 use crate::show;
 use spec::ServiceName;
 
@@ -21,7 +23,7 @@ pub struct Args {
 }
 
 /// Flags of every verb that puts releases into service.
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 pub struct Change {
     /// Replace even what has not changed
     #[arg(long)]
@@ -35,22 +37,20 @@ pub struct Change {
     /// Why, for the record
     #[arg(short = 'm', long = "message", default_value = "", value_name = "TEXT")]
     pub why: String,
-    /// Do not ask
-    #[arg(short = 'y', long)]
-    pub yes: bool,
+    #[command(flatten)]
+    pub consent: Consent,
 }
 
 pub async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let update_kept = !args.services.is_empty();
-    let mut request = request(context, &args.change)?;
+    let mut request = request(target::source(context)?, &args.change)?;
     request.selection.services = args.services;
     request.selection.update_kept = update_kept;
     request.build = args.build;
-    carry_out(context, request, args.change.yes).await
+    carry_out(context, request, &args.change.consent).await
 }
 
-pub fn request(context: &Context, change: &Change) -> Result<deploy::up::Request, Failure> {
-    let source = target::source(context)?;
+pub fn request(source: deploy::load::Source, change: &Change) -> Result<deploy::up::Request, Failure> {
     // Before an agent is started for it.
     deploy::load::check(&source)?;
     let mut request = deploy::up::Request {
@@ -58,6 +58,7 @@ pub fn request(context: &Context, change: &Change) -> Result<deploy::up::Request
         selection: deploy::plan::Selection::default(),
         images: Default::default(),
         build: false,
+        promotion: None,
         skip_migrations: change.skip_migrations,
         all_or_nothing: change.all_or_nothing,
         tell_plan: false,
@@ -69,19 +70,30 @@ pub fn request(context: &Context, change: &Change) -> Result<deploy::up::Request
 }
 
 /// Shows the plan, asks, does it, reports.
-pub async fn carry_out(context: &Context, mut request: deploy::up::Request, yes: bool) -> Result<u8, Failure> {
+pub async fn carry_out(context: &Context, request: deploy::up::Request, consent: &Consent) -> Result<u8, Failure> {
     let client = processes::ensure(context).await?;
-    if yes {
+    let target = target::target(context, &client).await?;
+    carry_out_for(context, &client, &target, request, consent).await
+}
+
+pub async fn carry_out_for(
+    context: &Context,
+    client: &Client,
+    target: &Target,
+    mut request: deploy::up::Request,
+    consent: &Consent,
+) -> Result<u8, Failure> {
+    if show::ask::is_given(context, target, consent.yes)? {
         // The operation draws the plan anyway and tells it before it begins: asking twice costs half a second.
         request.tell_plan = true;
     } else {
         let plan: deploy::plan::Plan = client.post("/v1/plan", &request).await?;
         eprint!("{}", deploy::render::plan::text(&plan));
-        if !plan.is_empty() && !show::ask::go_on("Go on?")? {
+        if !plan.is_empty() && !show::ask::consent(target, "Go on?")? {
             return Ok(deploy::Ending::Refused.exit_code());
         }
     }
-    let scope = target::scope(context, &client).await?;
-    let ended = show::follow::operation(context, &client, Work::Up(request)).await?;
-    show::report::print(context, &client, &scope, ended).await
+    let begin = Begin { work: Work::Up(request), wait: consent.waits() };
+    let ended = show::follow::operation(context, client, begin).await?;
+    show::report::print(context, client, Some(&target.scope), ended).await
 }

@@ -9,26 +9,52 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::client::Client;
 use crate::commands::Context;
 use crate::errors::Failure;
-use crate::messages::{Ended, Event, Started, Work};
+use crate::messages::{Begin, Ended, Event, Started};
 
 /// How long an agent that went away gets to come back.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-pub async fn operation(context: &Context, client: &Client, work: Work) -> Result<Ended, Failure> {
-    let started: Started = client.post("/v1/operations", &work).await?;
+/// Begins an operation and follows it. The first Ctrl-C gives it up, which takes as long as undoing takes; the second
+/// leaves that to the agent.
+pub async fn operation(context: &Context, client: &Client, begin: Begin) -> Result<Ended, Failure> {
+    let started: Started = client.post("/v1/operations", &begin).await?;
     let view = View::new(context.global.json);
     let follow = until_ended(client, &started.id, &view);
     tokio::pin!(follow);
-    let ended = tokio::select! {
-        ended = &mut follow => ended,
-        _ = tokio::signal::ctrl_c() => {
-            view.line("giving up: what has begun is undone first");
-            let _: bool = client.post(&format!("/v1/operations/{}/abort", started.id), &()).await?;
-            follow.await
+    let mut given_up = false;
+    loop {
+        tokio::select! {
+            ended = &mut follow => {
+                view.clear();
+                return ended;
+            }
+            _ = tokio::signal::ctrl_c() => {
+                if given_up {
+                    return Ok(leave(&view, &started.id));
+                }
+                given_up = true;
+                view.line("giving up: what has begun is undone first (Ctrl-C once more leaves that to the agent)");
+                let _: bool = client.post(&format!("/v1/operations/{}/abort", started.id), &()).await?;
+            }
         }
+    }
+}
+
+/// Follows an operation that somebody else began; going away changes nothing for it.
+pub async fn attach(context: &Context, client: &Client, id: &str) -> Result<Ended, Failure> {
+    let view = View::new(context.global.json);
+    let ended = tokio::select! {
+        ended = until_ended(client, id, &view) => ended,
+        _ = tokio::signal::ctrl_c() => Ok(leave(&view, id)),
     };
     view.clear();
     ended
+}
+
+fn leave(view: &View, id: &str) -> Ended {
+    view.clear();
+    view.line(&format!("the agent goes on; follow it with `mainstay follow {id}`"));
+    Ended::Left { id: id.to_owned() }
 }
 
 /// The journal outlives the agent, so a connection that breaks is picked up again.
@@ -54,6 +80,12 @@ async fn until_ended(client: &Client, id: &str, view: &View) -> Result<Ended, Fa
             return Ok(ended);
         }
         seen = if count > 0 { count } else { 0 };
+        // One that is not known does not come back.
+        if let Err(failure) = &result
+            && failure.ending == Ending::Invalid
+        {
+            return Err(failure.clone());
+        }
         let since = *gone_since.get_or_insert_with(tokio::time::Instant::now);
         if since.elapsed() > PATIENCE {
             let lost = Failure::new(format!("lost sight of operation {id}"), Ending::Stuck);

@@ -10,7 +10,7 @@ use crate::errors::Failure;
 use crate::messages::Ended;
 use crate::show::{json, tables};
 
-pub async fn print(context: &Context, client: &Client, scope: &Scope, ended: Ended) -> Result<u8, Failure> {
+pub async fn print(context: &Context, client: &Client, scope: Option<&Scope>, ended: Ended) -> Result<u8, Failure> {
     if context.global.json {
         println!("{}", json(&ended));
     }
@@ -22,9 +22,17 @@ pub async fn print(context: &Context, client: &Client, scope: &Scope, ended: End
             }
             Ok(0)
         }
+        Ended::Pruned { pruned } => {
+            if !context.global.json {
+                cleared(&pruned);
+            }
+            Ok(0)
+        }
+        // As a shell says it of a program that was interrupted.
+        Ended::Left { .. } => Ok(130),
         Ended::Report { report } => {
             if !context.global.json {
-                let status: Status = client.post("/v1/status", &Some(scope)).await?;
+                let status: Status = client.post("/v1/status", &Some(&report.scope)).await?;
                 report_of(&report, &status);
             }
             Ok(report.ending.exit_code())
@@ -76,7 +84,16 @@ fn failure(service: &ServiceReport, cause: &Cause) {
     }
 }
 
-fn gone(scope: &Scope, removed: &Removed) {
+fn cleared(pruned: &deploy::prune::Pruned) {
+    for (name, reason) in &pruned.kept {
+        eprintln!("{name} stays: {reason}");
+    }
+    let size = crate::commands::size(pruned.bytes);
+    eprintln!("{} things removed, {size} of images freed.", pruned.removed.len());
+}
+
+fn gone(scope: Option<&Scope>, removed: &Removed) {
+    let scope = scope.map_or_else(|| "The platform".to_owned(), ToString::to_string);
     eprintln!(
         "{scope} is gone: {} containers, {} networks, {} volumes.",
         removed.containers.len(),

@@ -3,7 +3,10 @@
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
 use deploy::release::{Release, State};
+use deploy::standing::Kind;
 use deploy::status::{EdgeStatus, PlatformStatus, ServiceStatus, Status};
+
+use crate::messages::{Ended, Operation, Told};
 
 fn table(head: &[&str]) -> Table {
     let mut table = Table::new();
@@ -19,6 +22,15 @@ pub fn status(status: &Status) -> String {
     }
     for one in &status.platforms {
         text.push_str(&format!("{}  {}\n{}\n\n", one.scope, one.dir.display(), platform(one)));
+        for kind in [Kind::Pause, Kind::Lock] {
+            if let Some(order) = one.standing.of(kind) {
+                let why = if order.why.is_empty() { String::new() } else { format!(": {}", order.why) };
+                text.push_str(&format!("{} by {} since {}{why}\n", kind.word(), order.by, when(order.since_ms)));
+            }
+        }
+        if one.maintenance {
+            text.push_str("maintenance: its public routes answer with a page\n");
+        }
         for stray in &one.strays {
             text.push_str(&format!("stray container: {stray}\n"));
         }
@@ -75,7 +87,7 @@ fn release(service: &ServiceStatus) -> String {
 }
 
 pub fn releases(releases: &[Release]) -> String {
-    let mut table = table(&["RELEASE", "SERVICE", "STATE", "IMAGE", "CREATED", "BY", "WHY"]);
+    let mut table = table(&["RELEASE", "SERVICE", "STATE", "IMAGE", "COMMIT", "CREATED", "BY", "WHY"]);
     for release in releases {
         let state = match &release.state {
             State::Failed { reason } => format!("failed: {reason}"),
@@ -86,12 +98,50 @@ pub fn releases(releases: &[Release]) -> String {
             release.service.to_string(),
             state,
             release.image.reference.clone(),
+            release.origin.commit.as_ref().map_or(String::new(), |commit| commit.short()),
             when(release.created_ms),
             release.by.clone(),
             release.why.clone(),
         ]);
     }
     table.trim_fmt()
+}
+
+/// One line; what an event says of itself comes last.
+pub fn event(event: &Told) -> String {
+    let service = event.service.as_ref().map_or(String::new(), |service| format!("/{service}"));
+    let data = match event.data.get("text").and_then(|text| text.as_str()) {
+        Some(text) => text.to_owned(),
+        None => event.data.to_string(),
+    };
+    format!("{}  {}/{}{service}  {}  {data}", when(event.at_ms), event.platform, event.environment, event.kind)
+}
+
+pub fn operations(operations: &[Operation]) -> String {
+    if operations.is_empty() {
+        return "Nothing has been done yet.\n".into();
+    }
+    let mut table = table(&["OPERATION", "WHAT", "PLATFORM", "BY", "BEGUN", "ENDED"]);
+    for operation in operations {
+        table.add_row([
+            operation.id.clone(),
+            operation.word.trim_end_matches('$').to_owned(),
+            operation.scope.as_ref().map_or(String::new(), ToString::to_string),
+            operation.by.clone(),
+            when(operation.started_ms),
+            operation.ended.as_ref().map_or_else(|| "under way".to_owned(), end),
+        ]);
+    }
+    format!("{}\n", table.trim_fmt())
+}
+
+fn end(ended: &Ended) -> String {
+    match ended {
+        Ended::Report { report } => format!("{:?}", report.ending).to_lowercase(),
+        Ended::Removed { .. } | Ended::Pruned { .. } => "done".into(),
+        Ended::Failed { failure } => failure.message.clone(),
+        Ended::Left { .. } => String::new(),
+    }
 }
 
 /// UTC, to the second.

@@ -14,7 +14,7 @@ fn real_the_second_of_two_deploys_is_refused_and_told_who_holds_the_lock() {
         if count == 2 { Ok(()) } else { Err(format!("{count} releases")) }
     });
     let second = place
-        .command(&["deploy", "web", "--image", &image("two", &[]), "--yes"])
+        .command(&["deploy", "web", "--image", &image("two", &[]), "--yes", "--no-wait"])
         .env("USER", "second")
         .output()
         .unwrap();
