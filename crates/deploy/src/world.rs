@@ -66,7 +66,7 @@ impl World {
             hear(&said);
             talk.pass(said);
         });
-        World { parts: self.parts.clone(), talk: both, abort: self.abort.clone() }
+        World { parts: self.parts.clone(), talk: both, abort: self.abort.clone(), notices: self.notices.clone() }
     }
 
     pub fn parts(&self) -> &Arc<Parts> {
