@@ -11,6 +11,7 @@ pub(crate) mod listeners;
 mod opening;
 pub(crate) mod presence;
 pub(crate) mod proxy_protocol;
+mod rest;
 pub(crate) mod sniff;
 pub(crate) mod streams;
 pub(crate) mod trust;

@@ -91,6 +91,8 @@ pub(crate) struct Counts {
     pub(crate) refused: AtomicU64,
     pub(crate) unanswered: AtomicU64,
     pub(crate) snapshots: AtomicU64,
+    /// Clients' connections that rest now.
+    pub(crate) resting: AtomicU64,
     /// By the stable word of the reason.
     pub(crate) refusals: Refusals,
 }

@@ -171,6 +171,8 @@ fn own(text: &mut String, edge: &Edge) {
     edge.presences.visit(|_| clients += 1);
     head(text, "mainstay_edge_client_connections", "gauge", "Open connections of clients.");
     let _ = writeln!(text, "mainstay_edge_client_connections {clients}");
+    head(text, "mainstay_edge_client_connections_resting", "gauge", "Of them, idle and taken down to their socket.");
+    let _ = writeln!(text, "mainstay_edge_client_connections_resting {}", value(&counts.resting));
 }
 
 fn tls(text: &mut String, edge: &Edge) {

@@ -2,9 +2,9 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Request;
@@ -12,13 +12,14 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
+use super::arrival::Arrival;
 use super::fault;
 use super::frames::Frames;
 use super::opening::Opening;
 use super::presence::{Presence, Wish};
+use super::rest::{Socket, rest};
 use super::sniff::Sniff;
 use super::streams::Streams;
 use super::visitor::{View, Visitor};
@@ -27,6 +28,7 @@ use crate::edge::Edge;
 use crate::proxy::forward::handle;
 use crate::snapshot::Scope;
 use crate::tcp::carry::carry;
+use crate::tls::accept::Session;
 
 /// HTTP/2's answer to a client that opens streams only to reset them.
 const PENDING_RESETS: usize = 64;
@@ -55,49 +57,103 @@ pub(crate) async fn serve(
         };
         return Box::pin(carried).await;
     }
+    // What a connection needs to begin, and what TLS needs, is boxed, so that a resting plain one does not carry it.
     if let Some(config) = view.tls() {
-        // Apart and boxed, so that a plain connection does not pay for the room TLS needs.
-        let Some((arrival, secured)) = Box::pin(opening.secured(config, stream)).await else { return };
-        let is_h2 = secured.is_h2;
-        let wire = Wire::over_tls(secured.stream, presence.clone(), look(&edge, is_h2));
-        let visitor = Visitor::new(edge, view, arrival, presence).with_session(secured.session);
-        return Box::pin(converse(visitor, wire, is_h2)).await;
+        let secured = async {
+            let (arrival, secured) = opening.secured(config, stream).await?;
+            let wire = Wire::over_tls(secured.stream, presence.clone(), look(&edge, secured.is_h2));
+            let session = Some(secured.session);
+            let sides = Sides { edge: edge.clone(), view: view.clone(), arrival, presence: presence.clone(), session };
+            Some(Box::pin(converse(sides, wire, secured.is_h2)).await)
+        };
+        Box::pin(secured).await;
+        return;
     }
-    let Some((arrival, is_h2)) = opening.plain(&mut stream).await else { return };
+    let Some((arrival, is_h2)) = Box::pin(opening.plain(&mut stream)).await else { return };
     let wire = Wire::new(stream, presence.clone(), look(&edge, is_h2));
-    converse(Visitor::new(edge, view, arrival, presence), wire, is_h2).await;
+    converse(Sides { edge, view, arrival, presence, session: None }, wire, is_h2).await;
 }
 
 fn look(edge: &Arc<Edge>, is_h2: bool) -> Look {
     if is_h2 { Look::Frames(Box::new(Frames::new(edge.clone()))) } else { Look::Heads(Sniff::default()) }
 }
 
-async fn converse<S>(visitor: Visitor, wire: Wire<S>, is_h2: bool)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let (edge, presence) = (visitor.edge.clone(), visitor.presence.clone());
+/// What stays of a connection while it rests.
+struct Sides {
+    edge: Arc<Edge>,
+    view: Arc<View>,
+    arrival: Arrival,
+    presence: Arc<Presence>,
+    /// What TLS agreed on.
+    session: Option<Session>,
+}
+
+impl Sides {
+    /// What requests see of the connection, made for as long as there are some.
+    fn visitor(&self) -> Arc<Visitor> {
+        let visitor = Visitor::new(self.edge.clone(), self.view.clone(), self.arrival, self.presence.clone());
+        Arc::new(visitor.with_session(self.session.clone()))
+    }
+}
+
+/// How a stretch of requests ended.
+enum Stretch<S> {
+    /// The connection is over; a word for a head that hyper refused.
+    Over(Option<&'static str>),
+    /// Nothing is under way, and nothing has been for a while.
+    Idle(Wire<S>),
+}
+
+async fn converse<S: Socket>(sides: Sides, mut wire: Wire<S>, is_h2: bool) {
     // Whom a PROXY protocol header names is counted here, since its proxy was not.
-    let is_client = visitor.arrival.is_named && visitor.view().scope() == Scope::Public;
-    let seat = is_client.then(|| edge.seat(visitor.arrival.peer.ip()));
+    let is_client = sides.arrival.is_named && sides.view.scope() == Scope::Public;
+    let seat = is_client.then(|| sides.edge.seat(sides.arrival.peer.ip()));
     if let Some(None) = seat {
         return;
     }
-    let visitor = Arc::new(visitor);
-    let service = service_fn(move |request: Request<Incoming>| handle(visitor.clone(), request));
-    let io = TokioIo::new(wire);
-    let refused = if is_h2 {
-        presence.speaks_h2();
-        let connection = h2(&edge).serve_connection(io, service);
-        drive(connection, &presence, |connection| connection.graceful_shutdown()).await
-    } else {
-        let connection = h1(&edge).serve_connection(io, service).with_upgrades();
-        drive(connection, &presence, |connection| connection.graceful_shutdown()).await
+    let refused = loop {
+        // Boxed, so that what serves requests is gone while there are none.
+        let stretch = match is_h2 {
+            true => Stretch::Over(Box::pin(many_at_once(&sides, wire)).await),
+            false => Box::pin(one_by_one(&sides, wire)).await,
+        };
+        wire = match stretch {
+            Stretch::Over(refused) => break refused,
+            Stretch::Idle(wire) => wire,
+        };
+        if !rest(&mut wire, &sides.presence, &sides.edge.counts.resting).await {
+            break None;
+        }
     };
-    if let Some(word) = presence.ended_for().or(refused) {
-        edge.counts.refusals.count(word);
+    if let Some(word) = sides.presence.ended_for().or(refused) {
+        sides.edge.counts.refusals.count(word);
     }
     drop(seat);
+}
+
+/// HTTP/1, until it is over or has nothing to do.
+async fn one_by_one<S: Socket>(sides: &Sides, wire: Wire<S>) -> Stretch<S> {
+    let visitor = sides.visitor();
+    let service = service_fn(move |request: Request<Incoming>| handle(visitor.clone(), request));
+    let mut connection = h1(&sides.edge).serve_connection(TokioIo::new(wire), service).with_upgrades();
+    let leave = |connection: Pin<&mut http1::UpgradeableConnection<_, _>>| connection.graceful_shutdown();
+    if let Some(ended) = drive(&mut connection, &sides.presence, leave).await {
+        return Stretch::Over(ended);
+    }
+    match connection.into_parts() {
+        Some(parts) => Stretch::Idle(parts.io.into_inner().with_unread(parts.read_buf)),
+        None => Stretch::Over(None),
+    }
+}
+
+/// HTTP/2.
+async fn many_at_once<S: Socket>(sides: &Sides, wire: Wire<S>) -> Option<&'static str> {
+    let visitor = sides.visitor();
+    let service = service_fn(move |request: Request<Incoming>| handle(visitor.clone(), request));
+    sides.presence.speaks_h2();
+    let mut connection = h2(&sides.edge).serve_connection(TokioIo::new(wire), service);
+    let leave = |connection: Pin<&mut http2::Connection<_, _, _>>| connection.graceful_shutdown();
+    drive(&mut connection, &sides.presence, leave).await.flatten()
 }
 
 fn h1(edge: &Edge) -> http1::Builder {
@@ -125,33 +181,34 @@ fn h2(edge: &Edge) -> http2::Builder<Streams> {
 }
 
 /// Polls the connection, and looks at the sweeper's and the listener's wishes whenever it is woken; returns the word
-/// for a head that hyper refused.
-async fn drive<C>(connection: C, presence: &Presence, mut leave: impl FnMut(Pin<&mut C>)) -> Option<&'static str>
+/// for a head that hyper refused, and `None` when the connection has nothing to do and may rest.
+async fn drive<C>(
+    connection: &mut C,
+    presence: &Presence,
+    mut leave: impl FnMut(Pin<&mut C>),
+) -> Option<Option<&'static str>>
 where
-    C: Future<Output = hyper::Result<()>>,
+    C: Future<Output = hyper::Result<()>> + Unpin,
 {
-    let mut connection = pin!(connection);
-    let mut is_registered = false;
     let mut is_leaving = false;
-    std::future::poll_fn(|cx| {
-        if !is_registered {
-            // A task's waker stays the same for its life.
-            presence.register(cx.waker());
-            is_registered = true;
-        }
+    std::future::poll_fn(|cx: &mut Context<'_>| {
+        presence.hears(cx.waker());
         match presence.wish() {
-            Wish::Break => return Poll::Ready(None),
+            Wish::Break => return Poll::Ready(Some(None)),
             Wish::Leave if !is_leaving => {
                 is_leaving = true;
-                leave(connection.as_mut());
+                leave(Pin::new(connection));
             }
             Wish::Leave | Wish::Stay => {}
         }
-        connection.as_mut().poll(cx).map(|ended| {
-            let error = ended.err()?;
-            tracing::debug!(%error, "a client connection ended badly");
-            fault::word(&error)
-        })
+        if let Poll::Ready(ended) = Pin::new(&mut *connection).poll(cx) {
+            let word = ended.err().and_then(|error| {
+                tracing::debug!(%error, "a client connection ended badly");
+                fault::word(&error)
+            });
+            return Poll::Ready(Some(word));
+        }
+        if !is_leaving && presence.may_rest() { Poll::Ready(None) } else { Poll::Pending }
     })
     .await
 }

@@ -20,6 +20,9 @@ const LEAVE: u8 = 2;
 /// It ends now.
 const BREAK: u8 = 3;
 
+/// How long a connection is idle before it rests.
+const REST_AFTER_MS: u64 = 1_000;
+
 /// Frames that cost their sender nothing and that a connection may send at once: as much as a page that is left while
 /// hundreds of its pictures load, and some.
 const PATIENCE: u32 = 1_000;
@@ -32,6 +35,8 @@ const FORGIVEN: u32 = 50;
 pub(crate) struct Presence {
     wish: AtomicU8,
     waker: AtomicWaker,
+    /// The waker was used, which uses it up.
+    is_called: AtomicBool,
     requests: AtomicU32,
     /// Since when nothing has been under way; 0 while something is.
     idle_since: AtomicU64,
@@ -55,6 +60,10 @@ pub(crate) struct Presence {
     pieces_seen: AtomicU32,
     owed_since: AtomicU64,
     is_h2: AtomicBool,
+    /// The sweeper found nothing under way for a while.
+    may_rest: AtomicBool,
+    /// The beginning of the idle time for which that was said last.
+    rested_since: AtomicU64,
     /// The number of the listener it came through.
     listener: u64,
 }
@@ -72,6 +81,7 @@ impl Presence {
         Presence {
             wish: AtomicU8::new(STAY),
             waker: AtomicWaker::new(),
+            is_called: AtomicBool::new(true),
             requests: AtomicU32::new(0),
             idle_since: AtomicU64::new(now_ms()),
             head_since: AtomicU64::new(0),
@@ -85,6 +95,8 @@ impl Presence {
             pieces_seen: AtomicU32::new(0),
             owed_since: AtomicU64::new(0),
             is_h2: AtomicBool::new(false),
+            may_rest: AtomicBool::new(false),
+            rested_since: AtomicU64::new(0),
             listener,
         }
     }
@@ -111,8 +123,17 @@ impl Presence {
         self.is_h2.store(true, Ordering::Relaxed);
     }
 
-    pub(crate) fn register(&self, waker: &std::task::Waker) {
-        self.waker.register(waker);
+    /// The connection's task can be called with this waker; asked before each look at the wishes, and cheap unless the
+    /// task has been called since.
+    pub(crate) fn hears(&self, waker: &std::task::Waker) {
+        if self.is_called.load(Ordering::Relaxed) && self.is_called.swap(false, Ordering::AcqRel) {
+            self.waker.register(waker);
+        }
+    }
+
+    fn call(&self) {
+        self.is_called.store(true, Ordering::Release);
+        self.waker.wake();
     }
 
     pub(crate) fn wish(&self) -> Wish {
@@ -136,6 +157,30 @@ impl Presence {
         self.wish.load(Ordering::Relaxed) == LAST && !self.is_h2.load(Ordering::Relaxed)
     }
 
+    /// Whether the connection has nothing to do and has had nothing for a while; asking forgets it.
+    pub(crate) fn may_rest(&self) -> bool {
+        self.may_rest.load(Ordering::Relaxed) && self.may_rest.swap(false, Ordering::Relaxed) && self.is_still()
+    }
+
+    /// Nothing is under way in either direction.
+    fn is_still(&self) -> bool {
+        self.is_idle()
+            && self.head_since.load(Ordering::Relaxed) == 0
+            && self.blocked_since.load(Ordering::Relaxed) == 0
+    }
+
+    /// A connection that has just become idle goes on as it is: most clients ask again at once.
+    fn invite_to_rest(&self, now: u64, idle_since: u64, is_h2: bool) {
+        // Once for each idle time: who rests is not woken again.
+        if is_h2 || now.saturating_sub(idle_since) < REST_AFTER_MS || !self.is_still() {
+            return;
+        }
+        if self.rested_since.swap(idle_since, Ordering::Relaxed) != idle_since {
+            self.may_rest.store(true, Ordering::Relaxed);
+            self.call();
+        }
+    }
+
     /// Asks the connection to end after what is under way.
     pub(crate) fn leave(&self) {
         self.ask(LEAVE);
@@ -148,7 +193,7 @@ impl Presence {
 
     fn ask(&self, wish: u8) {
         if self.wish.fetch_max(wish, Ordering::AcqRel) < wish {
-            self.waker.wake();
+            self.call();
         }
     }
 
@@ -232,6 +277,8 @@ impl Presence {
             self.end_for("slow-reader");
         } else if is_over(idle_since, limits.client_idle) {
             self.leave();
+        } else if idle_since != 0 {
+            self.invite_to_rest(now, idle_since, is_h2);
         }
     }
 
@@ -302,5 +349,32 @@ impl Drop for Busy {
         if self.presence.requests.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.presence.idle_since.store(now_ms(), Ordering::Relaxed);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+    use std::task::{Wake, Waker};
+
+    use super::*;
+
+    struct Count(AtomicUsize);
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn a_connection_that_was_asked_to_leave_can_still_be_broken_off() {
+        let (presence, count) = (Presence::new(1), Arc::new(Count(AtomicUsize::new(0))));
+        let waker = Waker::from(count.clone());
+        presence.hears(&waker);
+        presence.leave();
+        assert_eq!((presence.wish(), count.0.load(Ordering::SeqCst)), (Wish::Leave, 1));
+        presence.hears(&waker);
+        presence.break_off();
+        assert_eq!((presence.wish(), count.0.load(Ordering::SeqCst)), (Wish::Break, 2));
     }
 }

@@ -87,8 +87,8 @@ impl Visitor {
         Visitor { edge, presence, view, client: Client::direct(&arrival), arrival, session: None }
     }
 
-    pub(crate) fn with_session(self, session: Session) -> Visitor {
-        Visitor { session: Some(session), ..self }
+    pub(crate) fn with_session(self, session: Option<Session>) -> Visitor {
+        Visitor { session, ..self }
     }
 
     pub(crate) fn view(&self) -> &View {

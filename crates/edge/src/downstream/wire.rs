@@ -5,10 +5,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::frames::Frames;
 use super::presence::Presence;
+use super::rest::Socket;
 use super::sniff::Sniff;
 
 /// See the module's text.
@@ -18,6 +20,8 @@ pub(crate) struct Wire<S> {
     look: Look,
     /// TLS keeps written bytes of its own, so that only a flush tells whether the client takes them.
     is_tls: bool,
+    /// Bytes that were read, and looked at, before a rest.
+    unread: Bytes,
 }
 
 /// What is looked at beside the connection itself.
@@ -28,11 +32,16 @@ pub(crate) enum Look {
 
 impl<S> Wire<S> {
     pub(crate) fn new(stream: S, presence: Arc<Presence>, look: Look) -> Wire<S> {
-        Wire { stream, presence, look, is_tls: false }
+        Wire { stream, presence, look, is_tls: false, unread: Bytes::new() }
     }
 
     pub(crate) fn over_tls(stream: S, presence: Arc<Presence>, look: Look) -> Wire<S> {
         Wire { is_tls: true, ..Wire::new(stream, presence, look) }
+    }
+
+    /// The same, with bytes that are to be read once more.
+    pub(crate) fn with_unread(self, unread: Bytes) -> Wire<S> {
+        Wire { unread, ..self }
     }
 
     fn note_read(&mut self, bytes: &[u8]) {
@@ -67,9 +76,22 @@ impl<S> Wire<S> {
     }
 }
 
+impl<S: Socket> Wire<S> {
+    /// Whether there is something to read.
+    pub(super) fn poll_stirred(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.unread.is_empty() { self.stream.poll_stirred(cx) } else { Poll::Ready(Ok(())) }
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if !this.unread.is_empty() {
+            let taken = this.unread.len().min(buf.remaining());
+            buf.put_slice(&this.unread[..taken]);
+            this.unread.advance(taken);
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
         let polled = Pin::new(&mut this.stream).poll_read(cx, buf);
         if polled.is_ready() {

@@ -134,7 +134,7 @@ async fn is_silent(limit: Option<Duration>, last: &AtomicU64) {
 /// Resolves when the shutdown's time is over; until then a carried connection goes on.
 async fn is_broken_off(presence: &Presence) {
     std::future::poll_fn(|cx| {
-        presence.register(cx.waker());
+        presence.hears(cx.waker());
         if presence.wish() == Wish::Break { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
     })
     .await;
