@@ -21,7 +21,7 @@ const LEAVE: u8 = 2;
 const BREAK: u8 = 3;
 
 /// How long a connection is idle before it rests.
-const REST_AFTER_MS: u64 = 1_000;
+const REST_AFTER_MS: u64 = 250;
 
 /// Frames that cost their sender nothing and that a connection may send at once: as much as a page that is left while
 /// hundreds of its pictures load, and some.

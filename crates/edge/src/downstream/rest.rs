@@ -2,8 +2,7 @@
 //! next byte.
 //!
 //! A browser keeps its connections open for a minute after its last request, so most connections are idle ones.
-//! hyper's buffers, the last request's room and what is known of the client take about 20 KB; the rest is less than
-//! one.
+//! hyper's buffers, the last request's room and what is known of the client are most of what a connection takes.
 
 use std::io;
 use std::pin::Pin;
