@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use machine::docker::{ContainerDetail, Health as HealthState, State as ContainerState};
+use machine::net::{GrpcHealth, NetError};
 use spec::{Check, Health, ServiceName};
 
 use crate::error::DeployError;
@@ -92,7 +93,7 @@ pub fn address(detail: &ContainerDetail) -> Option<IpAddr> {
 
 /// Checks that ask the service itself are confirmed; Docker's own verdict already is a series.
 fn probed(check: &Check) -> bool {
-    matches!(check, Check::Http { .. })
+    matches!(check, Check::Http { .. } | Check::Grpc { .. })
 }
 
 async fn look(world: &World, detail: Option<&ContainerDetail>, health: &Health, since: Duration) -> Look {
@@ -108,6 +109,11 @@ async fn look(world: &World, detail: Option<&ContainerDetail>, health: &Health, 
     }
     match &health.check {
         Check::Http { path, port, status } => http(detail, path, *port, status, health.timeout).await,
+        Check::Grpc { port, service, must_answer } => {
+            let Some(ip) = address(detail) else { return Look::NotYet("it has no address yet".into()) };
+            let addr = SocketAddr::new(ip, *port);
+            grpc(machine::net::grpc_health(addr, service, health.timeout).await, *port, *must_answer, since)
+        }
         Check::Tcp { port } => tcp(world, detail, *port, health.timeout, since).await,
         Check::Docker => docker(detail),
         Check::Stable => stable(since),
@@ -162,6 +168,26 @@ async fn http(
     }
 }
 
+/// What a gRPC server said of itself. One without the health protocol has at least answered; where that is not enough
+/// to be sure, it has to stay up for as long as one that was only connected to.
+fn grpc(said: Result<GrpcHealth, NetError>, port: u16, must_answer: bool, since: Duration) -> Look {
+    match said {
+        Ok(GrpcHealth::Serving) => Look::Good,
+        Ok(GrpcHealth::NoHealthService) if !must_answer => stable(since),
+        Ok(GrpcHealth::NoHealthService) => Look::NotYet(format!(
+            "the gRPC server on port {port} has no health service (grpc.health.v1); add it, or write `check: tcp`"
+        )),
+        Ok(GrpcHealth::NotServing) => Look::NotYet(format!("the gRPC server on port {port} says NOT_SERVING")),
+        Ok(GrpcHealth::UnknownService) => {
+            Look::NotYet(format!("the gRPC server on port {port} knows no such service in its health"))
+        }
+        Ok(GrpcHealth::Failed(code)) => {
+            Look::NotYet(format!("the gRPC health check on port {port} failed with code {code}"))
+        }
+        Err(error) => Look::NotYet(format!("gRPC health on port {port}: {error}")),
+    }
+}
+
 async fn tcp(world: &World, detail: &ContainerDetail, port: u16, timeout: Duration, since: Duration) -> Look {
     let _ = world;
     let Some(ip) = address(detail) else { return Look::NotYet("it has no address yet".into()) };
@@ -191,7 +217,7 @@ fn stable(since: Duration) -> Look {
 async fn elsewhere(world: &World, detail: Option<&ContainerDetail>, health: &Health) -> String {
     let _ = world;
     let port = match &health.check {
-        Check::Http { port, .. } | Check::Tcp { port } => *port,
+        Check::Http { port, .. } | Check::Grpc { port, .. } | Check::Tcp { port } => *port,
         _ => return String::new(),
     };
     let Some(pid) = detail.and_then(|detail| detail.pid) else { return String::new() };
@@ -206,4 +232,29 @@ async fn elsewhere(world: &World, detail: Option<&ContainerDetail>, health: &Hea
 /// The last lines a container wrote, for the report of a failure.
 pub async fn last_lines(world: &World, container: &str, count: usize) -> Vec<String> {
     world.docker.logs(container, count).await.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn looked(said: GrpcHealth, must_answer: bool, seconds: u64) -> Look {
+        grpc(Ok(said), 50051, must_answer, Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn a_grpc_server_that_serves_is_good_at_once_and_one_that_does_not_never_is() {
+        assert_eq!(looked(GrpcHealth::Serving, true, 0), Look::Good);
+        for said in [GrpcHealth::NotServing, GrpcHealth::UnknownService, GrpcHealth::Failed(14)] {
+            assert!(matches!(looked(said, false, 60), Look::NotYet(_)), "{said:?}");
+        }
+    }
+
+    #[test]
+    fn a_grpc_server_without_health_has_to_stay_up_unless_its_health_was_asked_for() {
+        assert!(matches!(looked(GrpcHealth::NoHealthService, false, 4), Look::NotYet(_)));
+        assert_eq!(looked(GrpcHealth::NoHealthService, false, 5), Look::Good);
+        let Look::NotYet(why) = looked(GrpcHealth::NoHealthService, true, 60) else { panic!("not good") };
+        assert!(why.contains("write `check: tcp`"), "{why}");
+    }
 }

@@ -10,7 +10,7 @@ use crate::control::{Applied, Source};
 use crate::edge::{Edge, State};
 use crate::error::{EdgeError, Refusal};
 use crate::protect::rules::Rules;
-use crate::snapshot::{Pool, Protocol, SCHEMA, Snapshot};
+use crate::snapshot::{Pool, SCHEMA, Snapshot};
 use crate::table::{Table, named};
 use crate::tcp::lines::Lines;
 use crate::tls::Prepared;
@@ -227,9 +227,6 @@ pub(crate) fn problems(snapshot: &Snapshot) -> Vec<String> {
     for pool in &snapshot.pools {
         if !names.insert(pool.name.as_str()) {
             found.push(format!("pool `{}` is there twice; the first is used", pool.name));
-        }
-        if pool.protocol == Protocol::H2c {
-            found.push(format!("pool `{}` asks for h2c, which this edge does not speak to targets yet", pool.name));
         }
         if pool.targets.is_empty() && !pool.is_held() {
             found.push(format!("pool `{}` ({}) has no target", pool.name, pool.release));

@@ -23,6 +23,16 @@ pub struct Limits {
     pub client_idle: Duration,
     /// An idle keep-alive connection to a target. Node closes after 5 s and answers nothing, so ours ends earlier.
     pub target_idle: Duration,
+    /// An HTTP/2 connection to a target without a call. Such servers say that they close (GOAWAY), so it may rest longer.
+    pub target_idle_h2: Duration,
+    /// The first words of a target over HTTP/2 on a new connection.
+    pub target_first_words: Duration,
+    /// Silence of a target with calls under way over HTTP/2, after which it is asked whether it still lives.
+    ///
+    /// gRPC servers take more than one such question in five minutes for an attack, and close the connection.
+    pub target_ping: Duration,
+    /// How long it may take to answer that.
+    pub target_ping_patience: Duration,
     /// All headers of one request together; more is answered 431.
     pub header_bytes: usize,
     /// Headers of one request by number; more are answered 431.
@@ -68,6 +78,10 @@ impl Default for Limits {
             client_write: Duration::from_secs(60),
             client_idle: Duration::from_secs(75),
             target_idle: Duration::from_secs(4),
+            target_idle_h2: Duration::from_secs(60),
+            target_first_words: Duration::from_secs(10),
+            target_ping: Duration::from_secs(310),
+            target_ping_patience: Duration::from_secs(20),
             header_bytes: 32 << 10,
             header_count: 100,
             uri_bytes: 8 << 10,

@@ -2,15 +2,19 @@
 
 pub(crate) mod answer;
 pub(crate) mod attempt;
+pub(crate) mod call;
 pub(crate) mod chance;
 pub(crate) mod download;
 pub(crate) mod forward;
 pub(crate) mod gate;
+pub(crate) mod grpc;
 pub(crate) mod headers;
 pub(crate) mod hold;
+pub(crate) mod loan;
 pub(crate) mod memo;
 pub(crate) mod pace;
 pub(crate) mod stay;
+mod talk;
 pub(crate) mod tunnel;
 pub(crate) mod underscores;
 pub(crate) mod upload;

@@ -35,10 +35,11 @@ fn connections(edge: &Edge, now: u64) {
     edge.presences.visit(|presence| presence.sweep(now, &edge.limits));
     edge.links.visit(|link| link.sweep(now));
     edge.takings.visit(|taking| taking.sweep(now, &edge.counts.refusals));
-    let idle_limit = ms(edge.limits.target_idle);
+    let (idle_limit, trunk_limit) = (ms(edge.limits.target_idle), ms(edge.limits.target_idle_h2));
     for generation in &edge.table.load_full().generations {
         for target in &generation.targets {
             target.sweep(now, idle_limit);
+            target.trunks.sweep(now, trunk_limit);
         }
     }
 }

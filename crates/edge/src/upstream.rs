@@ -1,5 +1,6 @@
 //! The services' side: targets, their connections, and the generations that own both.
 
+pub(crate) mod call;
 pub(crate) mod choice;
 pub(crate) mod condition;
 pub(crate) mod gate;
@@ -9,3 +10,5 @@ pub(crate) mod link;
 pub(crate) mod look;
 pub(crate) mod tally;
 pub(crate) mod target;
+mod trunk;
+pub(crate) mod trunks;

@@ -48,7 +48,7 @@ impl Moody {
 }
 
 fn looked_at(release: &str, targets: &[SocketAddr]) -> Pool {
-    let health = Health { path: "/health".into(), interval_ms: 20, timeout_ms: 500, fall: 2, rise: 2 };
+    let health = Health { path: "/health".into(), grpc: None, interval_ms: 20, timeout_ms: 500, fall: 2, rise: 2 };
     Pool { health: Some(health), ..pool(release, targets) }
 }
 

@@ -102,6 +102,10 @@ pub enum NetError {
         #[source]
         source: BoxError,
     },
+    #[error("{addr} does not speak HTTP/2 without TLS, which is what gRPC needs")]
+    NotHttp2 { addr: std::net::SocketAddr },
+    #[error("{addr} answers {status} and no gRPC")]
+    NotGrpc { addr: std::net::SocketAddr, status: u16 },
     #[error("could not connect to {addr}")]
     Unreachable {
         addr: std::net::SocketAddr,

@@ -10,10 +10,12 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+mod grpc;
 mod ports;
 mod post;
 
 pub use crate::error::NetError;
+pub use grpc::{GrpcHealth, grpc_health};
 pub use ports::listening_ports;
 pub use post::{PostError, post_json};
 
@@ -101,5 +103,7 @@ fn broken(addr: SocketAddr, error: hyper::Error) -> NetError {
     NetError::Closed { addr }
 }
 
+#[cfg(test)]
+mod grpc_tests;
 #[cfg(test)]
 mod tests;

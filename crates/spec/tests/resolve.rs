@@ -471,7 +471,8 @@ mod edge {
             ("edge_health: true", "the health check is none that the edge can ask"),
             ("health: {path: /ready, port: 9000}, edge_health: true", "asks another port than the one that serves"),
             ("health: {path: /ready, status: 401}, edge_health: {}", "the edge takes 200 to 399 for well"),
-            ("health: /ready, protocol: grpc, edge_health: true", "few gRPC servers answer"),
+            ("health: /ready, protocol: grpc, edge_health: true", "speaks HTTP/1.1, and the edge asks in HTTP/2"),
+            ("port: 1, health: {check: grpc}, edge_health: true", "that is not `grpc`"),
         ] {
             let problems = web(service).expect_err(service).to_string();
             assert!(problems.contains(said) && problems.starts_with("mainstay.yaml:2:"), "{problems}");
@@ -479,13 +480,30 @@ mod edge {
     }
 
     #[test]
-    fn grpc_is_never_derived_and_whoever_wants_it_is_told_that_it_is_not_served_yet() {
+    fn grpc_is_never_derived_and_whoever_may_want_it_is_told_the_word() {
         let plan = web("port: 50051").expect("a plan");
         assert_eq!(plan.protocol, platform::ServiceProtocol::Http);
-        assert!(warned(&plan, "port 50051 is mostly gRPC"), "{:?}", plan.warnings);
+        assert!(warned(&plan, "port 50051 is mostly gRPC, which needs `protocol: grpc`"), "{:?}", plan.warnings);
         let plan = web("port: 50051, protocol: grpc").expect("a plan");
         assert_eq!(plan.protocol, platform::ServiceProtocol::Grpc);
-        assert!(warned(&plan, "gRPC is not served yet") && !warned(&plan, "mostly gRPC"), "{:?}", plan.warnings);
+        assert!(plan.warnings.is_empty(), "{:?}", plan.warnings);
+    }
+
+    #[test]
+    fn a_grpc_service_is_asked_by_grpcs_own_protocol_and_a_written_check_insists_on_it() {
+        let asked = |service: &str| {
+            let plan = web(service).expect("a plan");
+            (plan.health.check, plan.edge_health.and_then(|health| health.grpc))
+        };
+        let whole = |must_answer| Check::Grpc { port: 50051, service: String::new(), must_answer };
+        assert_eq!(asked("port: 50051, protocol: grpc"), (whole(false), Some(String::new())));
+        assert_eq!(asked("port: 50051, protocol: grpc, health: {check: grpc}"), (whole(true), Some(String::new())));
+        let orders = Check::Grpc { port: 50051, service: "shop.Orders".to_owned(), must_answer: true };
+        let written = "port: 50051, protocol: grpc, health: {check: grpc, service: shop.Orders}";
+        assert_eq!(asked(written), (orders, Some("shop.Orders".to_owned())));
+        let elsewhere = "port: 50051, protocol: grpc, health: {check: http, path: /healthz, port: 9090}";
+        assert_eq!(asked(elsewhere).1, None);
+        assert!(web(elsewhere).expect("a plan").warnings.is_empty());
     }
 
     fn at(edge: &str) -> Result<Platform, Problems> {

@@ -39,6 +39,7 @@ fn health(release: &Release, targets: usize) -> Option<Health> {
     let health = release.plan.edge_health.as_ref().filter(|health| targets > 1 || health.even_alone)?;
     Some(Health {
         path: health.path.clone(),
+        grpc: health.grpc.clone(),
         interval_ms: millis(health.interval),
         timeout_ms: millis(health.timeout),
         fall: health.fall,

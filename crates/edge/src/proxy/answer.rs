@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, SERVER};
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 
 use super::chance::{mixed, seed};
 use super::download::ResponseBody;
+use super::grpc;
 use crate::downstream::presence::Busy;
 
 /// Why the edge answered instead of a service.
@@ -41,14 +42,38 @@ impl Reason {
     }
 }
 
-/// Writes the answer as JSON, or as a small page when the client prefers one.
-pub(crate) fn answer(reason: &Reason, wants_page: bool, id: Option<HeaderValue>, busy: Busy) -> Response<ResponseBody> {
+/// In which form a client understands what the edge itself has to say.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Shape {
+    Json,
+    /// For a person with a browser.
+    Page,
+    /// For a call of gRPC, with the kind of its content.
+    Call(Option<HeaderValue>),
+}
+
+impl Shape {
+    pub(crate) fn of<B>(request: &Request<B>) -> Shape {
+        if grpc::is_call(request) {
+            Shape::Call(request.headers().get(CONTENT_TYPE).cloned())
+        } else if wants_page(request.headers()) {
+            Shape::Page
+        } else {
+            Shape::Json
+        }
+    }
+}
+
+/// Writes the answer in the client's shape.
+pub(crate) fn answer(reason: &Reason, shape: &Shape, id: Option<HeaderValue>, busy: Busy) -> Response<ResponseBody> {
     let id_text = id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or("-");
-    let (kind, text) = if wants_page {
-        let own = || page(reason, id_text);
-        ("text/html; charset=utf-8", reason.page.as_ref().map_or_else(own, |page| page.to_string()))
-    } else {
-        ("application/json", json(reason, id_text))
+    let (kind, text) = match shape {
+        Shape::Page => {
+            let own = || page(reason, id_text);
+            ("text/html; charset=utf-8", reason.page.as_ref().map_or_else(own, |page| page.to_string()))
+        }
+        Shape::Json => ("application/json", json(reason, id_text)),
+        Shape::Call(kind) => return to_call(reason, kind.as_ref(), id, busy),
     };
     let mut response = Response::new(ResponseBody::own(Bytes::from(text), busy));
     *response.status_mut() = reason.status;
@@ -72,8 +97,24 @@ pub(crate) fn answer(reason: &Reason, wants_page: bool, id: Option<HeaderValue>,
     response
 }
 
+/// Where HTTP succeeded and only the call failed: the status of HTTP is for others.
+fn to_call(reason: &Reason, kind: Option<&HeaderValue>, id: Option<HeaderValue>, busy: Busy) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::empty(None, busy));
+    let headers = response.headers_mut();
+    headers.insert(SERVER, HeaderValue::from_static("mainstay-edge"));
+    if let Some(id) = id {
+        headers.insert(super::headers::REQUEST_ID, id);
+    }
+    headers.extend(reason.headers.iter().cloned());
+    if let Some(seconds) = reason.retry_after {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    grpc::answer(reason, kind, headers);
+    response
+}
+
 /// Whether a client is a person with a browser.
-pub(crate) fn wants_page(headers: &HeaderMap) -> bool {
+fn wants_page(headers: &HeaderMap) -> bool {
     let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
     match (accept.find("text/html"), accept.find("json")) {
         (Some(page), Some(json)) => page < json,

@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 
 use super::answer::Reason;
 use super::memo::Memo;
-use super::upload::RequestBody;
+use super::upload::{RequestBody, UploadError};
 use crate::edge::Edge;
 use crate::seen::record::Trail;
 use crate::upstream::gate::Waiting;
@@ -129,25 +129,29 @@ fn second_request(failure: Failure, memo: Option<Memo>) -> Result<Option<Request
 
 /// Faults of the client's own body, which travel through hyper as errors of the exchange.
 fn request_fault(error: &hyper::Error) -> Option<Reason> {
-    use super::upload::UploadError;
     let mut source = std::error::Error::source(error);
     while let Some(inner) = source {
         if let Some(fault) = inner.downcast_ref::<UploadError>() {
-            return Some(match fault {
-                UploadError::TooLarge => {
-                    Reason::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", fault.to_string())
-                }
-                UploadError::TooSlow => Reason::new(StatusCode::REQUEST_TIMEOUT, "slow-upload", fault.to_string()),
-                UploadError::Silent => Reason::new(StatusCode::REQUEST_TIMEOUT, "body-silent", fault.to_string()),
-                UploadError::Broken(source) if is_bad_chunk(source) => {
-                    Reason::new(StatusCode::BAD_REQUEST, "bad-chunk", "the request body's chunks are not well formed")
-                }
-                UploadError::Broken(_) => Reason::new(StatusCode::BAD_REQUEST, "body-broken", fault.to_string()),
-            });
+            return Some(fault_of(fault));
         }
         source = inner.source();
     }
     None
+}
+
+/// The answer to a client whose body broke its request.
+pub(crate) fn fault_of(fault: &UploadError) -> Reason {
+    match fault {
+        UploadError::TooLarge => Reason::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", fault.to_string()),
+        UploadError::TooSlow => Reason::new(StatusCode::REQUEST_TIMEOUT, "slow-upload", fault.to_string()),
+        UploadError::Silent => Reason::new(StatusCode::REQUEST_TIMEOUT, "body-silent", fault.to_string()),
+        UploadError::Broken(source) if is_bad_chunk(source) => {
+            Reason::new(StatusCode::BAD_REQUEST, "bad-chunk", "the request body's chunks are not well formed")
+        }
+        UploadError::Broken(_) | UploadError::Recalled(_) => {
+            Reason::new(StatusCode::BAD_REQUEST, "body-broken", fault.to_string())
+        }
+    }
 }
 
 /// Whether a body broke off because its chunks could not be read.
@@ -206,11 +210,11 @@ async fn reach(
 }
 
 /// Where the client was before, unless something speaks against it or it has just failed.
-fn preferred(generation: &Generation, prefer: Option<usize>, avoid: Option<usize>) -> Option<usize> {
+pub(super) fn preferred(generation: &Generation, prefer: Option<usize>, avoid: Option<usize>) -> Option<usize> {
     prefer.filter(|index| Some(*index) != avoid && generation.may_keep(*index))
 }
 
-fn unreachable(error: Option<&io::Error>) -> Reason {
+pub(super) fn unreachable(error: Option<&io::Error>) -> Reason {
     let why = match error.map(io::Error::kind) {
         Some(io::ErrorKind::ConnectionRefused) => "refuses connections",
         Some(io::ErrorKind::TimedOut) | None => "does not take connections in time",
@@ -219,15 +223,15 @@ fn unreachable(error: Option<&io::Error>) -> Reason {
     Reason::new(StatusCode::BAD_GATEWAY, "target-unreachable", format!("the service {why}")).retry_after(1)
 }
 
-fn no_target() -> Reason {
+pub(super) fn no_target() -> Reason {
     Reason::new(StatusCode::SERVICE_UNAVAILABLE, "no-target", "the service has no running target").retry_after(2)
 }
 
-fn silent() -> Reason {
+pub(super) fn silent() -> Reason {
     Reason::new(StatusCode::GATEWAY_TIMEOUT, "target-silent", "the service did not answer in time")
 }
 
-fn broken_off() -> Reason {
+pub(super) fn broken_off() -> Reason {
     Reason::new(StatusCode::BAD_GATEWAY, "target-broke-off", "the service closed the connection without an answer")
 }
 

@@ -10,9 +10,11 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use super::pace::{Pace, Taking};
+use super::talk::Talk;
 use super::tunnel;
 use crate::downstream::presence::Busy;
 use crate::edge::Edge;
+use crate::upstream::call::Call;
 use crate::upstream::generation::InFlight;
 use crate::upstream::link::{BodyError, Link};
 
@@ -34,6 +36,7 @@ enum Kind {
     Empty,
     Whole(Bytes),
     Stream(Box<Download>),
+    Call(Box<Talk>),
 }
 
 /// A body that is still coming in.
@@ -113,7 +116,7 @@ impl ResponseBody {
 impl ResponseBody {
     /// Asks a least rate of the client.
     pub(crate) fn at_least(&mut self, edge: &Edge, pace: impl FnOnce() -> Option<Pace>) {
-        if !matches!(self.kind, Kind::Stream(_)) {
+        if !matches!(self.kind, Kind::Stream(_) | Kind::Call(_)) {
             return;
         }
         self.taking = pace().map(|pace| Taking::begin(edge, pace, self.busy.presence().clone()));
@@ -131,6 +134,23 @@ impl ResponseBody {
         }
     }
 
+    /// The body of an answer that came over a shared connection.
+    pub(crate) fn from_call(
+        incoming: Incoming,
+        call: Call,
+        in_flight: InFlight,
+        busy: Busy,
+        over: Option<Duration>,
+    ) -> ResponseBody {
+        if incoming.is_end_stream() {
+            return ResponseBody::new(Kind::Empty, Some(in_flight), busy);
+        }
+        let over = over.map(|spread| until_over(&in_flight, spread));
+        ResponseBody::new(Kind::Call(Box::new(Talk::new(incoming, call, over))), Some(in_flight), busy)
+    }
+}
+
+impl ResponseBody {
     /// What lives as long as this body.
     pub(crate) fn busy(&mut self) -> &mut Busy {
         &mut self.busy
@@ -192,6 +212,7 @@ impl Body for ResponseBody {
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
             Kind::Stream(download) => download.poll_frame(cx, this.in_flight.as_ref()),
+            Kind::Call(talk) => talk.poll_frame(cx),
         };
         this.busy.piece(polled.is_ready());
         if let Poll::Ready(Some(Ok(frame))) = &polled {
@@ -209,6 +230,7 @@ impl Body for ResponseBody {
             Kind::Empty => true,
             Kind::Whole(_) => false,
             Kind::Stream(download) => download.first.is_none() && download.incoming.is_end_stream(),
+            Kind::Call(talk) => talk.is_end_stream(),
         }
     }
 
@@ -216,6 +238,7 @@ impl Body for ResponseBody {
         match &self.kind {
             Kind::Empty => SizeHint::with_exact(0),
             Kind::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Kind::Call(talk) => talk.size_hint(),
             Kind::Stream(download) => match (&download.first, download.incoming.size_hint().exact()) {
                 (Some(Ok(frame)), Some(rest)) => {
                     SizeHint::with_exact(rest + frame.data_ref().map_or(0, |data| data.len() as u64))

@@ -8,7 +8,7 @@ use http::header::{CONNECTION, CONTENT_TYPE, EXPECT, HOST, TRANSFER_ENCODING, UP
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 
-use super::answer::{Reason, answer, wants_page};
+use super::answer::{Reason, Shape, answer};
 use super::attempt::{Answered, attempt};
 use super::download::{Home, ResponseBody};
 use super::headers::{self, FORWARDED_PREFIX, REQUEST_ID};
@@ -16,7 +16,7 @@ use super::hold::{Early, Waited};
 use super::pace::Pace;
 use super::stay::{self, Stay};
 use super::upload::RequestBody;
-use super::{gate, hold, tunnel, whom};
+use super::{call, gate, grpc, hold, tunnel, whom};
 use crate::downstream::client::Client;
 use crate::downstream::fault::Fault;
 use crate::downstream::presence::{Busy, Presence};
@@ -26,9 +26,11 @@ use crate::protect::rules::RouteRules;
 use crate::protect::{self, Asked, Entry};
 use crate::seen::record::Record;
 use crate::seen::trace;
+use crate::snapshot::Protocol;
 use crate::table::Table;
 use crate::table::policy::Policy;
-use crate::upstream::generation::InFlight;
+use crate::upstream::gate::Waiting;
+use crate::upstream::generation::{Generation, InFlight};
 
 /// Answers one request; never fails, because every failure is an answer too.
 pub(crate) async fn handle(
@@ -50,14 +52,14 @@ async fn respond(visitor: &Arc<Visitor>, mut request: Request<Incoming>) -> Resu
         record.session = visitor.session.clone();
         busy.record = Some(record);
     }
-    let page = wants_page(request.headers());
+    let shape = Shape::of(&request);
     let refused = |request: &Request<Incoming>, reason: Reason, mut busy: Busy| {
         visitor.edge.counts.own_answer(&reason);
         note(&mut busy, |record| {
             (record.status, record.code, record.head) = (Some(reason.status), Some(reason.code), Some(began.elapsed()));
             record.id = request.headers().get(REQUEST_ID).cloned();
         });
-        answer(&reason, page, request.headers().get(REQUEST_ID).cloned(), busy)
+        answer(&reason, &shape, request.headers().get(REQUEST_ID).cloned(), busy)
     };
     let introduced = match visitor.introduced(request.headers()) {
         Ok(introduced) => introduced,
@@ -113,7 +115,7 @@ async fn respond(visitor: &Arc<Visitor>, mut request: Request<Incoming>) -> Resu
             crate::upstream::tally::count(&tally.unanswered);
             visitor.edge.counts.own_answer(&reason);
             let reason = policy.iter().fold(reason, |reason, policy| gate::sign(policy, client, reason));
-            answer(&reason, page, id, busy)
+            answer(&reason, &shape, id, busy)
         }
     })
 }
@@ -180,8 +182,7 @@ async fn held(visitor: &Visitor, way: Way, request: &mut Request<Incoming>) -> R
     // An upgraded connection's bytes are no body, and reading an expected body would ask the client to send it.
     let body = (!way.expects && way.upgrade.is_none()).then_some(request.body_mut());
     let (in_flight, waited) = hold::wait(&visitor.edge, way.in_flight, body).await?;
-    let Way { policy, stay, rules, upgrade, expects, .. } = way;
-    Ok(Way { in_flight, waited: Some(waited), policy, stay: stay.elsewhere(), rules, upgrade, expects })
+    Ok(Way { in_flight, waited: Some(waited), stay: way.stay.elsewhere(), ..way })
 }
 
 /// Asks protection, and waits where it says so.
@@ -355,22 +356,26 @@ async fn pass(
     visitor: &Visitor,
     client: &Client,
     mut request: Request<Incoming>,
-    way: Way,
+    mut way: Way,
     mut busy: Busy,
 ) -> Result<Response<ResponseBody>, (Reason, Busy)> {
     let edge: &Edge = &visitor.edge;
     let client_side = way.upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
     let (parts, body) = request.into_parts();
-    let policy = way.policy.as_deref();
-    let (early, place) = match way.waited {
+    let (early, place) = match way.waited.take() {
         None => (Early::new(), None),
         Some(waited) => (waited.early, Some(waited.place)),
     };
+    let policy = way.policy.as_deref();
     let mut body = RequestBody::new(body, early, edge.limits.request_body_idle, most_bytes(edge, policy));
-    body.at_least(|| if is_grpc(&parts.headers) { None } else { pace(edge, policy) });
+    body.at_least(|| if grpc::has_kind(&parts.headers) { None } else { pace(edge, policy) });
     let generation = way.in_flight.generation().clone();
     body.count_for(&generation.tally, busy.record.as_ref().map(|record| &record.received));
     let mut request = Request::from_parts(parts, body);
+    if generation.pool.protocol == Protocol::H2c {
+        // Boxed, so that the usual request does not carry the room for it.
+        return Box::pin(pass_call(edge, client, &generation, way, request, place, busy)).await;
+    }
     headers::announce_body(&mut request);
     let trail = busy.record.as_mut().map(|record| &mut record.trail);
     let attempt = attempt(edge, &generation, way.stay.target, request, place, trail);
@@ -400,18 +405,13 @@ async fn pass(
         };
     }
     let (mut parts, incoming) = response.into_parts();
-    headers::towards_client(&mut parts.headers);
-    parts.headers.append(VIA, HeaderValue::from_static("1.1 mainstay"));
+    dress(&mut parts, "1.1 mainstay", client, policy);
     if let Some(policy) = policy {
-        policy.dress(&mut parts.headers, client.is_secure);
         stay::tell(policy, way.stay, &generation, target, client.is_secure, &mut parts.headers);
     }
-    parts.version = Version::HTTP_11;
-    // What hyper left for itself in there is of no use to the client's side.
-    parts.extensions.clear();
     let home = Home { target, most_idle: edge.limits.idle_per_target };
     let events = is_events(&parts.headers, &incoming).then_some(edge.limits.close_spread);
-    let is_free = events.is_some() || is_grpc(&parts.headers);
+    let is_free = events.is_some() || grpc::has_kind(&parts.headers);
     let mut body = ResponseBody::from_target(incoming, link, home, way.in_flight, busy, events);
     if !is_free {
         body.at_least(edge, || pace(edge, policy));
@@ -419,15 +419,57 @@ async fn pass(
     Ok(Response::from_parts(parts, body))
 }
 
+/// As [`pass`], to targets that speak HTTP/2.
+async fn pass_call(
+    edge: &Edge,
+    client: &Client,
+    generation: &Arc<Generation>,
+    way: Way,
+    request: Request<RequestBody>,
+    place: Option<Waiting>,
+    mut busy: Busy,
+) -> Result<Response<ResponseBody>, (Reason, Busy)> {
+    let policy = way.policy.as_deref();
+    let trail = busy.record.as_mut().map(|record| &mut record.trail);
+    let asked = call::call(edge, generation, way.stay.target, request, place, trail);
+    let asked = match policy.and_then(|policy| policy.response_time) {
+        None => asked.await,
+        Some(limit) => tokio::time::timeout(limit, asked).await.unwrap_or_else(|_elapsed| Err(too_long())),
+    };
+    let call::Answered { response, call, target } = match asked {
+        Ok(answered) => answered,
+        Err(reason) => return Err((reason, busy)),
+    };
+    let (mut parts, incoming) = response.into_parts();
+    dress(&mut parts, "2 mainstay", client, policy);
+    if let Some(policy) = policy {
+        stay::tell(policy, way.stay, generation, target, client.is_secure, &mut parts.headers);
+    }
+    let is_endless = call.may_rest || is_events(&parts.headers, &incoming);
+    let over = is_endless.then_some(edge.limits.close_spread);
+    let mut body = ResponseBody::from_call(incoming, call, way.in_flight, busy, over);
+    if !is_endless {
+        body.at_least(edge, || pace(edge, policy));
+    }
+    Ok(Response::from_parts(parts, body))
+}
+
+/// Makes a target's head the client's.
+fn dress(parts: &mut http::response::Parts, via: &'static str, client: &Client, policy: Option<&Policy>) {
+    headers::towards_client(&mut parts.headers);
+    parts.headers.append(VIA, HeaderValue::from_static(via));
+    if let Some(policy) = policy {
+        policy.dress(&mut parts.headers, client.is_secure);
+    }
+    parts.version = Version::HTTP_11;
+    // What hyper left for itself in there is of no use to the client's side.
+    parts.extensions.clear();
+}
+
 /// The least rate of bodies: the route's goes before the edge's.
 fn pace(edge: &Edge, policy: Option<&Policy>) -> Option<Pace> {
     let rate = policy.and_then(|policy| policy.body_rate).unwrap_or(edge.limits.body_rate);
     Pace::new(rate, edge.limits.body_grace)
-}
-
-/// Messages of a call that lasts come when they come.
-fn is_grpc(headers: &http::HeaderMap) -> bool {
-    headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
 /// Server-sent events have no length and no end; a deploy would wait for them until its budget is over.

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Response;
 use http::header::UPGRADE;
+use http::{Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt;
 
-use super::answer::request_id;
+use super::answer::{Reason, request_id};
 use super::download::ResponseBody;
 use super::forward::switching;
 use crate::downstream::presence::Busy;
@@ -71,6 +71,12 @@ async fn carry(client: Upgraded, target: Upgraded, tunnel: &Tunnel, spread: Dura
 pub(crate) async fn over(generation: &Generation, spread: Duration) {
     generation.cut().cancelled().await;
     tokio::time::sleep(jitter(spread)).await;
+}
+
+/// What a stream without an end is told when its release's time is over.
+pub(crate) fn ended() -> Reason {
+    let text = "what answered has been replaced, and the time for its streams is over";
+    Reason::new(StatusCode::SERVICE_UNAVAILABLE, "release-over", text)
 }
 
 /// A random part of the spread, so that not all clients come back in the same moment.

@@ -28,7 +28,8 @@ pub(crate) struct Upload {
     incoming: Incoming,
     /// Whose patience counts only while the client is not the slow one.
     link: Option<Arc<LinkState>>,
-    idle: Duration,
+    /// `None` where a client may say nothing for as long as it likes, as in a stream of gRPC.
+    idle: Option<Duration>,
     /// How far the client may still fall behind the least rate.
     credit: Option<Credit>,
     /// Since when the client has had the word.
@@ -53,6 +54,8 @@ pub(crate) enum UploadError {
     TooLarge,
     #[error("the client sent its request body too slowly")]
     TooSlow,
+    #[error("the request is not wanted there any more")]
+    Recalled(#[source] h2::Error),
 }
 
 impl RequestBody {
@@ -62,6 +65,7 @@ impl RequestBody {
         }
         let left = most.unwrap_or(u64::MAX);
         let (link, credit, since, timer, tally, counted) = (None, None, None, None, None, None);
+        let idle = Some(idle);
         let upload = Upload { early, incoming, link, idle, credit, since, timer, left, tally, counted };
         RequestBody::Stream(Box::new(upload))
     }
@@ -81,6 +85,13 @@ impl RequestBody {
     pub(crate) fn at_least(&mut self, pace: impl FnOnce() -> Option<Pace>) {
         if let RequestBody::Stream(upload) = self {
             upload.credit = pace().map(Credit::new);
+        }
+    }
+
+    /// The client may fall silent inside it: whether it is still there is asked by pings.
+    pub(crate) fn may_rest(&mut self) {
+        if let RequestBody::Stream(upload) = self {
+            upload.idle = None;
         }
     }
 
@@ -138,19 +149,15 @@ impl Upload {
                 if let Some(link) = &self.link {
                     link.rests();
                 }
+                let Some(idle) = self.idle else { return Poll::Pending };
                 let since = *self.since.get_or_insert_with(Instant::now);
-                let until = since + self.patience();
+                let until = since + self.credit.as_ref().map_or(idle, |credit| credit.left().min(idle));
                 let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
                 ready!(timer.as_mut().poll(cx));
-                let is_silent = since.elapsed() >= self.idle;
+                let is_silent = since.elapsed() >= idle;
                 Poll::Ready(Some(Err(if is_silent { UploadError::Silent } else { UploadError::TooSlow })))
             }
         }
-    }
-
-    /// How long the client may keep silent now.
-    fn patience(&self) -> Duration {
-        self.credit.as_ref().map_or(self.idle, |credit| credit.left().min(self.idle))
     }
 
     /// What is left of the body; a known length stays known, so that the next hop gets it too.

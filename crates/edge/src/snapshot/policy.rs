@@ -23,8 +23,12 @@ pub enum Protocol {
 /// Active looks at a target, all the time.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Health {
-    /// Asked with GET; 2xx and 3xx are well.
+    /// Asked with GET, in what the pool speaks; 2xx and 3xx are well.
     pub path: String,
+    /// Asked by gRPC's health protocol instead: SERVING is well, and so is a server that does not have it. Names the
+    /// gRPC service; empty for the whole server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grpc: Option<String>,
     pub interval_ms: u64,
     pub timeout_ms: u64,
     /// So many failures in a row take a target out.

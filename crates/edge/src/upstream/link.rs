@@ -37,13 +37,22 @@ pub(crate) struct LinkState {
 }
 
 impl LinkState {
+    pub(crate) fn new(patience: Duration) -> LinkState {
+        LinkState {
+            latch: Latch::new(),
+            waiting_since: AtomicU64::new(0),
+            patience_ms: ms(patience),
+            expired: AtomicBool::new(false),
+        }
+    }
+
     /// The target has the word from now on.
     pub(crate) fn waits(&self) {
         self.waiting_since.store(now_ms(), Ordering::Relaxed);
     }
 
     /// The target has the word; the stamp of an earlier moment stays.
-    fn still_waits(&self) {
+    pub(super) fn still_waits(&self) {
         if self.waiting_since.load(Ordering::Relaxed) == 0 {
             self.waits();
         }
@@ -65,6 +74,25 @@ impl LinkState {
 
     fn is_expired(&self) -> bool {
         self.expired.load(Ordering::Acquire)
+    }
+
+    /// Polls what is driven elsewhere and wakes by itself, and ends the wait when the patience is over.
+    pub(super) fn poll_patiently<T>(
+        &self,
+        cx: &mut Context<'_>,
+        piece: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<Result<T, Expired>> {
+        self.latch.begin(cx.waker());
+        if let Poll::Ready(done) = piece(cx) {
+            return Poll::Ready(Ok(done));
+        }
+        if self.is_expired() {
+            return Poll::Ready(Err(Expired));
+        }
+        if !self.latch.wait() {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
     }
 }
 
@@ -114,12 +142,7 @@ impl Link {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(io::Error::other)?;
-        let state = Arc::new(LinkState {
-            latch: Latch::new(),
-            waiting_since: AtomicU64::new(0),
-            patience_ms: ms(patience),
-            expired: AtomicBool::new(false),
-        });
+        let state = Arc::new(LinkState::new(patience));
         let waker = LatchWaker::waker(&state);
         let connection: Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>> = Box::pin(connection.with_upgrades());
         Ok(Link { sender, connection: Some(connection), state, waker, idle_since: now_ms(), scratch: Vec::new() })
@@ -266,7 +289,7 @@ impl Link {
 }
 
 /// The patience is over.
-struct Expired;
+pub(super) struct Expired;
 
 /// A response body broke off.
 #[derive(Debug, thiserror::Error)]

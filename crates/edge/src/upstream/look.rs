@@ -10,19 +10,20 @@ use bytes::Bytes;
 use http::header::{CONNECTION, HOST, USER_AGENT};
 use http::{Request, StatusCode};
 use http_body_util::Empty;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use machine::net::{GrpcHealth, grpc_health};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::generation::Generation;
-use crate::snapshot::Health;
+use crate::snapshot::{Health, Protocol};
 use crate::uptime::now_ms;
 
 /// Starts one task per target; all end at once when the token is cancelled or the generation is gone.
 pub(crate) fn start(generation: &Arc<Generation>, health: &Health, stop: &CancellationToken) {
     for index in 0..generation.targets.len() {
-        let look = keep_looking(Arc::downgrade(generation), index, health.clone());
+        let look = keep_looking(Arc::downgrade(generation), index, health.clone(), generation.pool.protocol);
         let stop = stop.clone();
         tokio::spawn(async move {
             tokio::select! {
@@ -34,13 +35,16 @@ pub(crate) fn start(generation: &Arc<Generation>, health: &Health, stop: &Cancel
     }
 }
 
-async fn keep_looking(generation: Weak<Generation>, index: usize, health: Health) {
+async fn keep_looking(generation: Weak<Generation>, index: usize, health: Health, protocol: Protocol) {
     let (mut failures, mut successes) = (0u32, 0u32);
     loop {
         tokio::time::sleep(jittered(health.interval_ms)).await;
         let Some(addr) = generation.upgrade().map(|generation| generation.targets[index].addr) else { return };
         let limit = Duration::from_millis(health.timeout_ms.max(1));
-        let is_well = tokio::time::timeout(limit, look(addr, &health.path)).await.unwrap_or(false);
+        let is_well = match &health.grpc {
+            Some(service) => is_serving(addr, service, limit).await,
+            None => tokio::time::timeout(limit, look(addr, &health.path, protocol)).await.unwrap_or(false),
+        };
         (failures, successes) =
             if is_well { (0, successes.saturating_add(1)) } else { (failures.saturating_add(1), 0) };
         let Some(generation) = generation.upgrade() else { return };
@@ -54,8 +58,28 @@ async fn keep_looking(generation: Weak<Generation>, index: usize, health: Health
 }
 
 /// One look: 2xx and 3xx are well.
-async fn look(addr: SocketAddr, path: &str) -> bool {
-    ask(addr, path).await.is_ok_and(|status| status.is_success() || status.is_redirection())
+async fn look(addr: SocketAddr, path: &str, protocol: Protocol) -> bool {
+    let asked = match protocol {
+        Protocol::Http1 => ask(addr, path).await,
+        Protocol::H2c => ask_h2c(addr, path).await,
+    };
+    asked.is_ok_and(|status| status.is_success() || status.is_redirection())
+}
+
+/// One that does not have the protocol has been asked by the gate whether it must, and it has answered.
+async fn is_serving(addr: SocketAddr, service: &str, limit: Duration) -> bool {
+    let said = grpc_health(addr, service, limit).await;
+    matches!(said, Ok(GrpcHealth::Serving | GrpcHealth::NoHealthService))
+}
+
+async fn ask_h2c(addr: SocketAddr, path: &str) -> Result<StatusCode, Box<dyn std::error::Error + Send + Sync>> {
+    let stream = TcpStream::connect(addr).await?;
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
+    // It ends with the sender, when the look is over or given up.
+    tokio::spawn(connection);
+    let request =
+        Request::get(format!("http://{addr}{path}")).header(USER_AGENT, "mainstay-edge").body(Empty::<Bytes>::new())?;
+    Ok(sender.send_request(request).await?.status())
 }
 
 async fn ask(addr: SocketAddr, path: &str) -> Result<StatusCode, Box<dyn std::error::Error + Send + Sync>> {

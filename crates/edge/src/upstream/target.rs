@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 
 use super::condition::Condition;
 use super::link::Link;
+use super::trunks::Trunks;
 use crate::control::TargetCondition;
 use crate::uptime::now_ms;
 
@@ -17,6 +18,8 @@ const DOWN_MS: u64 = 1_000;
 pub(crate) struct Target {
     pub(crate) addr: SocketAddr,
     idle: Mutex<Vec<Link>>,
+    /// Where its pool speaks HTTP/2.
+    pub(crate) trunks: Trunks,
     down_until: AtomicU64,
     pub(crate) condition: Condition,
     /// A connect attempt timed out: until somebody gets through, only one request at a time waits for it.
@@ -28,6 +31,7 @@ impl Target {
         Target {
             addr,
             idle: Mutex::new(Vec::new()),
+            trunks: Trunks::default(),
             down_until: AtomicU64::new(0),
             condition: Condition::default(),
             swallows: AtomicBool::new(false),
@@ -71,8 +75,9 @@ impl Target {
         drop(closed);
     }
 
-    /// Closes all idle connections.
+    /// Closes all idle connections, and every other one of HTTP/2 with the last of its calls.
     pub(crate) fn close_idle(&self) {
+        self.trunks.close();
         let closed = std::mem::take(&mut *self.idle.lock());
         drop(closed);
     }

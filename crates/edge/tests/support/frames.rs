@@ -81,6 +81,16 @@ impl Raw {
         Raw { stream, bytes: Vec::new() }
     }
 
+    /// The server's side of a connection: reads the preface and opens its windows for a megabyte.
+    pub async fn accept(mut stream: TcpStream) -> Raw {
+        let mut preface = [0u8; 24];
+        let _ = stream.read_exact(&mut preface).await;
+        let window = (1u32 << 20).to_be_bytes();
+        let settings = frame(SETTINGS, 0, 0, &[&4u16.to_be_bytes()[..], &window].concat());
+        let _ = stream.write_all(&[settings, frame(WINDOW_UPDATE, 0, 0, &window)].concat()).await;
+        Raw { stream, bytes: Vec::new() }
+    }
+
     /// Sends bytes; false when the connection is over.
     pub async fn send(&mut self, bytes: &[u8]) -> bool {
         self.stream.write_all(bytes).await.is_ok()

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod calls;
 pub mod frames;
 pub mod line;
 

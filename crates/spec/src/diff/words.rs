@@ -80,10 +80,12 @@ fn edge_health(plan: &ServicePlan) -> String {
         |health| {
             let (interval, timeout) = (human_duration(health.interval), human_duration(health.timeout));
             let alone = if health.even_alone { ", even of a single copy" } else { "" };
-            format!(
-                "{} every {interval} within {timeout}, {} down, {} up{alone}",
-                health.path, health.fall, health.rise
-            )
+            let whom = match health.grpc.as_deref() {
+                None => health.path.clone(),
+                Some("") => "gRPC health".to_owned(),
+                Some(service) => format!("gRPC health for {service}"),
+            };
+            format!("{whom} every {interval} within {timeout}, {} down, {} up{alone}", health.fall, health.rise)
         },
     )
 }

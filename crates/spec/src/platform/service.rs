@@ -34,7 +34,7 @@ pub struct ServiceSettings {
     #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "duration::schema")]
     pub drain: Option<Duration>,
-    /// How long WebSockets may stay open after the switch; 60 seconds if not given.
+    /// How long WebSockets and streams of gRPC may go on after the switch; 60 seconds if not given.
     #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "duration::schema")]
     pub drain_websocket: Option<Duration>,
@@ -65,7 +65,7 @@ pub struct ServiceSettings {
     /// What the service speaks; if not given, `tcp` on a port that is known for something else than HTTP, and otherwise `http`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protocol: Option<ServiceProtocol>,
-    /// Whether the edge asks the HTTP health check all the time and leaves out copies that fail: `true`, `false`, or a mapping.
+    /// Whether the edge asks the health check (HTTP or gRPC) all the time and leaves out copies that fail: `true`, `false`, or a mapping.
     /// On if not given, where there are several copies; a single one is never left out unless it is written here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub edge_health: Option<EdgeHealthWritten>,
@@ -114,6 +114,9 @@ pub struct HealthSettings {
     /// The HTTP path that must answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
+    /// The gRPC service that must be serving, such as `shop.Orders`; the whole server if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
     /// The port to ask; the service's own if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65535))]
@@ -149,6 +152,8 @@ pub struct HealthSettings {
 pub enum CheckKind {
     /// A path answers with an accepted status.
     Http,
+    /// The server says by gRPC's health protocol (`grpc.health.v1`) that it is serving.
+    Grpc,
     /// The port accepts connections.
     Tcp,
     /// The health check of the image or the compose file passes.
@@ -164,7 +169,7 @@ pub enum ServiceProtocol {
     /// HTTP/1.1, and WebSockets.
     #[default]
     Http,
-    /// gRPC: HTTP/2 without TLS. The edge does not speak it yet; it says so and speaks HTTP/1.1.
+    /// gRPC, and other things over HTTP/2 without TLS. Clients may still come over HTTP/1.1 where they call no streams.
     Grpc,
     /// Bytes in both directions, as a mail server's; the edge carries them and reads nothing.
     Tcp,

@@ -6,7 +6,7 @@ use super::probe;
 use super::scene::{Scene, Written, written_problem};
 use crate::compose::Service;
 use crate::defaults;
-use crate::platform::{CheckKind, HealthSettings, HealthWritten, Strategy};
+use crate::platform::{CheckKind, HealthSettings, HealthWritten, ServiceProtocol, Strategy};
 use crate::problem::{Problem, Problems};
 
 /// A health check with its reason, and a warning when it proves little.
@@ -24,7 +24,8 @@ pub(super) fn resolve(
     strategy: Strategy,
     problems: &mut Problems,
 ) -> Proof {
-    let mut proof = derive(service, port, strategy);
+    let is_grpc = written.get(|settings| settings.protocol).is_some_and(|(said, _)| said == ServiceProtocol::Grpc);
+    let mut proof = derive(service, port, strategy, is_grpc);
     let Some((wanted, reason)) = written.get(|settings| settings.health.as_ref()) else { return proof };
     let settings = match wanted {
         HealthWritten::Path(path) => HealthSettings { path: Some(path.clone()), ..HealthSettings::default() },
@@ -67,7 +68,11 @@ fn check(settings: &HealthSettings, port: Option<&Found>) -> Asked {
         (None, _) => Asked::Nothing,
         (Some(CheckKind::Docker), _) => Asked::This(Check::Docker),
         (Some(CheckKind::Stable), _) => Asked::This(Check::Stable),
-        (Some(CheckKind::Http | CheckKind::Tcp), None) => Asked::WithoutPort,
+        (Some(CheckKind::Http | CheckKind::Grpc | CheckKind::Tcp), None) => Asked::WithoutPort,
+        (Some(CheckKind::Grpc), Some(port)) => {
+            let service = settings.service.clone().unwrap_or_default();
+            Asked::This(Check::Grpc { port, service, must_answer: true })
+        }
         (Some(CheckKind::Tcp), Some(port)) => Asked::This(Check::Tcp { port }),
         (Some(CheckKind::Http), Some(port)) => {
             let path = settings.path.clone().unwrap_or_else(|| "/".to_owned());
@@ -77,7 +82,7 @@ fn check(settings: &HealthSettings, port: Option<&Found>) -> Asked {
 }
 
 /// What the compose file tells; the budget is never shorter than Docker's own patience.
-fn derive(service: &Service, port: Option<&Found>, strategy: Strategy) -> Proof {
+fn derive(service: &Service, port: Option<&Found>, strategy: Strategy, is_grpc: bool) -> Proof {
     let declared = service.healthcheck.as_ref().filter(|check| !check.disabled);
     let patience = declared.map(|check| check.patience().min(defaults::HEALTH_LONGEST_BUDGET)).unwrap_or_default();
     let with = |check| Health { check, budget: defaults::HEALTH_BUDGET.max(patience), ..Health::default() };
@@ -98,6 +103,10 @@ fn derive(service: &Service, port: Option<&Found>, strategy: Strategy) -> Proof 
             reason: "a job proves itself by ending well".to_owned(),
             warning: None,
         },
+        (Some(found), _) if is_grpc => {
+            let check = Check::Grpc { port: found.port, service: String::new(), must_answer: false };
+            Proof { health: with(check), reason: "what it speaks, gRPC".to_owned(), warning: None }
+        }
         (Some(found), _) => {
             let taken = format!(
                 "no health check is declared: a connection to port {} and 5 stable seconds count as healthy",

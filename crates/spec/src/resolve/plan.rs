@@ -180,6 +180,16 @@ pub enum Check {
         /// The accepted answers.
         status: StatusRange,
     },
+    /// The server says by gRPC's health protocol that it is serving.
+    Grpc {
+        /// The port.
+        port: u16,
+        /// The gRPC service that is asked for; empty for the whole server.
+        #[serde(default)]
+        service: String,
+        /// Whether a server without that protocol is unhealthy; otherwise it proves itself as with `Tcp`.
+        must_answer: bool,
+    },
     /// The port accepts connections, and the container is still the same 5 seconds later.
     Tcp {
         /// The port.
@@ -194,8 +204,11 @@ pub enum Check {
 /// How the edge asks a service's copies all the time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EdgeHealth {
-    /// The path, on the port that serves.
+    /// The path, on the port that serves; empty where gRPC's health protocol is asked instead.
     pub path: String,
+    /// The gRPC service that is asked for (empty for the whole server); `None` where a path is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grpc: Option<String>,
     /// The pause between two checks.
     #[serde(with = "duration")]
     pub interval: Duration,
@@ -384,6 +397,11 @@ impl std::fmt::Display for Check {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Check::Http { path, port, .. } => write!(f, "HTTP {path} on port {port}"),
+            Check::Grpc { port, service, must_answer } => {
+                let whom = if service.is_empty() { String::new() } else { format!(" for {service}") };
+                let or = if *must_answer { "" } else { ", or a connection and 5 stable seconds where it has none" };
+                write!(f, "gRPC health{whom} on port {port}{or}")
+            }
             Check::Tcp { port } => write!(f, "a connection to port {port} and 5 stable seconds"),
             Check::Docker => f.write_str("Docker's health check"),
             Check::Stable => f.write_str("5 stable seconds"),

@@ -49,13 +49,12 @@ fn protocol(written: &Written<'_>, found: Option<&Found>, plan: &mut ServicePlan
         plan.protocol = ServiceProtocol::Tcp;
         plan.reasons.insert("protocol".to_owned(), format!("port {} is not known for HTTP", found.port));
     } else if plan.port == Some(GRPC_PORT) {
-        plan.warnings.push(format!("port {GRPC_PORT} is mostly gRPC, which the edge does not serve yet"));
+        plan.warnings.push(format!("port {GRPC_PORT} is mostly gRPC, which needs `protocol: grpc`"));
     }
-    if plan.protocol == ServiceProtocol::Grpc && matches!(plan.health.check, Check::Http { .. }) {
+    // Another port may well be for people and their probes.
+    let asks_it = matches!(&plan.health.check, Check::Http { port, .. } if Some(*port) == plan.port);
+    if plan.protocol == ServiceProtocol::Grpc && asks_it {
         plan.warnings.push("its health check speaks HTTP/1.1, which few gRPC servers answer".to_owned());
-    }
-    if plan.protocol == ServiceProtocol::Grpc {
-        plan.warnings.push("gRPC is not served yet: the edge speaks HTTP/1.1 to it".to_owned());
     }
 }
 
@@ -67,15 +66,16 @@ fn health(scene: &Scene<'_>, written: &Written<'_>, plan: &mut ServicePlan, prob
         }
         Some((EdgeHealthWritten::Switch(true), reason)) => (Some(EdgeHealthSettings::default()), reason),
         Some((EdgeHealthWritten::Settings(settings), reason)) => (Some(settings.clone()), reason),
-        None => (None, "the HTTP health check, for as long as there are several copies".to_owned()),
+        None => (None, "the health check, for as long as there are several copies".to_owned()),
     };
     let is_written = settings.is_some();
     let settings = settings.unwrap_or_default();
-    match path(&settings, plan) {
-        Ok(path) => {
+    match question(&settings, plan) {
+        Ok((path, grpc)) => {
             let interval = settings.interval.unwrap_or(defaults::EDGE_HEALTH_INTERVAL);
             plan.edge_health = Some(EdgeHealth {
                 path,
+                grpc,
                 interval,
                 timeout: settings.timeout.unwrap_or_else(|| plan.health.timeout.min(interval)),
                 fall: settings.fall.unwrap_or(defaults::EDGE_HEALTH_FALL),
@@ -86,34 +86,42 @@ fn health(scene: &Scene<'_>, written: &Written<'_>, plan: &mut ServicePlan, prob
         }
         Err((found, message)) if is_written => problems.0.push(Problem {
             found,
-            allowed: "`path` here, or an HTTP health check that the edge can ask".to_owned(),
+            allowed: "`path` here, or an HTTP or gRPC health check that the edge can ask".to_owned(),
             ..written_problem(scene.file, &written.path("edge_health", scene.file), message)
         }),
         Err(_) => {}
     }
 }
 
-/// The edge asks the port that serves, over HTTP/1.1, and takes 2xx and 3xx for well.
-fn path(settings: &EdgeHealthSettings, plan: &ServicePlan) -> Result<String, (String, &'static str)> {
+/// A path, or the gRPC service that is asked for by gRPC's own protocol.
+type Question = (String, Option<String>);
+
+/// The edge asks the port that serves, in what the service speaks, and takes 2xx, 3xx and SERVING for well.
+fn question(settings: &EdgeHealthSettings, plan: &ServicePlan) -> Result<Question, (String, &'static str)> {
     if plan.port.is_none() {
         return Err(("no port".to_owned(), "the edge has nothing to ask"));
     }
     if let Some(path) = &settings.path {
-        return Ok(path.clone());
+        return Ok((path.clone(), None));
     }
     if plan.protocol == ServiceProtocol::Tcp {
         return Err(("tcp".to_owned(), "the edge asks over HTTP, which this service does not speak"));
     }
-    let is_grpc = plan.protocol == ServiceProtocol::Grpc;
     match &plan.health.check {
-        check if is_grpc => Err((check.to_string(), "the edge asks over HTTP/1.1, which few gRPC servers answer")),
-        Check::Http { port, .. } if Some(*port) != plan.port => {
+        Check::Http { port, .. } | Check::Grpc { port, .. } if Some(*port) != plan.port => {
             Err((format!("port {port}"), "the health check asks another port than the one that serves"))
+        }
+        Check::Grpc { .. } if plan.protocol != ServiceProtocol::Grpc => {
+            Err((plan.health.check.to_string(), "the edge asks in what the service speaks, and that is not `grpc`"))
+        }
+        Check::Grpc { service, .. } => Ok((String::new(), Some(service.clone()))),
+        check @ Check::Http { .. } if plan.protocol == ServiceProtocol::Grpc => {
+            Err((check.to_string(), "the health check speaks HTTP/1.1, and the edge asks in HTTP/2"))
         }
         Check::Http { status, .. } if status.from < 200 || status.to > 399 => {
             Err((String::from(*status), "the edge takes 200 to 399 for well, and the health check does not"))
         }
-        Check::Http { path, .. } => Ok(path.clone()),
+        Check::Http { path, .. } => Ok((path.clone(), None)),
         other => Err((other.to_string(), "the health check is none that the edge can ask")),
     }
 }

@@ -14,8 +14,13 @@ use crate::platform::{
 use crate::units::{Bytes, parse_duration};
 use crate::yaml::Shape;
 
-const CHECKS: [(&str, CheckKind); 4] =
-    [("http", CheckKind::Http), ("tcp", CheckKind::Tcp), ("docker", CheckKind::Docker), ("stable", CheckKind::Stable)];
+const CHECKS: [(&str, CheckKind); 5] = [
+    ("http", CheckKind::Http),
+    ("grpc", CheckKind::Grpc),
+    ("tcp", CheckKind::Tcp),
+    ("docker", CheckKind::Docker),
+    ("stable", CheckKind::Stable),
+];
 
 const PROTOCOLS: [(&str, ServiceProtocol); 3] =
     [("http", ServiceProtocol::Http), ("grpc", ServiceProtocol::Grpc), ("tcp", ServiceProtocol::Tcp)];
@@ -135,6 +140,7 @@ fn health(at: &At<'_>, r: &mut Reader) -> Option<HealthWritten> {
     let mut read = HealthSettings {
         check: f.get(r, "check", |at, r| word(at, r, "health check", &CHECKS)),
         path: f.get(r, "path", url_path),
+        service: f.get(r, "service", grpc_service),
         port: f.get(r, "port", port),
         status: f.get(r, "status", status),
         successes: f.get(r, "successes", |at, r| whole(at, r, "successes", 1, 100)),
@@ -161,10 +167,24 @@ fn check_health(read: &HealthSettings, at: &At<'_>, r: &mut Reader) {
         }
         Some(_) => {}
     }
+    if read.service.is_some() && read.check != Some(CheckKind::Grpc) {
+        r.refuse(at, "`service` belongs to a gRPC health check", "check: grpc");
+    }
     let (first, last) = (read.interval.unwrap_or_default(), read.max_interval);
     if last.is_some_and(|last| first > last) {
         r.refuse(at, "the first interval is longer than the longest", "interval at most max_interval");
     }
+}
+
+/// A full name as `.proto` files have it.
+fn grpc_service(at: &At<'_>, r: &mut Reader) -> Option<String> {
+    let written = text(at, r, "a gRPC service")?;
+    let part = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    if written.len() <= 253 && written.split('.').all(part) {
+        return Some(written.to_owned());
+    }
+    r.refuse(at, "this is not the name of a gRPC service", "a name as in the `.proto` file, such as `shop.Orders`");
+    None
 }
 
 fn status(at: &At<'_>, r: &mut Reader) -> Option<StatusRange> {
