@@ -18,4 +18,5 @@ mod talk;
 pub(crate) mod tunnel;
 pub(crate) mod underscores;
 pub(crate) mod upload;
+mod websocket;
 pub(crate) mod whom;

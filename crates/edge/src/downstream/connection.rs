@@ -168,6 +168,8 @@ fn h2(edge: &Edge) -> http2::Builder<Streams> {
     let mut builder = http2::Builder::new(Streams);
     builder
         .timer(TokioTimer::new())
+        // WebSockets (RFC 8441).
+        .enable_connect_protocol()
         .max_concurrent_streams(edge.limits.streams)
         .max_pending_accept_reset_streams(PENDING_RESETS)
         .max_local_error_reset_streams(LOCAL_RESETS)

@@ -16,7 +16,7 @@ use super::hold::{Early, Waited};
 use super::pace::Pace;
 use super::stay::{self, Stay};
 use super::upload::RequestBody;
-use super::{call, gate, grpc, hold, tunnel, whom};
+use super::{call, gate, grpc, hold, tunnel, websocket, whom};
 use crate::downstream::client::Client;
 use crate::downstream::fault::Fault;
 use crate::downstream::presence::{Busy, Presence};
@@ -134,6 +134,8 @@ struct Way {
     stay: Stay,
     rules: Option<Arc<RouteRules>>,
     upgrade: Option<HeaderValue>,
+    /// The upgrade is a WebSocket over HTTP/2, where no status says that protocols are changed.
+    is_over_h2: bool,
     /// The client sends its body only when it is told to.
     expects: bool,
     waited: Option<Box<Waited>>,
@@ -162,8 +164,12 @@ async fn admit(
         *request.uri_mut() = uri;
     }
     let expects = found.in_flight.generation().is_held() && request.headers().contains_key(EXPECT);
+    let is_over_h2 = websocket::is_asked_over_h2(request);
+    if is_over_h2 {
+        websocket::become_http_1(request);
+    }
     let mut upgrade = headers::towards_target(request.headers_mut(), client);
-    if request.version() != Version::HTTP_11 {
+    if request.version() != Version::HTTP_11 && !is_over_h2 {
         upgrade = None;
     }
     *request.version_mut() = Version::HTTP_11;
@@ -174,7 +180,7 @@ async fn admit(
         rules.apply(request.headers_mut());
     }
     let Found { in_flight, policy, stay, rules, .. } = found;
-    Ok(Way { in_flight, policy, stay, rules, upgrade, expects, waited: None })
+    Ok(Way { in_flight, policy, stay, rules, upgrade, is_over_h2, expects, waited: None })
 }
 
 /// The way once the pool's hold is over.
@@ -216,7 +222,8 @@ fn check(visitor: &Visitor, request: &mut Request<Incoming>) -> Result<(), Reaso
     let bad = |code, text: &str| Err(Reason::new(StatusCode::BAD_REQUEST, code, text));
     check_framing(visitor, request)?;
     // `PRI` is how an HTTP/2 connection begins, and no method (RFC 9113, 11.6).
-    if matches!(*request.method(), Method::CONNECT | Method::TRACE) || request.method().as_str() == "PRI" {
+    let is_refused = matches!(*request.method(), Method::CONNECT | Method::TRACE) || request.method().as_str() == "PRI";
+    if is_refused && !websocket::is_asked_over_h2(request) {
         let text = format!("the method {} is not served", request.method());
         return Err(Reason::new(StatusCode::METHOD_NOT_ALLOWED, "method", text));
     }
@@ -391,7 +398,12 @@ async fn pass(
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return match client_side {
             Some(client_side) => {
-                let mut response = tunnel::open(edge, response, link, client_side, way.in_flight, busy);
+                // Over HTTP/2 the connection is the client's for other things, and is not at rest while this lasts.
+                let stays = way.is_over_h2.then(|| Presence::begin(&visitor.presence));
+                let mut response = tunnel::open(edge, response, link, client_side, way.in_flight, busy, stays);
+                if way.is_over_h2 {
+                    websocket::agree_over_h2(&mut response);
+                }
                 if let Some(policy) = policy {
                     let headers = response.headers_mut();
                     stay::tell(policy, way.stay, &generation, target, client.is_secure, headers);
@@ -403,6 +415,9 @@ async fn pass(
                 Err((Reason::new(StatusCode::BAD_GATEWAY, "target-garbled", text), busy))
             }
         };
+    }
+    if way.is_over_h2 && response.status().is_success() {
+        return Err((websocket::refused(), busy));
     }
     let (mut parts, incoming) = response.into_parts();
     dress(&mut parts, "1.1 mainstay", client, policy);
@@ -429,6 +444,9 @@ async fn pass_call(
     place: Option<Waiting>,
     mut busy: Busy,
 ) -> Result<Response<ResponseBody>, (Reason, Busy)> {
+    if way.is_over_h2 {
+        return Err((websocket::refused(), busy));
+    }
     let policy = way.policy.as_deref();
     let trail = busy.record.as_mut().map(|record| &mut record.trail);
     let asked = call::call(edge, generation, way.stay.target, request, place, trail);

@@ -22,7 +22,7 @@ use crate::upstream::link::Link;
 /// Per direction; a WebSocket message is mostly smaller.
 const BUFFER: usize = 8 << 10;
 
-/// Answers 101 and starts the tunnel, which counts as in flight until it ends.
+/// Answers 101 and starts the tunnel, which counts as in flight until it ends; `stays` lasts as long.
 pub(crate) fn open(
     edge: &Edge,
     mut response: Response<Incoming>,
@@ -30,6 +30,7 @@ pub(crate) fn open(
     client_side: OnUpgrade,
     in_flight: InFlight,
     mut busy: Busy,
+    stays: Option<Busy>,
 ) -> Response<ResponseBody> {
     let target_side = hyper::upgrade::on(&mut response);
     let tunnel = in_flight.tunnel();
@@ -45,7 +46,7 @@ pub(crate) fn open(
         if let (Ok(target), Ok(client)) = (target_side, client_side.await) {
             carry(client, target, &tunnel, spread, &passed).await;
         }
-        drop(tunnel);
+        drop((tunnel, stays));
         if let Some(mut record) = record {
             record.carried(&passed);
             record.end();
