@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # ./x bench: measures Mainstay under a load tool that is not ours. The measuring itself is in crates/xtask,
-# but for `./x bench edge`, `./x bench zero-drop` and `./x bench soak`, which have files of their own.
+# but for `./x bench edge`, `zero-drop`, `soak`, `celery` and `strategies`, which have files of their own.
 
 verb_bench() {
   if [ "${1:-}" = edge ]; then
@@ -13,6 +13,14 @@ verb_bench() {
   fi
   if [ "${1:-}" = soak ]; then
     bench_soak "${@:2}"
+    return
+  fi
+  if [ "${1:-}" = celery ]; then
+    bench_celery "${@:2}"
+    return
+  fi
+  if [ "${1:-}" = strategies ]; then
+    bench_strategies "${@:2}"
     return
   fi
   check_before_bench

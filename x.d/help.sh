@@ -11,6 +11,10 @@ verb_help() {
                                 measure under load; --write keeps the figures in docs/benchmarks.md
 ./x bench zero-drop [--seconds N] [--json FILE]
                                 releases, certificates, agent and edge change under load: nothing may be dropped
+./x bench celery [--deploys N] [--json FILE]
+                                a Celery worker is deployed while tasks are queued: none may be lost or run twice
+./x bench strategies [--runs N] [--only KIND,…] [--json FILE]
+                                the time of each phase of each way to replace a service, beside Compose and Swarm
 ./x bench edge [--only CASE,…] [--json] [--quick] [--write] [--list]
                                 the edge beside nginx, HAProxy, Caddy and Traefik; docs/benchmarks-edge.md
 ./x bench soak [--minutes N] [--json FILE]
