@@ -230,7 +230,14 @@ async fn again(agent: &Agent, mut finished: BTreeMap<String, ServiceReport>) -> 
     let all = agent.parts.ledger.list_records::<Operation>(OPERATION, "").map_err(failed("list operations"))?;
     for (_, mut operation) in all.into_iter().filter(|(_, operation)| operation.ended.is_none()) {
         let Some(work) = operation.work.clone() else { continue };
-        let scope = scope_of(&work)?;
+        let scope = match scope_of(&work) {
+            Ok(scope) => scope,
+            // Its folder is gone or says something else now; the others still have their turn.
+            Err(failure) => {
+                close(agent, operation, Ended::Failed { failure })?;
+                continue;
+            }
+        };
         let over = match &work {
             Work::Rollback(request) => gone_back(agent, request, finished.remove(&operation.id))?,
             // A second restart would be one too many.
@@ -238,13 +245,9 @@ async fn again(agent: &Agent, mut finished: BTreeMap<String, ServiceReport>) -> 
             _ => None,
         };
         if let Some(report) = over {
-            let now = agent.parts.clock.now_ms();
-            let took = u64::try_from(now - operation.started_ms).unwrap_or_default();
-            let ended = Ended::Report { report: deploy::Report::new(scope, vec![report], took) };
-            operation.ended = Some(ended.clone());
-            operation.ended_ms = Some(now);
-            save(agent, &operation)?;
-            agent.operations.open(&operation.id).end(ended);
+            let took = u64::try_from(agent.parts.clock.now_ms() - operation.started_ms).unwrap_or_default();
+            let report = deploy::Report::new(scope, vec![report], took);
+            close(agent, operation, Ended::Report { report })?;
             continue;
         }
         if used_shell(&operation) {
@@ -253,16 +256,22 @@ async fn again(agent: &Agent, mut finished: BTreeMap<String, ServiceReport>) -> 
                 Ending::Failed,
             )
             .hint("run the same command again");
-            operation.ended = Some(Ended::Failed { failure: failure.clone() });
-            operation.ended_ms = Some(agent.parts.clock.now_ms());
-            save(agent, &operation)?;
-            agent.operations.open(&operation.id).end(Ended::Failed { failure });
+            close(agent, operation, Ended::Failed { failure })?;
             continue;
         }
         let lease = lock(agent, &scope, &work)?;
         let live = agent.operations.open(&operation.id);
         start_or_wait(agent, Waiting { operation, scope, live }, lease)?;
     }
+    Ok(())
+}
+
+/// An operation of an earlier agent that is not done again.
+fn close(agent: &Agent, mut operation: Operation, ended: Ended) -> Result<(), Failure> {
+    operation.ended = Some(ended.clone());
+    operation.ended_ms = Some(agent.parts.clock.now_ms());
+    save(agent, &operation)?;
+    agent.operations.open(&operation.id).end(ended);
     Ok(())
 }
 
