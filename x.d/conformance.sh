@@ -29,7 +29,6 @@ verb_conformance() {
   {
     step "packages" install_missing build
     step "suites" fetch_suites
-    MAINSTAY_PROFILE=dev step "build mainstay" build_mainstay
   } >&2
   run_conformance "${options[@]}"
 }
@@ -47,9 +46,10 @@ missing_for_conformance() {
   command -v openssl >/dev/null || say openssl
 }
 
-# run_conformance OPTION…: builds what speaks to the edge's control socket, and runs the cases.
+# run_conformance OPTION…: builds the edge and what speaks to its control socket, and runs the cases.
 run_conformance() {
-  cargo build --quiet --package edge --example edge-apply
+  # Of the whole workspace, so that what the tests have compiled is used again.
+  cargo build --quiet --workspace --bin mainstay --example edge-apply
   PYTHONPATH=$X_CACHE/conformance/python PYTHONDONTWRITEBYTECODE=1 python3 bench/conformance/run.py \
     --mainstay "$(target_dir)/debug/mainstay" --apply "$(target_dir)/debug/examples/edge-apply" \
     --suites "$X_CACHE/conformance" "$@"

@@ -89,7 +89,6 @@ stage_tls() {
 # Public conformance cases against the edge as it was built for the tests.
 stage_conformance() {
   fetch_suites
-  cargo build --quiet --package mainstay
   logged conformance run_conformance
 }
 
