@@ -228,7 +228,7 @@ fn ending(result: &Result<deploy::report::ServiceReport, DeployError>) -> String
 /// One that used variables of a shell cannot be done again, since those are never stored.
 async fn again(agent: &Agent, mut finished: BTreeMap<String, ServiceReport>) -> Result<(), Failure> {
     let all = agent.parts.ledger.list_records::<Operation>(OPERATION, "").map_err(failed("list operations"))?;
-    for (_, mut operation) in all.into_iter().filter(|(_, operation)| operation.ended.is_none()) {
+    for (_, operation) in all.into_iter().filter(|(_, operation)| operation.ended.is_none()) {
         let Some(work) = operation.work.clone() else { continue };
         let scope = match scope_of(&work) {
             Ok(scope) => scope,
