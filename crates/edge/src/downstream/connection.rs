@@ -60,14 +60,13 @@ pub(crate) async fn serve(
     // What a connection needs to begin, and what TLS needs, is boxed, so that a resting plain one does not carry it.
     if let Some(config) = view.tls() {
         let secured = async {
-            let (arrival, secured) = opening.secured(config, stream).await?;
+            let Some((arrival, secured)) = opening.secured(config, stream).await else { return };
             let wire = Wire::over_tls(secured.stream, presence.clone(), look(&edge, secured.is_h2));
             let session = Some(secured.session);
             let sides = Sides { edge: edge.clone(), view: view.clone(), arrival, presence: presence.clone(), session };
-            Some(Box::pin(converse(sides, wire, secured.is_h2)).await)
+            Box::pin(converse(sides, wire, secured.is_h2)).await;
         };
-        Box::pin(secured).await;
-        return;
+        return Box::pin(secured).await;
     }
     let Some((arrival, is_h2)) = Box::pin(opening.plain(&mut stream)).await else { return };
     let wire = Wire::new(stream, presence.clone(), look(&edge, is_h2));
