@@ -76,7 +76,7 @@ environments:
   production:
     edge: {http: "127.0.0.1:8080"}
 services:
-  api: {route: /}
+  api: {route: /, soak: 0s}
 YAML
 }
 

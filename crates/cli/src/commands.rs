@@ -1,5 +1,6 @@
 //! The verbs. Each has a file: its arguments with their help, one `run`, its rendering.
 
+mod canary;
 mod completion;
 mod config;
 mod consent;
@@ -91,6 +92,8 @@ pub enum Verb {
     Up(up::Args),
     /// Put a new release of one or more services into service
     Deploy(deploy::Args),
+    /// Look after releases that take a share of the requests
+    Canary(canary::Args),
     /// Go back to an earlier release
     Rollback(rollback::Args),
     /// Change how many copies of a service run, without a new release
@@ -174,6 +177,7 @@ pub async fn run(cli: Cli) -> Result<u8, Failure> {
         Verb::Plan(args) => plan::run(&context, args).await,
         Verb::Up(args) => up::run(&context, args).await,
         Verb::Deploy(args) => deploy::run(&context, args).await,
+        Verb::Canary(args) => canary::run(&context, args).await,
         Verb::Rollback(args) => rollback::run(&context, args).await,
         Verb::Scale(args) => scale::run(&context, args).await,
         Verb::Releases(args) => releases::run(&context, args).await,

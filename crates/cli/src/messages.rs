@@ -66,6 +66,10 @@ pub enum Ended {
     Failed {
         failure: Failure,
     },
+    /// Not ended: it waits for a person, and this command does not. Only the command line says this.
+    Waits {
+        operation: String,
+    },
     /// Not ended: the caller has gone, and the agent goes on. Only the command line says this.
     Left {
         id: String,

@@ -32,6 +32,7 @@ const VERBS: [&str; 28] = [
     "plan",
     "up",
     "deploy",
+    "canary",
     "rollback",
     "releases",
     "restart",

@@ -32,4 +32,5 @@ mod real {
     mod secret;
     mod strategies;
     mod told;
+    mod trust;
 }

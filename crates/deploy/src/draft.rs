@@ -9,7 +9,7 @@ use spec::{HostSize, ServiceName, ServicePlan, Strategy};
 use crate::error::DeployError;
 use crate::load::Loaded;
 use crate::names;
-use crate::plan::{Action, Plan, Running, Wanted, WantedImage, plan};
+use crate::plan::{Action, Change, Plan, Running, Wanted, WantedImage, plan};
 use crate::release::{Origin, Release};
 use crate::render::definition::Source;
 use crate::up::Request;
@@ -68,6 +68,10 @@ async fn compare(world: &World, request: &Request, loaded: Loaded) -> Result<Dra
         {
             change.at_edge = adopt::lines(release, plan);
         }
+    }
+    let pending = |change: &&mut Change| matches!(change.action, Action::Create | Action::Update);
+    for change in changes.iter_mut().filter(pending).filter(|_| !request.skip_migrations) {
+        change.migration = loaded.platform.service(change.service.as_ref()).and_then(|plan| plan.migrate.clone());
     }
     let plan = Plan {
         scope: loaded.scope.clone(),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use machine::docker::DockerError;
-use spec::{Problems, ServiceName};
+use spec::{Problems, ReleaseId, ServiceName};
 
 use crate::names::Scope;
 use crate::standing::{Kind, Order};
@@ -42,6 +42,8 @@ pub enum DeployError {
     Standing { scope: Scope, kind: Kind, order: Order },
     #[error("`{scope}` belongs on {hosts}, and this machine is {here}")]
     Elsewhere { scope: Scope, hosts: String, here: String },
+    #[error("{release} of `{service}` cannot simply serve again: {breaks}")]
+    PastMigration { service: ServiceName, release: ReleaseId, breaks: String },
     #[error("{0}")]
     Refused(String),
     #[error("{what} is not known")]
@@ -103,6 +105,7 @@ impl DeployError {
             DeployError::Locked { .. }
             | DeployError::Standing { .. }
             | DeployError::Elsewhere { .. }
+            | DeployError::PastMigration { .. }
             | DeployError::Refused(_) => Ending::Refused,
             _ => Ending::Failed,
         }
@@ -124,6 +127,9 @@ impl DeployError {
                 Some(format!("run it there, name another environment with -e, or change `{key}`"))
             }
             DeployError::Locked { .. } => Some("wait for it, or look at it with `mainstay status`".into()),
+            DeployError::PastMigration { service, release, .. } => Some(format!(
+                "take the migration back in the database first, or go back all the same with `mainstay rollback {service} {release} --past-migration`"
+            )),
             DeployError::Edge { .. } => Some("`mainstay status` tells whether the edge runs".into()),
             _ => None,
         }

@@ -9,7 +9,7 @@
 //!
 //! ```text
 //!   load → draft → plan → fetch images → lay ground → roll-out per service
-//!                                                     pin · migrate · start · healthy · switch · drain · park
+//!                                                     pin · migrate · start · healthy · canary? · switch · soak · drain · park
 //! ```
 //!
 //! The ledger is the plan, Docker's labels and the edge's epoch are the truth: after a crash
@@ -21,6 +21,7 @@
 
 mod account;
 mod adopt;
+pub mod canary;
 pub mod certificates;
 pub mod copies;
 pub mod diff;
@@ -31,8 +32,10 @@ mod ground;
 pub mod health;
 pub mod hooks;
 mod images;
+pub mod judge;
 pub mod load;
 pub mod maintenance;
+pub mod migration;
 pub mod names;
 pub mod notify;
 pub mod plan;

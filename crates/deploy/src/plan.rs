@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use spec::{ReleaseId, ServiceName, Strategy};
+use spec::{Migration, ReleaseId, ServiceName, Strategy};
 
 use crate::names::Scope;
 
@@ -92,6 +92,9 @@ pub struct Change {
     /// What changes at the edge alone while the containers stay.
     #[serde(default)]
     pub at_edge: Vec<String>,
+    /// What runs first, and what it means for the way back.
+    #[serde(default)]
+    pub migration: Option<Migration>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,6 +119,12 @@ impl Plan {
         self.ground.is_empty()
             && self.pending().next().is_none()
             && self.changes.iter().all(|change| change.at_edge.is_empty())
+    }
+
+    /// Services whose migration closes the way back.
+    pub fn one_way(&self) -> Vec<&ServiceName> {
+        let closes = |change: &&Change| change.migration.as_ref().is_some_and(|m| !m.kind.can_go_back());
+        self.changes.iter().filter(closes).map(|change| &change.service).collect()
     }
 
     /// A rebuild was asked for: what can be built is part of the plan, whatever its image says now.
@@ -176,6 +185,7 @@ fn change(wanted: &Wanted, running: Option<&Running>, selection: &Selection) -> 
         scaled: wanted.scaled,
         warnings: wanted.warnings.clone(),
         at_edge: Vec::new(),
+        migration: None,
     }
 }
 
@@ -237,6 +247,7 @@ fn removal(service: &ServiceName, running: &Running) -> Change {
         scaled: None,
         warnings: Vec::new(),
         at_edge: Vec::new(),
+        migration: None,
     }
 }
 

@@ -1,5 +1,7 @@
 //! After a restart of the agent: every roll-out that was under way is finished or undone.
 
+use spec::SagaId;
+
 use crate::error::DeployError;
 use crate::release::{Event, Release, State};
 use crate::report::{Report, ServiceReport};
@@ -8,48 +10,81 @@ use crate::scale::{self, Scale};
 use crate::together::{self, Together};
 use crate::world::World;
 
-/// What became of one interrupted roll-out.
+/// What a crash interrupted: a roll-out, a change of the number of copies, or what holds several of those together.
+#[derive(Debug, Clone)]
+pub struct Interrupted {
+    pub saga: SagaId,
+    kind: String,
+    /// The operation it belongs to.
+    pub operation: String,
+}
+
+/// What became of one service.
 #[derive(Debug)]
 pub struct Recovered {
-    pub saga: spec::SagaId,
+    pub saga: SagaId,
     /// The operation it belonged to.
     pub operation: String,
     pub result: Result<ServiceReport, DeployError>,
 }
 
-/// Goes on with all of them, one after the other: a recovery should be quiet, not quick.
-pub async fn recover(world: &World) -> Result<Vec<Recovered>, DeployError> {
+/// What is to be gone on with, oldest first; what holds others together comes after them.
+/// Releases that had begun and whose roll-out is not among it are given up: nobody will decide them any more.
+/// Called before anything new begins: whatever is undecided then is somebody's leftover.
+pub fn interrupted(world: &World) -> Result<Vec<Interrupted>, DeployError> {
     let failed = |source| DeployError::Ledger { operation: "list unfinished roll-outs", source };
-    // Read first: whatever is begun from now on is nobody's leftover.
     let undecided = undecided(world)?;
-    let unfinished = world.ledger.unfinished_sagas().map_err(failed)?;
-    let mut recovered = Vec::new();
-    for row in &unfinished {
-        let result = match row.kind.as_str() {
-            <RollOut as saga::Saga>::KIND => after::resume(world, &row.id).await.map(|(_, report)| report),
-            <Scale as saga::Saga>::KIND => scale::resume(world, &row.id).await,
-            _ => continue,
-        };
-        recovered.push(Recovered { saga: row.id.clone(), operation: operation(&row.id).to_owned(), result });
-    }
-    // What holds several of those together decides when each of them has ended.
-    for row in unfinished.iter().filter(|row| row.kind == <Together as saga::Saga>::KIND) {
-        let result = together::resume(world, operation(&row.id)).await;
-        for result in services(result) {
-            recovered.push(Recovered { saga: row.id.clone(), operation: operation(&row.id).to_owned(), result });
-        }
-    }
-    let stuck = world.ledger.unfinished_sagas().map_err(failed)?;
+    let rows = world.ledger.unfinished_sagas().map_err(failed)?;
     for release in undecided {
-        let ending = format!(".{}.{}", release.service, release.id);
-        if !stuck.iter().any(|row| row.id.as_ref().ends_with(&ending)) {
+        let is_held = rows.iter().any(|row| row.kind == TOGETHER);
+        if !is_held && !rows.iter().any(|row| is_of(&row.id, &release)) {
             give_up(world, &release)?;
         }
+    }
+    let known = rows.into_iter().filter(|row| [ROLL_OUT, SCALE, TOGETHER].contains(&row.kind.as_str()));
+    let mut all: Vec<Interrupted> = known
+        .map(|row| Interrupted { operation: operation(&row.id).to_owned(), kind: row.kind, saga: row.id })
+        .collect();
+    all.sort_by_key(|one| one.kind == TOGETHER);
+    Ok(all)
+}
+
+const ROLL_OUT: &str = <RollOut as saga::Saga>::KIND;
+const SCALE: &str = <Scale as saga::Saga>::KIND;
+const TOGETHER: &str = <Together as saga::Saga>::KIND;
+
+/// Goes on with one of them to its end.
+pub async fn go_on(world: &World, one: Interrupted) -> Vec<Recovered> {
+    let results = match one.kind.as_str() {
+        SCALE => vec![scale::resume(world, &one.saga).await],
+        TOGETHER => services(together::resume(world, &one.operation).await),
+        _ => vec![roll_out(world, &one.saga).await],
+    };
+    let recovered = |result| Recovered { saga: one.saga.clone(), operation: one.operation.clone(), result };
+    results.into_iter().map(recovered).collect()
+}
+
+async fn roll_out(world: &World, saga: &SagaId) -> Result<ServiceReport, DeployError> {
+    let (params, report) = after::resume(world, saga).await?;
+    give_up(world, &params.release)?;
+    Ok(report)
+}
+
+/// Goes on with all of them, one after the other: a recovery should be quiet, not quick.
+pub async fn recover(world: &World) -> Result<Vec<Recovered>, DeployError> {
+    let mut recovered = Vec::new();
+    for one in interrupted(world)? {
+        recovered.extend(go_on(world, one).await);
     }
     Ok(recovered)
 }
 
-fn operation(saga: &spec::SagaId) -> &str {
+/// `op7.api.r12` is of release r12 of `api`.
+fn is_of(saga: &SagaId, release: &Release) -> bool {
+    saga.as_ref().ends_with(&format!(".{}.{}", release.service, release.id))
+}
+
+fn operation(saga: &SagaId) -> &str {
     saga.as_ref().split('.').next().unwrap_or_default()
 }
 

@@ -64,6 +64,9 @@ impl Guests {
     }
 }
 
+/// A parked release with this time is kept ready until a roll-out that watches its successor says otherwise.
+pub const UNTIL_TOLD: i64 = i64::MAX;
+
 /// Which image, by content: the reference is what was asked for, the id is what runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImagePin {

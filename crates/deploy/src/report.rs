@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use spec::{ReleaseId, ServiceName, Strategy};
 
 use crate::error::Ending;
+use crate::judge::Judgement;
 use crate::names::Scope;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -26,6 +27,9 @@ pub struct ServiceReport {
     /// From the beginning of the operation to the acknowledged switch.
     pub traffic_after_ms: Option<u64>,
     pub phases: Vec<Phase>,
+    /// How the release did while it was watched.
+    #[serde(default)]
+    pub judged: Vec<Judgement>,
 }
 
 /// One step and how long it took.

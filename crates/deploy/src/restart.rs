@@ -62,6 +62,9 @@ pub async fn restart(world: &World, operation: &str, request: &Request) -> Resul
         previous_copies: serving.copies,
         start: true,
         migrate: false,
+        // The same image and definition: there is nothing new to judge.
+        soak: false,
+        canary: None,
     };
     let report = after::run(world, params, began).await?;
     let took = world.clock.monotonic().saturating_sub(began);

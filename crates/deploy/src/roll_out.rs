@@ -9,21 +9,27 @@
 //! A worker (`drain-first`) may be told before to take nothing new: see [`finish`].
 //! A `job` runs to its end: see [`job`].
 //!
-//! Before `switch` has succeeded every failure is undone and traffic never moved; after it the
-//! saga only goes forward.
+//! Before `switch` has succeeded every failure is undone and traffic never moved (a canary's share aside); after it
+//! the release is watched, and traffic goes back where it does worse; after that the saga only goes forward.
 
 pub mod after;
+mod canary;
 pub mod finish;
 pub mod job;
+mod migration;
 pub mod rolling;
+mod soak;
 pub mod steps;
 
 use saga::{Saga, Step};
 use serde::{Deserialize, Serialize};
-use spec::{Finish, Job, ReleaseId, Strategy};
+use spec::{Canary, Finish, Migration, Percent, ReleaseId, Strategy};
 
+use crate::judge::Judgement;
 use crate::release::Release;
 use crate::world::World;
+
+pub use soak::Baseline;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Params {
@@ -39,11 +45,35 @@ pub struct Params {
     pub start: bool,
     /// Run the release's migration first.
     pub migrate: bool,
+    /// Watch the release after the switch, as its plan says.
+    #[serde(default)]
+    pub soak: bool,
+    /// Let it take a share of the requests first.
+    #[serde(default)]
+    pub canary: Option<Canary>,
 }
 
 impl Params {
-    pub fn migration(&self) -> Option<&Job> {
+    pub fn migration(&self) -> Option<&Migration> {
         self.release.plan.migrate.as_ref().filter(|_| self.migrate)
+    }
+
+    /// Whether the release is watched after the switch: without one before it there is nowhere to go back to, and one
+    /// that was replaced batch by batch is not whole any more.
+    pub fn soaks(&self) -> bool {
+        let plan = &self.release.plan;
+        let is_possible = self.start && self.previous.is_some() && plan.port.is_some() && !self.rolls();
+        self.soak && is_possible && !plan.soak.is_zero()
+    }
+
+    /// Whether traffic may go back by itself: not past a migration with which the release before does not work.
+    pub fn goes_back(&self) -> bool {
+        self.migration().is_none_or(|migration| migration.kind.can_go_back())
+    }
+
+    fn shares(&self) -> &[Percent] {
+        let is_possible = self.start && self.previous.is_some() && can_share(&self.release);
+        self.canary.as_ref().filter(|_| is_possible).map_or(&[], |canary| canary.steps.as_slice())
     }
 
     /// How the previous worker is told to take nothing new; what is written now counts, not what was when it started.
@@ -81,6 +111,19 @@ pub struct Found {
     /// Requests that were still running when the drain's budget was over.
     pub left: u64,
     pub parked_until_ms: Option<i64>,
+    /// What the watch that goes on compares with.
+    #[serde(default)]
+    pub baseline: Option<Baseline>,
+    /// A person has given it everything.
+    #[serde(default)]
+    pub promoted: bool,
+    #[serde(default)]
+    pub judged: Vec<Judgement>,
+}
+
+/// Whether requests can be shared between a release and the one before it.
+pub fn can_share(release: &Release) -> bool {
+    release.plan.strategy == Strategy::BlueGreen && release.plan.port.is_some()
 }
 
 pub struct RollOut;
@@ -118,11 +161,38 @@ fn side_by_side(params: &Params) -> Vec<Step<RollOut>> {
     steps.extend([
         Step::new("start", steps::start).undo(steps::keep_failed),
         Step::new("healthy", steps::healthy).no_undo("it only looks"),
-        Step::new("switch", steps::switch).undo(steps::switch_back).commits(),
+    ]);
+    steps.extend(params.shares().iter().flat_map(|share| try_out(*share)));
+    steps.extend(switch(params));
+    steps.extend([
         Step::new("drain", steps::drain).no_undo("waiting changes nothing"),
         Step::new("park", steps::park).no_undo("the previous release only waits"),
     ]);
     steps
+}
+
+/// One share of a canary, and its judgement.
+fn try_out(share: Percent) -> [Step<RollOut>; 2] {
+    [
+        Step::new(format!("canary {share}"), move |world, params, found| canary::open(world, params, found, share))
+            .undo(canary::close),
+        Step::new(format!("judge {share}"), move |world, params, found| canary::judge(world, params, found, share))
+            .no_undo("it only looks"),
+    ]
+}
+
+/// All the traffic, and the watch over it: what is watched can still go back, and the watch's end is the point of no return.
+fn switch(params: &Params) -> Vec<Step<RollOut>> {
+    let switch = Step::new("switch", steps::switch).undo(steps::switch_back);
+    if !params.soaks() {
+        return vec![switch.commits()];
+    }
+    let (switch, soak) = (switch, Step::new("soak", soak::soak).no_undo("it only looks"));
+    let measure = Step::new("measure", soak::measure).no_undo("it only looks");
+    match params.goes_back() {
+        true => vec![measure, switch, soak.commits()],
+        false => vec![measure, switch.commits(), soak],
+    }
 }
 
 fn stop_first(params: &Params) -> Vec<Step<RollOut>> {
@@ -136,9 +206,9 @@ fn stop_first(params: &Params) -> Vec<Step<RollOut>> {
     steps.extend([
         Step::new("start", steps::start).undo(steps::keep_failed),
         Step::new("healthy", steps::healthy).no_undo("it only looks"),
-        Step::new("switch", steps::switch).undo(steps::switch_back).commits(),
-        Step::new("retire", steps::retire_previous).no_undo("the previous container is already stopped"),
     ]);
+    steps.extend(switch(params));
+    steps.push(Step::new("retire", steps::retire_previous).no_undo("the previous container is already stopped"));
     steps
 }
 
@@ -148,7 +218,7 @@ fn one() -> u32 {
 
 fn migration(params: &Params) -> Option<Step<RollOut>> {
     params.migration().map(|_| {
-        Step::new("migrate", steps::migrate)
-            .no_undo("migrations only expand the schema, the previous release goes on with it")
+        Step::new("migrate", migration::migrate)
+            .no_undo("a database cannot be taken back; the plan says what that means for the release before")
     })
 }

@@ -24,6 +24,9 @@ pub struct Request {
     pub by: String,
     #[serde(default)]
     pub why: String,
+    /// Go back although a later release's migration has changed what this one uses.
+    #[serde(default)]
+    pub past_migration: bool,
 }
 
 /// What a rollback would do.
@@ -36,6 +39,9 @@ pub struct Way {
     /// Its container still runs, so that traffic can go back at once.
     pub warm: bool,
     pub why: String,
+    /// What would break, because migrations of later releases have run.
+    #[serde(default)]
+    pub breaks: Vec<String>,
 }
 
 /// Chooses the release and proves that it can be had, before anything is touched.
@@ -43,6 +49,14 @@ pub async fn way(world: &World, request: &Request) -> Result<Way, DeployError> {
     let releases = world.releases(&request.scope, Some(&request.service))?;
     let serving = world.serving_of(&request.scope, &request.service)?;
     let to = choose(&releases, serving.as_ref(), request)?;
+    let breaks = world.migrations_past(&request.scope, &request.service, &to.id)?;
+    if !breaks.is_empty() && !request.past_migration {
+        return Err(DeployError::PastMigration {
+            service: request.service.clone(),
+            release: to.id.clone(),
+            breaks: breaks.join("; "),
+        });
+    }
     let copies = wanted_copies(serving.as_ref(), to);
     let warm = is_warm(world, to, copies).await?;
     if !warm {
@@ -59,6 +73,7 @@ pub async fn way(world: &World, request: &Request) -> Result<Way, DeployError> {
             true => format!("{} is still warm: traffic goes back with one routing change{schema}", to.id),
             false => format!("{} is started again from its stored definition{schema}", to.id),
         },
+        breaks,
     })
 }
 
@@ -84,7 +99,17 @@ pub async fn rollback(world: &World, operation: &str, request: &Request) -> Resu
     release.copies = wanted_copies(serving.as_ref(), &release);
     let operation = format!("{operation}.rollback");
     let previous_copies = serving.map_or(1, |serving| serving.copies);
-    let params = Params { operation, release, previous: way.from, previous_copies, start: !way.warm, migrate: false };
+    let params = Params {
+        operation,
+        release,
+        previous: way.from,
+        previous_copies,
+        start: !way.warm,
+        migrate: false,
+        // Whoever goes back knows why, and the way forward again is no rescue.
+        soak: false,
+        canary: None,
+    };
     let report: ServiceReport = after::run(world, params, began).await?;
     if let Some(platform) = world.platform(&request.scope)? {
         let services = request.service.to_string();
@@ -196,6 +221,7 @@ mod tests {
             to: to.map(ReleaseId::new),
             by: String::new(),
             why: String::new(),
+            past_migration: false,
         };
         choose(releases, serving, &request).map(|release| release.id.number())
     }

@@ -4,11 +4,14 @@ mod host_wide;
 mod listeners;
 mod pools;
 mod routes;
+mod shares;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use edge::snapshot::Split;
 use edge::{Applied, Listener, Route, Snapshot, TcpRoute};
 
+use crate::canary::Trial;
 use crate::error::DeployError;
 use crate::release::Release;
 use crate::store::Platform;
@@ -16,7 +19,7 @@ use crate::world::World;
 
 /// The routing of every platform on this host.
 /// A listener that cannot be parsed or a release without targets affects nothing else.
-pub fn snapshot(epoch: u64, platforms: &[Platform], serving: &[Release]) -> Snapshot {
+pub fn snapshot(epoch: u64, platforms: &[Platform], serving: &[Release], trials: &[Trial]) -> Snapshot {
     let mut snapshot = Snapshot::new(epoch);
     let mut doors: BTreeMap<String, Listener> = BTreeMap::new();
     for platform in platforms {
@@ -25,10 +28,13 @@ pub fn snapshot(epoch: u64, platforms: &[Platform], serving: &[Release]) -> Snap
             open(&mut doors, listener);
         }
         for release in serving.iter().filter(|release| release.scope == platform.scope) {
-            snapshot.routes.extend(routes::public(platform, release));
+            let trial = trials.iter().find(|trial| trial.is_beside(release));
+            let split = trial.map(shares::split);
+            snapshot.routes.extend(routes::public(platform, release, split.as_ref()));
             if is_routed(release) {
                 snapshot.pools.push(pools::pool(release));
-                snapshot.routes.extend(internal(platform, release));
+                snapshot.pools.extend(trial.map(|trial| pools::pool(&trial.release)));
+                snapshot.routes.extend(internal(platform, release, split));
             }
             tcp(&mut snapshot, &mut doors, platform, release);
         }
@@ -61,13 +67,15 @@ pub fn pools_of(platform: Option<&Platform>, release: &Release) -> Vec<String> {
 }
 
 /// What other containers see of a release: its name, on its own port, without the rules for the world.
-fn internal(platform: &Platform, release: &Release) -> Option<Route> {
+fn internal(platform: &Platform, release: &Release, split: Option<Split>) -> Option<Route> {
     let internal = platform.internals.iter().find(|internal| internal.service == release.service && !internal.tcp)?;
     let known = internal.networks.iter().filter(|network| platform.gateways.contains_key(*network));
     let names: Vec<String> = known.map(|network| listeners::internal_name(network, internal.port)).collect();
     (!names.is_empty()).then(|| Route {
         scope: edge::Scope::Internal,
         listeners: names,
+        // Programs keep no cookies.
+        split: split.map(|split| Split { cookie: None, by_place: false, ..split }),
         ..Route::new(Some(release.service.as_str()), "/", release.pool())
     })
 }
@@ -118,11 +126,12 @@ impl World {
         let _turn = self.switching.lock().await;
         let platforms = self.platforms()?;
         let serving = self.all_serving()?;
+        let trials = self.trials(&serving)?;
         let epoch = self
             .ledger
             .next_number(EPOCH)
             .map_err(|source| DeployError::Ledger { operation: "count the epoch", source })?;
-        let snapshot = snapshot(epoch, &platforms, &serving);
+        let snapshot = snapshot(epoch, &platforms, &serving, &trials);
         let failed = |source| DeployError::Ledger { operation: "note the routing", source };
         self.ledger.put_record(ROUTING, PUSHED, &snapshot.hash).map_err(failed)?;
         let applied = self.edge.apply(&snapshot).await;
@@ -154,9 +163,15 @@ impl World {
         found.map_err(|source| DeployError::Ledger { operation: "read the routing", source })
     }
 
+    /// What the edge is to serve, whatever it serves now.
+    pub fn wanted_routes(&self) -> Result<Snapshot, DeployError> {
+        let serving = self.all_serving()?;
+        Ok(snapshot(0, &self.platforms()?, &serving, &self.trials(&serving)?))
+    }
+
     /// Pushes only when the edge does not already serve what the ledger says.
     pub async fn sync_routes(&self) -> Result<bool, DeployError> {
-        let wanted = snapshot(0, &self.platforms()?, &self.all_serving()?);
+        let wanted = self.wanted_routes()?;
         let status = self.edge.status().await;
         let status =
             status.map_err(|source| DeployError::Edge { operation: "ask for the routing epoch".into(), source })?;

@@ -260,6 +260,7 @@ fn report(release: &Release, result: Outcome) -> ServiceReport {
         healthy_after_ms: release.healthy_after_ms,
         traffic_after_ms: None,
         phases: Vec::new(),
+        judged: Vec::new(),
     }
 }
 

@@ -4,6 +4,7 @@ use machine::docker::Container;
 use serde::{Deserialize, Serialize};
 use spec::{ReleaseId, ServiceName, Strategy};
 
+use crate::canary::Canary;
 use crate::draft::containers;
 use crate::error::DeployError;
 use crate::names::{self, Scope};
@@ -55,6 +56,9 @@ pub struct ServiceStatus {
     pub addresses: Vec<String>,
     pub warm: Vec<ReleaseId>,
     pub failed: Vec<FailedStatus>,
+    /// A new release that takes a share of the requests.
+    #[serde(default)]
+    pub canary: Option<Canary>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -90,7 +94,7 @@ pub async fn status(world: &World, only: Option<&Scope>) -> Result<Status, Deplo
             };
             let hash = match hash {
                 Some(hash) => hash,
-                None => crate::routing::snapshot(0, &world.platforms()?, &world.all_serving()?).hash,
+                None => world.wanted_routes()?.hash,
             };
             EdgeStatus::Serving {
                 epoch: status.epoch,
@@ -134,6 +138,7 @@ async fn platform_status(
             addresses: addresses(platform, release),
             warm: others().filter(|other| other.state == State::Parked).map(|other| other.id.clone()).collect(),
             failed: others().filter_map(failed_status).collect(),
+            canary: world.canary_of(&platform.scope, service)?,
         });
     }
     let known = |name: &str| releases.iter().any(|release| names::is_copy(&release.container, name));

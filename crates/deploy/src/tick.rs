@@ -43,7 +43,9 @@ pub async fn tick(world: &World) -> Result<Turn, DeployError> {
 async fn follow_addresses(world: &World) -> Result<Vec<String>, DeployError> {
     let mut moved = Vec::new();
     let platforms = world.platforms()?;
-    for release in world.all_serving()?.into_iter().filter(|release| is_followed(release, &platforms)) {
+    let serving = world.all_serving()?;
+    let trials = world.trials(&serving)?.into_iter().map(|trial| trial.release);
+    for release in serving.into_iter().chain(trials).filter(|release| is_followed(release, &platforms)) {
         let addresses = addresses(world, &release).await?;
         if addresses.is_empty() {
             continue;

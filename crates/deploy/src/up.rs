@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::join_all;
+use ledger::SagaFilter;
 use serde::{Deserialize, Serialize};
 use spec::platform::NoticeKind;
 use spec::{HostSize, ServiceName, ServicePlan};
@@ -22,7 +23,7 @@ use crate::promote::Promotion;
 use crate::release::{Definition, ImagePin, Origin, Release, State, origin};
 use crate::render::definition::Callers;
 use crate::report::{Outcome, Report, ServiceReport};
-use crate::roll_out::{Params, after};
+use crate::roll_out::{Params, RollOut, after, can_share};
 use crate::store::Platform;
 use crate::world::World;
 use crate::{adopt, drift, ground, hooks, images, load, removal, scale, shown, together};
@@ -44,6 +45,11 @@ pub struct Request {
     pub build: bool,
     #[serde(default)]
     pub skip_migrations: bool,
+    /// Do not watch new releases after the switch.
+    #[serde(default)]
+    pub skip_soak: bool,
+    #[serde(default)]
+    pub canary: CanaryWish,
     /// When one service fails, those that have switched go back; the platform file can say so, too.
     #[serde(default)]
     pub all_or_nothing: bool,
@@ -58,6 +64,18 @@ pub struct Request {
 /// Roll-outs side by side. More of them start no sooner, and fifty applications that boot at once let each
 /// other's time to become healthy run out.
 const AT_ONCE: usize = 8;
+
+/// Whether new releases begin with a share of the requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CanaryWish {
+    /// As the platform file says.
+    #[default]
+    AsWritten,
+    /// In the usual steps where it says nothing.
+    Yes,
+    No,
+}
 
 pub async fn up(world: &World, operation: &str, request: &Request, host: &HostSize) -> Result<Report, DeployError> {
     let began = world.clock.monotonic();
@@ -100,7 +118,11 @@ pub async fn up(world: &World, operation: &str, request: &Request, host: &HostSi
     if !idle {
         draft.origins = origins(world, request, &draft).await?;
     }
-    let work = Work { world, operation, request, draft: &draft, platform: &platform, began };
+    let before = match ended {
+        Some(_) => BTreeMap::new(),
+        None => ended_before(world, operation)?,
+    };
+    let work = Work { world, operation, request, draft: &draft, platform: &platform, before, began };
     let mut reports = match request.all_or_nothing || draft.loaded.platform.all_or_nothing {
         true => work.together().await?,
         false => work.one_by_one().await?,
@@ -156,6 +178,8 @@ struct Work<'a> {
     request: &'a Request,
     draft: &'a Draft,
     platform: &'a Platform,
+    /// What this operation's roll-outs came to that were begun before the agent's last start.
+    before: BTreeMap<ServiceName, ServiceReport>,
     began: std::time::Duration,
 }
 
@@ -210,6 +234,11 @@ impl Work<'_> {
 
     async fn carry_out(&self, world: &World, change: &Change) -> Result<ServiceReport, DeployError> {
         let draft = self.draft;
+        // What an earlier agent has brought to its end in this operation is not begun again: a release that was judged
+        // bad would be served a second time, and its migration run.
+        if let Some(report) = self.before.get(&change.service) {
+            return Ok(report.clone());
+        }
         match change.action {
             Action::Nothing => Ok(still(draft, change, Outcome::Unchanged)),
             Action::Hold => Ok(still(draft, change, Outcome::Held)),
@@ -229,16 +258,50 @@ impl Work<'_> {
     }
 
     fn roll_out(&self, change: &Change) -> Result<Params, DeployError> {
+        let release = prepare(self.world, self.request, self.draft, self.platform, change)?;
         Ok(Params {
             operation: self.operation.to_owned(),
             previous: change.from.clone(),
             previous_copies: self.draft.serving.get(&change.service).map_or(1, |serving| serving.copies),
             start: true,
             migrate: !self.request.skip_migrations,
-            release: prepare(self.world, self.request, self.draft, self.platform, change)?,
+            soak: !self.request.skip_soak,
+            canary: canary(self.world, self.request, &release),
+            release,
         })
     }
 }
+
+fn canary(world: &World, request: &Request, release: &Release) -> Option<spec::Canary> {
+    if request.canary == CanaryWish::Yes && !can_share(release) {
+        let text = format!("no canary: {} services share no requests between two releases", release.plan.strategy);
+        world.talk.say(Some(&release.service), text);
+    }
+    match request.canary {
+        CanaryWish::AsWritten => release.plan.canary.clone(),
+        CanaryWish::Yes => Some(release.plan.canary.clone().unwrap_or_default()),
+        CanaryWish::No => None,
+    }
+}
+
+/// How the roll-outs of this operation ended that were begun before the agent's last start.
+fn ended_before(world: &World, operation: &str) -> Result<BTreeMap<ServiceName, ServiceReport>, DeployError> {
+    let filter = SagaFilter { kind: Some(<RollOut as saga::Saga>::KIND.into()), ..SagaFilter::default() };
+    let failed = |source| DeployError::Ledger { operation: "list the operation's roll-outs", source };
+    let mut reports = BTreeMap::new();
+    let prefix = format!("{operation}.");
+    for row in world.ledger.sagas(&filter, RECENT_SAGAS).map_err(failed)? {
+        if row.id.as_ref().starts_with(&prefix)
+            && let Some(report) = after::ended(world, &row)?
+        {
+            reports.entry(report.service.clone()).or_insert(report);
+        }
+    }
+    Ok(reports)
+}
+
+/// More than one operation has.
+const RECENT_SAGAS: usize = 500;
 
 /// What was done before a crash looks unchanged now; the report tells it all the same.
 fn told_before_the_crash(report: &mut ServiceReport, before: Option<&Report>) {
@@ -259,6 +322,7 @@ fn still(draft: &Draft, change: &Change, result: Outcome) -> ServiceReport {
         healthy_after_ms: release.and_then(|release| release.healthy_after_ms),
         traffic_after_ms: None,
         phases: Vec::new(),
+        judged: Vec::new(),
     }
 }
 
@@ -276,6 +340,7 @@ fn not_reached(change: &Change) -> ServiceReport {
         healthy_after_ms: None,
         traffic_after_ms: None,
         phases: Vec::new(),
+        judged: Vec::new(),
     }
 }
 

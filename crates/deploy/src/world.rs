@@ -98,6 +98,8 @@ pub enum Said {
     Step { service: ServiceName, step: String, ms: Option<u64> },
     /// What will be done, for a caller who did not ask first.
     Plan { plan: Box<crate::plan::Plan> },
+    /// It goes on only when a person says so, and may be left alone until then.
+    Waits { service: ServiceName, text: String },
     /// Passing detail, such as a build's output.
     Passing { service: Option<ServiceName>, text: String },
 }
@@ -122,6 +124,10 @@ impl Talk {
 
     pub fn say(&self, service: Option<&ServiceName>, text: impl Into<String>) {
         (self.0)(Said::Line { service: service.cloned(), text: text.into() });
+    }
+
+    pub fn waits(&self, service: &ServiceName, text: impl Into<String>) {
+        (self.0)(Said::Waits { service: service.clone(), text: text.into() });
     }
 
     pub fn passing(&self, service: Option<&ServiceName>, text: impl Into<String>) {

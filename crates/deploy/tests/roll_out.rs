@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod roll_out {
+    mod migration;
+    mod watch;
+}
 mod site;
 
 use std::sync::Arc;

@@ -38,6 +38,8 @@ fn member(service: &str) -> roll_out::Params {
         previous_copies: release.copies,
         start: true,
         migrate: false,
+        soak: false,
+        canary: None,
         release,
     }
 }

@@ -145,7 +145,7 @@ fn swap(edge: &Edge, state: &mut State, snapshot: &Snapshot, table: &Arc<Table>)
 fn generations(state: &mut State, old: &Table, snapshot: &Snapshot) -> Vec<Arc<Generation>> {
     let mut names = BTreeSet::new();
     let mut chosen = Vec::with_capacity(snapshot.pools.len());
-    for pool in snapshot.pools.iter().filter(|pool| names.insert(pool.name.clone())) {
+    for pool in snapshot.pools.iter().filter(|pool| names.insert((&pool.name, &pool.release))) {
         let living = old.generations.iter().find(|generation| generation.is(pool)).cloned();
         let generation = living.or_else(|| revived(state, pool)).unwrap_or_else(|| {
             let key = (pool.name.clone(), pool.release.clone());
@@ -224,9 +224,11 @@ pub(crate) fn tidy(state: &mut State, table: &Table) {
 pub(crate) fn problems(snapshot: &Snapshot) -> Vec<String> {
     let mut found = Vec::new();
     let mut names = BTreeSet::new();
+    let mut releases = BTreeSet::new();
     for pool in &snapshot.pools {
-        if !names.insert(pool.name.as_str()) {
-            found.push(format!("pool `{}` is there twice; the first is used", pool.name));
+        names.insert(pool.name.as_str());
+        if !releases.insert((pool.name.as_str(), pool.release.as_str())) {
+            found.push(format!("pool `{}` ({}) is there twice; the first is used", pool.name, pool.release));
         }
         if pool.targets.is_empty() && !pool.is_held() {
             found.push(format!("pool `{}` ({}) has no target", pool.name, pool.release));
@@ -236,9 +238,17 @@ pub(crate) fn problems(snapshot: &Snapshot) -> Vec<String> {
         // A redirect needs no pool; a split names its own.
         let is_own_answer = route.redirect.is_some() && route.pool.is_empty();
         let one = (!is_own_answer && route.split.is_none()).then_some(&route.pool);
-        let shares = route.split.iter().flat_map(|split| split.shares.iter().map(|share| &share.pool));
-        for pool in one.into_iter().chain(shares).filter(|pool| !names.contains(pool.as_str())) {
+        for pool in one.into_iter().filter(|pool| !names.contains(pool.as_str())) {
             found.push(format!("{} goes to pool `{pool}`, which is not there", named(route)));
+        }
+        for share in route.split.iter().flat_map(|split| &split.shares) {
+            let is_there = match &share.release {
+                Some(release) => releases.contains(&(share.pool.as_str(), release.as_str())),
+                None => names.contains(share.pool.as_str()),
+            };
+            if !is_there {
+                found.push(format!("{} goes to pool `{}`, which is not there", named(route), share.full_name()));
+            }
         }
     }
     let listeners: BTreeSet<_> = snapshot.listeners.iter().map(|listener| listener.name.as_str()).collect();

@@ -5,12 +5,14 @@
 mod client;
 mod counters;
 pub(crate) mod counting;
+pub(crate) mod figures;
 mod messages;
 pub(crate) mod server;
 pub(crate) mod status;
 
 pub use client::Control;
 pub use counters::{Counters, ReleaseCounters, RouteCounters};
+pub use figures::{Figures, FiguresRequest, PoolFigures, ReleaseFigures};
 pub use messages::{
     Applied, DrainRequest, Drained, DrainingPool, ListenerState, PoolState, Source, Status, TargetCondition,
     TargetState,

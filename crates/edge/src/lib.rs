@@ -52,8 +52,9 @@ mod upstream;
 mod uptime;
 
 pub use control::{
-    Applied, Control, Counters, DrainRequest, Drained, DrainingPool, ListenerState, PoolState, ReleaseCounters,
-    RouteCounters, Source, Status, TargetCondition, TargetState,
+    Applied, Control, Counters, DrainRequest, Drained, DrainingPool, Figures, FiguresRequest, ListenerState,
+    PoolFigures, PoolState, ReleaseCounters, ReleaseFigures, RouteCounters, Source, Status, TargetCondition,
+    TargetState,
 };
 pub use error::{ControlError, EdgeError, Refusal};
 pub use limits::Limits;

@@ -89,6 +89,7 @@ pub enum Scope {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Pool {
     /// `platform/environment/service`, as in `ytempire/production/api`.
+    /// Two releases of a service side by side are two pools of one name; the name alone then means the first.
     pub name: String,
     /// The release the targets run, as in `r12`.
     pub release: String,

@@ -45,6 +45,8 @@ fn connections(edge: &Edge, now: u64) {
 }
 
 fn seldom(edge: &Arc<Edge>) {
+    let now = now_ms();
+    edge.table.load().generations.iter().for_each(|generation| generation.tally.note(now));
     let mut state = edge.state.lock();
     state.listeners.open_missing(edge);
     tidy(&mut state, &edge.table.load());

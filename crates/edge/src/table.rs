@@ -22,7 +22,7 @@ pub(crate) use way::{Way, named};
 use crate::downstream::visitor::View;
 use crate::networks::Networks;
 use crate::protect::rules::Rules;
-use crate::snapshot::{Route, Scope, Snapshot};
+use crate::snapshot::{Route, Scope, Share, Snapshot};
 use crate::tcp::lines::Lines;
 use crate::upstream::generation::Generation;
 
@@ -106,17 +106,29 @@ impl Table {
 /// What routes are compiled over.
 struct Ground<'a> {
     by_name: HashMap<&'a str, &'a Arc<Generation>>,
+    generations: &'a [Arc<Generation>],
     marks: &'a Marks,
 }
 
 impl<'a> Ground<'a> {
     fn new(generations: &'a [Arc<Generation>], marks: &'a Marks) -> Ground<'a> {
-        let by_name = generations.iter().map(|generation| (generation.pool.name.as_str(), generation)).collect();
-        Ground { by_name, marks }
+        let mut by_name = HashMap::new();
+        for generation in generations {
+            by_name.entry(generation.pool.name.as_str()).or_insert(generation);
+        }
+        Ground { by_name, generations, marks }
     }
 
+    /// The pool's, or the first of its releases.
     fn generation(&self, pool: &str) -> Option<Arc<Generation>> {
         self.by_name.get(pool).copied().cloned()
+    }
+
+    /// The one that a share means.
+    fn generation_of(&self, share: &Share) -> Option<Arc<Generation>> {
+        let Some(release) = &share.release else { return self.generation(&share.pool) };
+        let is_it = |g: &&Arc<Generation>| g.pool.name == share.pool && g.pool.release == *release;
+        self.generations.iter().find(is_it).cloned()
     }
 }
 

@@ -222,3 +222,33 @@ async fn the_metrics_count_the_tasks_that_are_alive() {
     }
     wait_for("the tasks to end", || async { lab.metric("mainstay_edge_tasks").await < under_way - 4.0 }).await;
 }
+
+#[tokio::test]
+async fn figures_tell_a_release_from_the_one_before_it_and_outlive_the_switch() {
+    let failing = upstream(|mut stream| async move {
+        while read_head(&mut stream).await.is_some() {
+            let answer = "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n";
+            let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, answer.as_bytes()).await;
+        }
+    })
+    .await;
+    let mut lab = lab(&[echo("a").await]).await;
+    for _ in 0..3 {
+        lab.get("/").await;
+    }
+    lab.address = lab.switch(2, "r2", &[failing]).await.listeners[0].bind;
+    lab.get("/").await;
+    lab.address = lab.switch(3, "r3", &[nobody().await]).await.listeners[0].bind;
+    lab.get("/").await;
+    let seen = lab.control.figures(POOL).await.unwrap();
+    let counts = |release: &str| {
+        let figures = seen.of(release);
+        assert_eq!(figures.total, figures.recent, "everything here is younger than a minute");
+        (figures.total.requests(), figures.total.errors(), figures.total.unanswered)
+    };
+    assert_eq!([counts("r1"), counts("r2"), counts("r3")], [(3, 0, 0), (1, 1, 0), (1, 1, 1)]);
+    assert_eq!(counts("r9"), (0, 0, 0), "an unknown one has answered nothing");
+    assert!(seen.of("r1").total.quantile(0.95).unwrap() < Duration::from_secs(5));
+    assert!(seen.of("r9").total.quantile(0.95).is_none());
+    assert!(lab.control.figures("another").await.unwrap().releases.is_empty());
+}

@@ -19,9 +19,10 @@ use tokio::net::TcpListener;
 fn split(epoch: u64, cookie: Option<&str>, shares: &[(&str, u32, &[SocketAddr])]) -> Snapshot {
     let mut wanted = Snapshot::new(epoch);
     wanted.listeners.push(listener("web", 0));
-    let share = |(pool, weight, _): &(&str, u32, &[SocketAddr])| Share { pool: (*pool).into(), weight: *weight };
+    let share =
+        |(pool, weight, _): &(&str, u32, &[SocketAddr])| Share { pool: (*pool).into(), release: None, weight: *weight };
     let shares_wanted = shares.iter().map(share).collect();
-    let split = Some(Split { shares: shares_wanted, cookie: cookie.map(str::to_owned) });
+    let split = Some(Split { shares: shares_wanted, cookie: cookie.map(str::to_owned), by_place: false });
     wanted.routes.push(Route { split, ..route(None, "/", "") });
     for (pool, _, targets) in shares.iter().filter(|(_, _, targets)| !targets.is_empty()) {
         wanted.pools.push(Pool::new(*pool, "r1", targets.to_vec()));
@@ -226,4 +227,34 @@ async fn a_target_that_is_ejected_loses_its_clients_to_another() {
     }
     let answer = ask(&lab, &kept).await;
     assert!(name(&answer) == "other" && cookie(&answer).is_some(), "{answer}");
+}
+
+/// One pool's two releases side by side: the first serves, the second takes a share of the places.
+fn trial(epoch: u64, weight: u32, old: &[SocketAddr], new: &[SocketAddr]) -> Snapshot {
+    let mut wanted = snapshot(epoch, pool("r1", old));
+    wanted.pools.push(pool("r2", new));
+    let share = |release: &str, weight| Share { pool: POOL.into(), release: Some(release.into()), weight };
+    let shares = vec![share("r2", weight), share("r1", 10_000 - weight)];
+    wanted.routes[0].split = Some(Split { shares, cookie: Some("trial".into()), by_place: true });
+    wanted
+}
+
+#[tokio::test]
+async fn two_releases_of_one_pool_share_a_route_and_the_new_one_keeps_its_connections_when_it_takes_all() {
+    let (old, new) = ([echo("old").await], [echo("new").await]);
+    let lab = serve(trial(1, 2_500, &old, &new)).await;
+    assert_eq!(name(&ask(&lab, "trial=2499").await), "new");
+    assert_eq!(name(&ask(&lab, "trial=2500").await), "old");
+    push(&lab, trial(2, 5_000, &old, &new)).await;
+    assert_eq!(name(&ask(&lab, "trial=2499").await), "new");
+    assert_eq!(name(&ask(&lab, "trial=2500").await), "new", "the border has passed this one");
+    let seen = lab.control.status().await.unwrap().pools;
+    let seen: Vec<_> = seen.iter().map(|pool| (pool.name.as_str(), pool.release.as_str())).collect();
+    assert_eq!(seen, [(POOL, "r1"), (POOL, "r2")]);
+    let first = ask(&lab, "x=1").await;
+    assert!(cookie(&first).is_some_and(|cookie| cookie.starts_with("trial=")), "{first}");
+    push(&lab, snapshot(3, pool("r2", &new))).await;
+    assert_eq!(name(&ask(&lab, "trial=9999").await), "new");
+    let metric = format!("mainstay_edge_connects_total{{pool=\"{POOL}\",release=\"r2\"}}");
+    assert!(lab.metric(&metric).await <= 2.0, "the release's connections outlive its becoming the only one");
 }

@@ -67,6 +67,8 @@ pub struct RunOptions {
     pub labels: Vec<(String, String)>,
     /// A terminal for a person; without one the output comes in plain lines.
     pub tty: bool,
+    /// The container stays when it has ended, so that its end can be looked up.
+    pub keep: bool,
 }
 
 impl Compose {
@@ -121,7 +123,11 @@ impl Compose {
 
     /// Runs one command in a new container of a service, which is gone afterwards.
     pub fn run(&self, service: &str, command: &[String], options: &RunOptions) -> Command {
-        let mut words = self.base().args(["run", "--rm", "--no-deps"]);
+        let mut words = self.base().arg("run");
+        if !options.keep {
+            words = words.arg("--rm");
+        }
+        words = words.arg("--no-deps");
         if !options.tty {
             words = words.arg("--no-TTY");
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::platform::StatusRange;
-use crate::units::Bytes;
+use crate::units::{Bytes, Percent};
 
 /// The environment that is meant when neither a command nor the file names one.
 pub const ENVIRONMENT: &str = "production";
@@ -37,6 +37,20 @@ pub const DRAIN_WEBSOCKET: Duration = Duration::from_secs(60);
 pub const WARM: Duration = Duration::from_secs(15 * 60);
 /// How long the new release is watched after the switch.
 pub const SOAK: Duration = Duration::from_secs(30);
+/// With fewer requests nothing is known; one failure among these stays below the share that is allowed.
+pub const SOAK_REQUESTS: u32 = 50;
+/// Up to this share of answers from 500 on is never too much.
+pub const SOAK_ERRORS: Percent = Percent::of(5);
+/// So many times the old release's share is too much.
+pub const SOAK_ERRORS_FACTOR: f64 = 2.0;
+/// So many times the old release's p95 is too slow.
+pub const SOAK_P95_FACTOR: f64 = 2.0;
+/// Up to this p95 is never too slow: a program that has just started is slower than one that is warm.
+pub const SOAK_P95_FLOOR: Duration = Duration::from_millis(500);
+/// The shares of a canary.
+pub const CANARY_STEPS: [Percent; 3] = [Percent::of(5), Percent::of(25), Percent::of(50)];
+/// How long each is judged.
+pub const CANARY_PAUSE: Duration = Duration::from_secs(120);
 /// How long a migration or hook may take.
 pub const JOB_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// How long a job of its own may take to end.

@@ -3,6 +3,7 @@
 
 mod edge;
 mod limits;
+mod migrate;
 mod network;
 mod notification;
 mod read;
@@ -11,6 +12,7 @@ mod replace;
 mod route;
 mod service;
 mod source;
+mod trust;
 mod words;
 
 use std::collections::BTreeMap;
@@ -28,6 +30,7 @@ pub use edge::{
     AccessLogSettings, AccessLogWritten, CertificateSettings, EdgeSettings, SheddingSettings, TcpSettings, TlsSettings,
 };
 pub use limits::{Priority, RateBy, RateSettings, RouteLimitSettings};
+pub use migrate::{MigrateSettings, MigrationKind};
 pub use network::Network;
 pub use notification::{NoticeKind, NotificationSettings};
 pub use replace::{FinishSettings, RollingSettings};
@@ -36,10 +39,11 @@ pub use route::{
     StickySettings, StickyWritten,
 };
 pub use service::{
-    CheckKind, EdgeHealthSettings, EdgeHealthWritten, HealthSettings, HealthWritten, HoldSettings, JobSettings,
-    OutlierSettings, ServiceProtocol, ServiceSettings, StatusRange,
+    CheckKind, EdgeHealthSettings, EdgeHealthWritten, HealthSettings, HealthWritten, HoldSettings, OutlierSettings,
+    ServiceProtocol, ServiceSettings, StatusRange,
 };
 pub use source::Source;
+pub use trust::{CanaryBy, CanarySettings, Pause, SoakSettings, SoakWritten};
 pub use words::{Bind, ResourceMode, Strategy};
 
 /// The version of the file format that this program reads.

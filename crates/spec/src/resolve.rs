@@ -15,6 +15,7 @@ mod routes;
 mod scene;
 mod service;
 mod strategy;
+mod trust;
 
 use crate::compose::Project;
 use crate::defaults;
@@ -23,8 +24,9 @@ use crate::platform::{Bind, Hook, Hooks, PlatformFile};
 use crate::problem::{Problem, Problems, nearest};
 
 pub use plan::{
-    AccessLog, CertificateFiles, Check, EdgeHealth, EdgePlan, Finish, Health, Hold, HookJob, HookPlan, HostSize, Job,
-    Limits, Outlier, Platform, Redirect, ResourceReport, Rolling, Route, ServicePlan, Shedding, Sticky, TcpPort,
+    AccessLog, Canary, CertificateFiles, Check, EdgeHealth, EdgePlan, Finish, Health, Hold, HookJob, HookPlan,
+    HostSize, Job, Limits, Migration, Outlier, Platform, Redirect, ResourceReport, Rolling, Route, ServicePlan,
+    Shedding, SoakLimits, Sticky, TcpPort,
 };
 use scene::Scene;
 
@@ -44,6 +46,7 @@ pub fn resolve(
     let mut services: Vec<ServicePlan> =
         order.into_iter().filter_map(|name| service::plan(&scene, name, &mut problems)).collect();
     routes::assign(&scene, &mut services, &mut problems);
+    trust::check(&scene, &mut services, &mut problems);
     let environment = &scene.environment;
     let http = match environment.edge.as_ref().and_then(|edge| edge.http.clone()) {
         Some(written) => written,

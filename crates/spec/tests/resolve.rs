@@ -295,7 +295,7 @@ fn the_reference_platform_resolves_as_it_is_written() {
     let api = service(&platform, "api");
     assert_eq!((api.strategy, api.reason.as_str()), (Strategy::BlueGreen, "written in mainstay.yaml"));
     assert_eq!(routes(api), ["*/api", "*/version"]);
-    assert_eq!(api.migrate.as_ref().expect("a migration").command, ["alembic", "upgrade", "head"]);
+    assert_eq!(api.migrate.as_ref().expect("a migration").job.command, ["alembic", "upgrade", "head"]);
     let staging = with(&text, &project("whole_product"), "staging").unwrap_or_else(|problems| panic!("{problems}"));
     assert_eq!((staging.http.as_slice(), staging.service("n8n")), (["0.0.0.0:8081".to_owned()].as_slice(), None));
 }
@@ -555,4 +555,48 @@ mod edge {
     fn a_client_certificate_that_nobody_can_have_is_warned_about() {
         assert!(warned(&web("routes: [{client_certificate: required}]").expect("a plan"), "nobody gets in"));
     }
+}
+
+#[test]
+fn only_what_routes_lead_to_is_watched_unless_it_is_written() {
+    let project = from_services(serde_json::json!({
+        "web": { "image": "w", "ports": [{ "target": 80, "published": "80" }] },
+        "inner": { "image": "i", "expose": ["9000"] },
+        "worker": { "image": "r" },
+    }));
+    let text = "version: 1\nservices: {web: {}, inner: {soak: 5s}, worker: {soak: 5s}}";
+    let platform = with(text, &project, "production").expect("a platform");
+    assert_eq!(service(&platform, "web").soak, Duration::from_secs(30));
+    assert_eq!(service(&platform, "inner").soak, Duration::from_secs(5));
+    assert!(service(&platform, "worker").warnings.iter().any(|warning| warning.contains("a soak sees no requests")));
+    let bare = with("version: 1", &project, "production").expect("a platform");
+    assert_eq!(service(&bare, "inner").soak, Duration::ZERO);
+    assert_eq!(service(&bare, "inner").reasons["soak"], "no route leads here");
+}
+
+#[test]
+fn a_release_earns_its_traffic_as_it_is_written_and_by_the_defaults() {
+    let project = project("one_web_server");
+    let text = "version: 1\nservices: {web: {soak: {errors: 1%}, canary: {steps: [10%]}, migrate: {command: [m], kind: breaking}}}";
+    let platform = with(text, &project, "production").expect("a platform");
+    let web = &platform.services[0];
+    let limits = &web.soak_limits;
+    assert_eq!((web.soak, limits.requests, limits.errors.value()), (Duration::from_secs(30), 50, 1.0));
+    let canary = web.canary.as_ref().expect("a canary");
+    assert_eq!((canary.steps[0].value(), canary.pause), (10.0, platform::Pause::Time(Duration::from_secs(120))));
+    let migration = web.migrate.as_ref().expect("a migration");
+    assert!(!migration.kind.can_go_back() && !migration.idempotent);
+}
+
+#[test]
+fn a_canary_needs_two_releases_side_by_side_and_requests_to_share() {
+    let project = from_services(serde_json::json!({
+        "web": { "image": "w", "ports": [{ "target": 80, "published": "80" }] },
+        "inner": { "image": "i", "expose": ["9000"] },
+    }));
+    let text =
+        "version: 1\nservices: {web: {strategy: exclusive, canary: {}}, inner: {strategy: blue-green, canary: {}}}";
+    let problems = refused(text, &project);
+    assert!(problems.contains("strategy exclusive") && problems.contains("two releases side by side"), "{problems}");
+    assert!(problems.contains("a canary needs requests to share"), "{problems}");
 }

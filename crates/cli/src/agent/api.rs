@@ -27,6 +27,7 @@ pub fn router(agent: Agent) -> Router {
         .route("/v1/operations/{id}/abort", post(abort))
         .route("/v1/plan", post(plan))
         .route("/v1/way", post(way))
+        .route("/v1/canary", post(canary))
         .route("/v1/locate", post(locate))
         .route("/v1/config", post(config))
         .route("/v1/status", post(status))
@@ -114,6 +115,13 @@ async fn way(
     Json(request): Json<deploy::rollback::Request>,
 ) -> Answer<deploy::rollback::Way> {
     Ok(Json(deploy::rollback::way(&agent.world(), &request).await?))
+}
+
+async fn canary(
+    State(agent): State<Agent>,
+    Json(request): Json<deploy::canary::Request>,
+) -> Answer<deploy::canary::Canary> {
+    Ok(Json(deploy::canary::decide(&agent.world(), &request)?))
 }
 
 async fn locate(Json(locate): Json<Locate>) -> Answer<Scope> {

@@ -1,9 +1,9 @@
 //! Carrying operations out: the lease, the work, the record, and what is done again after a crash.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use deploy::recover::Interrupted;
 use deploy::report::ServiceReport;
 use deploy::{DeployError, Ending, Said, Scope, Talk, World};
 use ledger::{Holder, Lease, LeaseError, NewEvent};
@@ -48,7 +48,7 @@ pub async fn begin(agent: &Agent, begin: Begin) -> Result<String, Failure> {
 fn start_or_wait(agent: &Agent, waiting: Waiting, lease: Result<Lease, Holder>) -> Result<String, Failure> {
     let id = waiting.operation.id.clone();
     match lease {
-        Ok(lease) => start(agent, waiting, lease)?,
+        Ok(lease) => start(agent, waiting, lease, Leftover::default())?,
         Err(holder) => {
             save(agent, &waiting.operation)?;
             let text = format!("waits: {} is being changed by {}", waiting.scope, holder.note);
@@ -59,7 +59,15 @@ fn start_or_wait(agent: &Agent, waiting: Waiting, lease: Result<Lease, Holder>) 
     Ok(id)
 }
 
-fn start(agent: &Agent, waiting: Waiting, lease: Lease) -> Result<(), Failure> {
+/// What an agent before this one has left of an operation.
+#[derive(Default)]
+struct Leftover {
+    roll_outs: Vec<Interrupted>,
+    /// Whether it is the operation's second beginning.
+    again: bool,
+}
+
+fn start(agent: &Agent, waiting: Waiting, lease: Lease, left: Leftover) -> Result<(), Failure> {
     let Waiting { operation, scope, live } = waiting;
     let written = save(agent, &operation).and_then(|()| note(agent, &scope, &operation, "operation.started"));
     if written.is_err() {
@@ -67,7 +75,7 @@ fn start(agent: &Agent, waiting: Waiting, lease: Lease) -> Result<(), Failure> {
         let _ = agent.parts.ledger.release(&lease);
     }
     written?;
-    tokio::spawn(carry_out(agent.clone(), scope, lease, live, operation));
+    tokio::spawn(carry_out(agent.clone(), scope, lease, live, operation, left));
     Ok(())
 }
 
@@ -88,7 +96,7 @@ pub fn take_turn(agent: &Agent, waiting: Waiting) -> Turn {
     match lock(agent, &waiting.scope, &work) {
         Ok(Ok(lease)) => {
             let (id, live) = (waiting.operation.id.clone(), waiting.live.clone());
-            if let Err(failure) = start(agent, waiting, lease) {
+            if let Err(failure) = start(agent, waiting, lease, Leftover::default()) {
                 tracing::error!(operation = id, "could not begin: {}", failure.message);
                 live.end(Ended::Failed { failure });
             }
@@ -109,13 +117,17 @@ pub fn write_end(agent: &Agent, scope: &Scope, operation: &mut Operation, ended:
     }
 }
 
-async fn carry_out(agent: Agent, scope: Scope, lease: Lease, live: Arc<Live>, mut operation: Operation) {
+async fn carry_out(
+    agent: Agent,
+    scope: Scope,
+    lease: Lease,
+    live: Arc<Live>,
+    mut operation: Operation,
+    left: Leftover,
+) {
     telling::begun(&agent, &scope, &operation);
     let renewing = tokio::spawn(renew(agent.clone(), lease.clone()));
-    let ended = match operation.work.clone() {
-        Some(work) => perform(&agent, &live, &operation.id, work).await,
-        None => Ended::Failed { failure: Failure::new("the operation has no work", Ending::Failed) },
-    };
+    let ended = perform(&agent, &live, &operation, left).await;
     renewing.abort();
     write_end(&agent, &scope, &mut operation, &ended);
     telling::ended(&agent, &scope, &operation, &ended);
@@ -126,12 +138,28 @@ async fn carry_out(agent: Agent, scope: Scope, lease: Lease, live: Arc<Live>, mu
     queue::go_on(&agent, &scope);
 }
 
-async fn perform(agent: &Agent, live: &Arc<Live>, id: &str, work: Work) -> Ended {
+async fn perform(agent: &Agent, live: &Arc<Live>, operation: &Operation, left: Leftover) -> Ended {
     let talk = {
         let live = live.clone();
         Talk::new(move |said| live.push(Event::Said { ms: live.ms(), said }))
     };
     let world = World::new(agent.parts.clone(), talk, live.abort.clone()).notifying(agent.notices.clone());
+    let again = left.again;
+    let finished = go_on(&world, left.roll_outs).await;
+    let id = &operation.id;
+    let Some(work) = operation.work.clone() else {
+        return Ended::Failed { failure: Failure::new("the operation has no work", Ending::Failed) };
+    };
+    if again && let Some(ended) = ended_already(agent, operation, &work, finished) {
+        return ended;
+    }
+    if used_shell(operation) {
+        let failure = Failure::new(
+            "the agent ended while this was under way; what had begun was finished or undone",
+            Ending::Failed,
+        );
+        return Ended::Failed { failure: failure.hint("run the same command again") };
+    }
     let result = match work {
         Work::Up(request) => {
             deploy::up::up(&world, id, &request, &agent.host).await.map(|report| Ended::Report { report })
@@ -149,6 +177,35 @@ async fn perform(agent: &Agent, live: &Arc<Live>, id: &str, work: Work) -> Ended
         }
     };
     result.unwrap_or_else(|error| Ended::Failed { failure: error.into() })
+}
+
+/// Finishes or undoes what was interrupted, one after the other.
+async fn go_on(world: &World, roll_outs: Vec<Interrupted>) -> Vec<ServiceReport> {
+    let mut finished = Vec::new();
+    for one in roll_outs {
+        for one in deploy::recover::go_on(world, one).await {
+            tracing::info!(saga = %one.saga, "an interrupted roll-out was {}", ending(&one.result));
+            finished.extend(one.result.ok());
+        }
+    }
+    finished
+}
+
+/// An interrupted operation is done again: each goes on from what is there. Two end with their roll-out, however that
+/// went: a second rollback could go back too far, and a second restart would be one too many.
+fn ended_already(agent: &Agent, operation: &Operation, work: &Work, mut finished: Vec<ServiceReport>) -> Option<Ended> {
+    let (scope, over) = match work {
+        Work::Rollback(request) => (&request.scope, gone_back(agent, request, finished.pop())),
+        Work::Restart(request) => (&request.scope, Ok(finished.pop())),
+        _ => return None,
+    };
+    match over {
+        Ok(report) => report.map(|report| {
+            let took = u64::try_from(agent.parts.clock.now_ms() - operation.started_ms).unwrap_or_default();
+            Ended::Report { report: deploy::Report::new(scope.clone(), vec![report], took) }
+        }),
+        Err(failure) => Some(Ended::Failed { failure }),
+    }
 }
 
 fn scope_of(work: &Work) -> Result<Scope, Failure> {
@@ -195,21 +252,59 @@ async fn renew(agent: Agent, mut lease: Lease) {
     }
 }
 
-/// After a start: first every interrupted roll-out, then the operations they belonged to.
+/// After a start: every interrupted operation takes its lock again, goes on with its roll-outs and then with itself.
+/// A watch or a canary may take hours, so they do not wait for each other, and who asks for their scope finds it locked.
 pub async fn recover(agent: Agent) {
     let world = agent.world();
-    let mut finished = BTreeMap::new();
-    match deploy::recover::recover(&world).await {
-        Ok(recovered) => {
-            for one in recovered {
-                tracing::info!(saga = %one.saga, "an interrupted roll-out was {}", ending(&one.result));
-                finished.extend(one.result.ok().map(|report| (one.operation, report)));
-            }
+    let mut interrupted = match deploy::recover::interrupted(&world) {
+        Ok(interrupted) => interrupted,
+        Err(error) => {
+            tracing::error!("could not recover: {error}");
+            return;
         }
-        Err(error) => tracing::error!("could not recover: {error}"),
+    };
+    let all = match agent.parts.ledger.list_records::<Operation>(OPERATION, "") {
+        Ok(all) => all.into_iter().map(|(_, operation)| operation),
+        Err(error) => {
+            tracing::error!("could not go on with interrupted operations: {error}");
+            return;
+        }
+    };
+    let mut unfinished: Vec<(Operation, Leftover)> = Vec::new();
+    for operation in all.filter(|operation| operation.ended.is_none()) {
+        let of_this = |one: &mut Interrupted| one.operation == operation.id;
+        let left = Leftover { roll_outs: interrupted.extract_if(.., of_this).collect(), again: true };
+        unfinished.push((operation, left));
     }
-    if let Err(failure) = again(&agent, finished).await {
-        tracing::error!("could not go on with interrupted operations: {}", failure.message);
+    // Those that had begun hold their lock again before one that only waited can take it.
+    unfinished.sort_by_key(|(_, left)| left.roll_outs.is_empty());
+    for (operation, left) in unfinished {
+        let (id, orphans) = (operation.id.clone(), left.roll_outs.clone());
+        if let Err(failure) = again(&agent, operation, left) {
+            tracing::error!(operation = id, "could not go on with it as a whole: {}", failure.message);
+            interrupted.extend(orphans);
+        }
+    }
+    go_on(&world, interrupted).await;
+}
+
+fn again(agent: &Agent, operation: Operation, left: Leftover) -> Result<(), Failure> {
+    let Some(work) = operation.work.clone() else { return Err(Failure::new("it has no work", Ending::Failed)) };
+    let scope = match scope_of(&work) {
+        Ok(scope) => scope,
+        // Its folder is gone or says something else now; what it had begun is finished or undone all the same.
+        Err(failure) => {
+            close(agent, operation, Ended::Failed { failure: failure.clone() })?;
+            return Err(failure);
+        }
+    };
+    let lease = lock(agent, &scope, &work)?;
+    let live = agent.operations.open(&operation.id);
+    let waiting = Waiting { operation, scope, live };
+    match lease {
+        Ok(lease) => start(agent, waiting, lease, left),
+        Err(holder) if left.roll_outs.is_empty() => start_or_wait(agent, waiting, Err(holder)).map(drop),
+        Err(holder) => Err(Failure::new(format!("its lock is held by {}", holder.note), Ending::Refused)),
     }
 }
 
@@ -221,49 +316,6 @@ fn ending(result: &Result<deploy::report::ServiceReport, DeployError>) -> String
         },
         Err(error) => format!("left: {error}"),
     }
-}
-
-/// An interrupted operation is done again: each goes on from what is there.
-/// A rollback ended with its roll-out, however that went: a second one could go back too far.
-/// One that used variables of a shell cannot be done again, since those are never stored.
-async fn again(agent: &Agent, mut finished: BTreeMap<String, ServiceReport>) -> Result<(), Failure> {
-    let all = agent.parts.ledger.list_records::<Operation>(OPERATION, "").map_err(failed("list operations"))?;
-    for (_, operation) in all.into_iter().filter(|(_, operation)| operation.ended.is_none()) {
-        let Some(work) = operation.work.clone() else { continue };
-        let scope = match scope_of(&work) {
-            Ok(scope) => scope,
-            // Its folder is gone or says something else now; the others still have their turn.
-            Err(failure) => {
-                close(agent, operation, Ended::Failed { failure })?;
-                continue;
-            }
-        };
-        let over = match &work {
-            Work::Rollback(request) => gone_back(agent, request, finished.remove(&operation.id))?,
-            // A second restart would be one too many.
-            Work::Restart(_) => finished.remove(&operation.id),
-            _ => None,
-        };
-        if let Some(report) = over {
-            let took = u64::try_from(agent.parts.clock.now_ms() - operation.started_ms).unwrap_or_default();
-            let report = deploy::Report::new(scope, vec![report], took);
-            close(agent, operation, Ended::Report { report })?;
-            continue;
-        }
-        if used_shell(&operation) {
-            let failure = Failure::new(
-                "the agent ended while this was under way; what had begun was finished or undone",
-                Ending::Failed,
-            )
-            .hint("run the same command again");
-            close(agent, operation, Ended::Failed { failure })?;
-            continue;
-        }
-        let lease = lock(agent, &scope, &work)?;
-        let live = agent.operations.open(&operation.id);
-        start_or_wait(agent, Waiting { operation, scope, live }, lease)?;
-    }
-    Ok(())
 }
 
 /// An operation of an earlier agent that is not done again.
@@ -293,6 +345,7 @@ fn gone_back(
             healthy_after_ms: release.healthy_after_ms,
             traffic_after_ms: None,
             phases: Vec::new(),
+            judged: Vec::new(),
         })
     }))
 }
@@ -317,6 +370,7 @@ fn note(agent: &Agent, scope: &Scope, operation: &Operation, kind: &str) -> Resu
         Ended::Report { report } => json!(report.ending),
         Ended::Removed { .. } | Ended::Pruned { .. } | Ended::Left { .. } => json!(Ending::Done),
         Ended::Failed { failure } => json!({ "error": failure.message }),
+        Ended::Waits { .. } => json!(null),
     });
     let event = NewEvent {
         kind: kind.into(),

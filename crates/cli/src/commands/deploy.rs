@@ -1,12 +1,14 @@
 use super::{Context, target, up};
 use crate::errors::Failure;
 use deploy::Ending;
+use deploy::up::CanaryWish;
 use spec::ServiceName;
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   mainstay deploy                          every service whose image or definition has changed
   mainstay deploy api --build              build it from its source first
+  mainstay deploy api --canary             5% of the requests first, then 25%, 50% and all
   mainstay deploy api --image shop/api:42  this image instead of the compose file's")]
 pub struct Args {
     /// Services to deploy; all that have changed when none is named
@@ -18,6 +20,12 @@ pub struct Args {
     /// Build again what can be built
     #[arg(long)]
     build: bool,
+    /// Let the new release take a growing share of the requests first; `mainstay canary` looks after it
+    #[arg(long, conflicts_with = "no_canary")]
+    canary: bool,
+    /// Leave out the canary that the platform file asks for
+    #[arg(long)]
+    no_canary: bool,
     #[command(flatten)]
     change: up::Change,
 }
@@ -35,6 +43,11 @@ pub async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         }
     }
     request.build = args.build;
+    request.canary = match (args.canary, args.no_canary) {
+        (true, _) => CanaryWish::Yes,
+        (_, true) => CanaryWish::No,
+        _ => CanaryWish::AsWritten,
+    };
     up::carry_out(context, request, &args.change.consent).await
 }
 

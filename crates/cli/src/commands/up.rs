@@ -34,6 +34,9 @@ pub struct Change {
     /// When one service fails, take those back that have already switched
     #[arg(long)]
     pub all_or_nothing: bool,
+    /// Do not watch new releases after the switch
+    #[arg(long)]
+    pub no_soak: bool,
     /// Why, for the record
     #[arg(short = 'm', long = "message", default_value = "", value_name = "TEXT")]
     pub why: String,
@@ -60,6 +63,8 @@ pub fn request(source: deploy::load::Source, change: &Change) -> Result<deploy::
         build: false,
         promotion: None,
         skip_migrations: change.skip_migrations,
+        skip_soak: change.no_soak,
+        canary: deploy::up::CanaryWish::default(),
         all_or_nothing: change.all_or_nothing,
         tell_plan: false,
         by: target::who(),
@@ -89,11 +94,22 @@ pub async fn carry_out_for(
     } else {
         let plan: deploy::plan::Plan = client.post("/v1/plan", &request).await?;
         eprint!("{}", deploy::render::plan::text(&plan));
-        if !plan.is_empty() && !show::ask::consent(target, "Go on?")? {
+        if !plan.is_empty() && !show::ask::consent(target, &question(&plan))? {
             return Ok(deploy::Ending::Refused.exit_code());
         }
     }
     let begin = Begin { work: Work::Up(request), wait: consent.waits() };
     let ended = show::follow::operation(context, client, begin).await?;
     show::report::print(context, client, Some(&target.scope), ended).await
+}
+
+/// What a person agrees to with a yes.
+fn question(plan: &deploy::plan::Plan) -> String {
+    match plan.one_way().as_slice() {
+        [] => "Go on?".to_owned(),
+        services => {
+            let names: Vec<String> = services.iter().map(ToString::to_string).collect();
+            format!("Go on, with no simple way back past the migration of {}?", names.join(", "))
+        }
+    }
 }

@@ -9,17 +9,17 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::client::Client;
 use crate::commands::Context;
 use crate::errors::Failure;
-use crate::messages::{Begin, Ended, Event, Started};
+use crate::messages::{About, Begin, Ended, Event, Started};
 
 /// How long an agent that went away gets to come back.
-const PATIENCE: Duration = Duration::from_secs(60);
+const ABSENCE: Duration = Duration::from_secs(60);
 
 /// Begins an operation and follows it. The first Ctrl-C gives it up, which takes as long as undoing takes; the second
 /// leaves that to the agent.
 pub async fn operation(context: &Context, client: &Client, begin: Begin) -> Result<Ended, Failure> {
     let started: Started = client.post("/v1/operations", &begin).await?;
     let view = View::new(context.global.json);
-    let follow = until_ended(client, &started.id, &view);
+    let follow = until_ended(client, &started.id, &view, Patience::UntilItWaits);
     tokio::pin!(follow);
     let mut given_up = false;
     loop {
@@ -44,7 +44,7 @@ pub async fn operation(context: &Context, client: &Client, begin: Begin) -> Resu
 pub async fn attach(context: &Context, client: &Client, id: &str) -> Result<Ended, Failure> {
     let view = View::new(context.global.json);
     let ended = tokio::select! {
-        ended = until_ended(client, id, &view) => ended,
+        ended = until_ended(client, id, &view, Patience::UntilItEnds) => ended,
         _ = tokio::signal::ctrl_c() => Ok(leave(&view, id)),
     };
     view.clear();
@@ -57,19 +57,39 @@ fn leave(view: &View, id: &str) -> Ended {
     Ended::Left { id: id.to_owned() }
 }
 
+/// How long an operation is followed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    /// To its end, or until it waits for a person, who may come tomorrow.
+    UntilItWaits,
+    UntilItEnds,
+}
+
 /// The journal outlives the agent, so a connection that breaks is picked up again.
-async fn until_ended(client: &Client, id: &str, view: &View) -> Result<Ended, Failure> {
+async fn until_ended(client: &Client, id: &str, view: &View, patience: Patience) -> Result<Ended, Failure> {
     let path = format!("/v1/operations/{id}/events");
     let mut seen = 0;
     let mut gone_since = None;
+    let mut agent = None;
     loop {
+        // Another agent tells from its own beginning, so nothing of it has been seen.
+        let now = client.get::<About>("/v1/about").await.ok().map(|about| about.pid);
+        if agent.is_some() && now.is_some() && agent != now {
+            seen = 0;
+        }
+        agent = now.or(agent);
         let mut ended = None;
         let mut count = 0;
         let result = client
             .lines(&path, &(), |event: Event| {
                 count += 1;
                 match event {
-                    Event::Said { ms, said } if count > seen => view.said(ms, &said),
+                    Event::Said { ms, said } if count > seen => {
+                        view.said(ms, &said);
+                        if patience == Patience::UntilItWaits && matches!(said, Said::Waits { .. }) {
+                            ended = Some(Ended::Waits { operation: id.to_owned() });
+                        }
+                    }
                     Event::Said { .. } => {}
                     Event::Ended { ended: how, .. } => ended = Some(how),
                 }
@@ -87,7 +107,7 @@ async fn until_ended(client: &Client, id: &str, view: &View) -> Result<Ended, Fa
             return Err(failure.clone());
         }
         let since = *gone_since.get_or_insert_with(tokio::time::Instant::now);
-        if since.elapsed() > PATIENCE {
+        if since.elapsed() > ABSENCE {
             let lost = Failure::new(format!("lost sight of operation {id}"), Ending::Stuck);
             return Err(result.err().unwrap_or(lost).hint("`mainstay status` tells how things stand"));
         }
@@ -126,6 +146,7 @@ impl View {
             Said::Step { service, step, ms: Some(ms) } => {
                 self.line(&format!("{at:7.1} s  {service}: {step} ({:.1} s)", *ms as f64 / 1000.0));
             }
+            Said::Waits { service, text } => self.line(&format!("{at:7.1} s  {service}: {text}")),
             Said::Plan { plan } => self.line(deploy::render::plan::text(plan).trim_end()),
             Said::Step { service, step, ms: None } => self.passing(format!("{service}: {step} …")),
             Said::Passing { service, text } => self.passing(format!("{}{text}", name(service))),

@@ -16,6 +16,10 @@ pub async fn print(context: &Context, client: &Client, scope: Option<&Scope>, en
     }
     match ended {
         Ended::Failed { failure } => Err(failure),
+        Ended::Waits { operation } => {
+            eprintln!("It goes on as {operation} without this command; `mainstay status` shows how it stands.");
+            Ok(0)
+        }
         Ended::Removed { removed } => {
             if !context.global.json {
                 gone(scope, &removed);
@@ -74,6 +78,9 @@ fn failure(service: &ServiceReport, cause: &Cause) {
     }
     match cause.ending {
         Ending::Failed => eprintln!("  nothing was changed"),
+        Ending::RolledBack if cause.step == "soak" => {
+            eprintln!("  it was rolled back: traffic is back on the release before, no `rollback` is needed");
+        }
         Ending::RolledBack => eprintln!("  it was rolled back: traffic stayed where it was"),
         Ending::Stuck => eprintln!("  it is stuck and needs a person: `mainstay status` shows how it stands"),
         _ => {}

@@ -2,6 +2,7 @@
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
+use deploy::canary::Canary;
 use deploy::release::{Release, State};
 use deploy::standing::Kind;
 use deploy::status::{EdgeStatus, PlatformStatus, ServiceStatus, Status};
@@ -80,10 +81,30 @@ fn release(service: &ServiceStatus) -> String {
         let warm: Vec<String> = service.warm.iter().map(ToString::to_string).collect();
         text.push_str(&format!(" (warm: {})", warm.join(", ")));
     }
+    if let Some(canary) = &service.canary {
+        text.push_str(&format!(" (canary: {} at {})", canary.release, canary.share));
+    }
     if let Some(failed) = service.failed.last() {
         text.push_str(&format!(" (failed: {})", failed.release));
     }
     text
+}
+
+pub fn canaries(canaries: &[Canary]) -> String {
+    let mut table = table(&["SERVICE", "RELEASE", "BESIDE", "SHARE", "NEXT", "PAUSE", "SINCE", "OPERATION"]);
+    for canary in canaries {
+        table.add_row([
+            format!("{} ({})", canary.service, canary.scope),
+            canary.release.to_string(),
+            canary.beside.to_string(),
+            canary.share.to_string(),
+            canary.next().map_or("all".into(), |next| next.to_string()),
+            canary.pause.to_string(),
+            when(canary.since_ms),
+            canary.operation.clone(),
+        ]);
+    }
+    table.trim_fmt()
 }
 
 pub fn releases(releases: &[Release]) -> String {

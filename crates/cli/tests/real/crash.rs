@@ -64,6 +64,23 @@ fn real_a_failed_deploy_is_undone_through_the_agents_death_after_every_journal_e
 }
 
 #[test]
+fn real_a_canary_with_a_soak_survives_the_agents_death_after_every_journal_entry() {
+    let images = [image("one", &[]), image("two", &[])];
+    let trust = "soak: {time: 300ms, requests: 10}\n    canary: {steps: [50%], pause: 300ms}";
+    let mut place = trusted_under_own_processes("crashc", &images[0], trust);
+    let load = Load::start(place.port);
+    let kills = until_it_survives(|after| {
+        let next = &images[usize::from(place.service("web")["image"] == images[0].as_str())];
+        let killed = attempt(&mut place, after, &["deploy", "web", "--image", next, "--yes"], 0);
+        assert_eq!(sound(&place), *next);
+        killed
+    });
+    let requests = all_answered(load);
+    eprintln!("canary and soak: {kills} kills, {requests} requests, 0 failed");
+    assert!(kills >= 20, "it has ten steps with two entries each");
+}
+
+#[test]
 fn real_a_deploy_survives_the_agents_death_at_any_moment() {
     let images = [image("one", &[]), image("two", &[])];
     let mut place = under_own_processes("crasht", &images[0]);
@@ -178,7 +195,12 @@ fn real_a_deploy_that_is_one_ends_whole_or_not_at_all_whenever_the_agent_dies() 
 
 /// A platform whose edge and agent this test runs itself, without a supervisor.
 fn under_own_processes(test: &str, image: &str) -> Place {
-    let mut place = Place::new(test);
+    trusted_under_own_processes(test, image, "soak: 0s")
+}
+
+/// The same with its own words for how a release earns its traffic.
+pub fn trusted_under_own_processes(test: &str, image: &str, trust: &str) -> Place {
+    let mut place = Place::trusted(test, trust);
     place.compose(&super::place::web(image, ""));
     place.platform("5m", "");
     place.start("edge", None);
@@ -214,7 +236,7 @@ fn attempt(place: &mut Place, after: u32, words: &[&str], code: i32) -> bool {
     killed
 }
 
-fn start_agent(place: &mut Place, crash_after: Option<u32>) {
+pub fn start_agent(place: &mut Place, crash_after: Option<u32>) {
     place.start("agent", crash_after);
     let socket = place.state().join("run/agent.sock");
     wait("the agent to answer", LIMIT, || {
@@ -222,7 +244,7 @@ fn start_agent(place: &mut Place, crash_after: Option<u32>) {
     });
 }
 
-fn agent(place: &mut Place) -> &mut std::process::Child {
+pub fn agent(place: &mut Place) -> &mut std::process::Child {
     place.started.last_mut().unwrap()
 }
 

@@ -121,7 +121,11 @@ fn connect(port: u16) -> Result<TcpStream, String> {
 }
 
 fn exchange(stream: &mut TcpStream, connection: &str) -> Result<String, String> {
-    let request = format!("GET / HTTP/1.1\r\nhost: localhost\r\nconnection: {connection}\r\n\r\n");
+    exchange_with(stream, &format!("connection: {connection}"))
+}
+
+fn exchange_with(stream: &mut TcpStream, headers: &str) -> Result<String, String> {
+    let request = format!("GET / HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n\r\n");
     stream.write_all(request.as_bytes()).map_err(|error| format!("send: {error}"))?;
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];
@@ -157,6 +161,11 @@ fn complete(bytes: &[u8]) -> Option<Result<String, String>> {
 /// One request now.
 pub fn ask(port: u16) -> Result<String, String> {
     once(port)
+}
+
+/// One request now, with a header of its own.
+pub fn ask_with(port: u16, header: &str) -> Result<String, String> {
+    exchange_with(&mut connect(port)?, &format!("connection: close\r\n{header}"))
 }
 
 impl Seen {

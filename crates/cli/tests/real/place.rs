@@ -18,6 +18,7 @@ pub struct Ran {
 pub struct Place {
     pub name: String,
     pub port: u16,
+    trust: String,
     dir: TempDir,
     state: TempDir,
     /// Processes that this test has started itself.
@@ -25,10 +26,17 @@ pub struct Place {
 }
 
 impl Place {
+    /// Nothing watches its releases.
     pub fn new(test: &str) -> Place {
+        Place::trusted(test, "soak: 0s")
+    }
+
+    /// Its `web` earns its traffic as these keys of the platform file say.
+    pub fn trusted(test: &str, trust: &str) -> Place {
         Place {
             name: format!("real-{test}-{}", std::process::id()),
             port: testkit::free_port(),
+            trust: trust.to_owned(),
             dir: tempfile::tempdir().unwrap(),
             state: tempfile::tempdir().unwrap(),
             started: Vec::new(),
@@ -65,8 +73,8 @@ impl Place {
         self.write(
             "mainstay.yaml",
             &format!(
-                "version: 1\nplatform: {}\nenvironments:\n  production:\n    edge: {{http: \"127.0.0.1:{}\"}}\nservices:\n  web:\n    strategy: blue-green\n    port: 8080\n    health: {{path: /health, budget: 5s}}\n    routes: [{{path: /}}]\n    warm: {warm}\n    drain: 2s\n{more}",
-                self.name, self.port
+                "version: 1\nplatform: {}\nenvironments:\n  production:\n    edge: {{http: \"127.0.0.1:{}\"}}\nservices:\n  web:\n    strategy: blue-green\n    port: 8080\n    health: {{path: /health, budget: 5s}}\n    routes: [{{path: /}}]\n    warm: {warm}\n    drain: 2s\n    drain_websocket: 2s\n    {}\n{more}",
+                self.name, self.port, self.trust
             ),
         );
     }

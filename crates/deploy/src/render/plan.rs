@@ -1,5 +1,8 @@
 //! A plan as a person reads it.
 
+use spec::Migration;
+use spec::platform::MigrationKind;
+
 use crate::plan::{Action, Change, Fetch, Plan};
 
 /// `+` created, `~` changed, `-` removed, `=` left alone; each with its reason.
@@ -49,6 +52,9 @@ fn line(out: &mut String, change: &Change, width: usize) {
     if let Some(copies) = told_copies(change) {
         out.push_str(&format!("    {:width$}  {copies}\n", ""));
     }
+    if let Some(migration) = &change.migration {
+        out.push_str(&format!("    {:width$}  runs first: {}\n", "", self::migration(migration)));
+    }
     for warning in &change.warnings {
         out.push_str(&format!("    {:width$}  warning: {warning}\n", ""));
     }
@@ -70,6 +76,19 @@ fn told_copies(change: &Change) -> Option<String> {
 /// `1 copy`, `3 copies`.
 pub fn copies(count: u32) -> String {
     if count == 1 { "1 copy".into() } else { format!("{count} copies") }
+}
+
+fn migration(migration: &Migration) -> String {
+    let meaning = match migration.kind {
+        MigrationKind::Expand => "expand: the release before goes on with it",
+        MigrationKind::Contract => {
+            "contract: releases before it lack what it takes away, so nothing goes back by itself, and `rollback` only with --past-migration"
+        }
+        MigrationKind::Breaking => {
+            "breaking: the serving release may fail from the moment it runs, nothing goes back by itself, and `rollback` only with --past-migration"
+        }
+    };
+    format!("`{}` ({meaning})", migration.job.command.join(" "))
 }
 
 fn summary(plan: &Plan) -> String {

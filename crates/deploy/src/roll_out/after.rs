@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use ledger::SagaRow;
 use saga::{LogEvent, Observer, Outcome as SagaOutcome, Runner};
 use serde_json::json;
 use spec::{Evidence, SagaId, Verdict};
@@ -35,7 +36,7 @@ pub async fn run(world: &World, params: Params, began: Duration) -> Result<Servi
         let before_switch: u64 = report
             .phases
             .iter()
-            .take_while(|phase| phase.step != "drain" && phase.step != "retire")
+            .take_while(|phase| !matches!(phase.step.as_str(), "soak" | "drain" | "retire"))
             .map(|phase| phase.ms)
             .sum();
         millis(started.saturating_sub(began)) + before_switch
@@ -53,8 +54,7 @@ pub(crate) fn saga_id(params: &Params) -> Result<SagaId, DeployError> {
 pub async fn resume(world: &World, id: &SagaId) -> Result<(Params, ServiceReport), DeployError> {
     let row = world.ledger.saga(id).map_err(|source| DeployError::Ledger { operation: "read the roll-out", source })?;
     let row = row.ok_or_else(|| DeployError::Unknown { what: format!("roll-out {id}"), known: String::new() })?;
-    let params: Params = serde_json::from_value(row.params)
-        .map_err(|error| DeployError::Refused(format!("the roll-out {id} was written by another version: {error}")))?;
+    let params = params_of(&row)?;
     let (runner, _) = runner(world, &params.release.service);
     let outcome = runner.run::<RollOut>(world, id, &world.abort).await;
     let report = finish(world, &params, &outcome)?;
@@ -115,9 +115,47 @@ impl Observer for Watch {
 /// Writes down how it ended: the release's state, the audit entry, the evidence.
 /// Running it twice, after a crash in between, changes nothing more.
 fn finish(world: &World, params: &Params, outcome: &SagaOutcome<Found>) -> Result<ServiceReport, DeployError> {
-    let release = &params.release;
-    let (result, found) = match outcome {
-        SagaOutcome::Done(found) => (Outcome::Done, Some(found)),
+    let (result, found) = told(world, params, outcome)?;
+    write_down(world, params, &result, found)?;
+    Ok(report(params, result, found))
+}
+
+/// How a roll-out has ended that is not to be begun again; nothing is written. `None` when it has not.
+pub fn ended(world: &World, row: &SagaRow) -> Result<Option<ServiceReport>, DeployError> {
+    if row.outcome.is_none() {
+        return Ok(None);
+    }
+    let params = params_of(row)?;
+    let (runner, _) = runner(world, &params.release.service);
+    let told_by = |outcome: &SagaOutcome<Found>| {
+        told(world, &params, outcome).map(|(result, found)| report(&params, result, found))
+    };
+    // An ended saga is not run, its outcome is told.
+    let outcome = futures_util::FutureExt::now_or_never(runner.run::<RollOut>(world, &row.id, &world.abort));
+    outcome.map(|outcome| told_by(&outcome)).transpose()
+}
+
+fn params_of(row: &SagaRow) -> Result<Params, DeployError> {
+    serde_json::from_value(row.params.clone()).map_err(|error| {
+        DeployError::Refused(format!("the roll-out {} was written by another version: {error}", row.id))
+    })
+}
+
+fn report(params: &Params, result: Outcome, found: Option<&Found>) -> ServiceReport {
+    ServiceReport {
+        healthy_after_ms: found.and_then(|found| found.healthy_after_ms),
+        judged: found.map(|found| found.judged.clone()).unwrap_or_default(),
+        ..unfinished_report(params, result)
+    }
+}
+
+fn told<'f>(
+    world: &World,
+    params: &Params,
+    outcome: &'f SagaOutcome<Found>,
+) -> Result<(Outcome, Option<&'f Found>), DeployError> {
+    Ok(match outcome {
+        SagaOutcome::Done(found) => (stands(params, found), Some(found)),
         SagaOutcome::Undone { state, failed_step, error } => {
             (Outcome::Failed(undone(world, params, state, failed_step, error)?), Some(state))
         }
@@ -126,10 +164,26 @@ fn finish(world: &World, params: &Params, outcome: &SagaOutcome<Found>) -> Resul
         SagaOutcome::Stopped { error } => {
             return Err(DeployError::Refused(format!("the roll-out stopped where it was: {error}")));
         }
-    };
-    write_down(world, release, &result)?;
-    let healthy_after_ms = found.and_then(|found| found.healthy_after_ms);
-    Ok(ServiceReport { healthy_after_ms, ..unfinished_report(params, result) })
+    })
+}
+
+/// A release that does worse and stays all the same, since nothing goes back past its migration, needs a person.
+fn stands(params: &Params, found: &Found) -> Outcome {
+    let worse = found.judged.iter().find_map(|judgement| match &judgement.verdict {
+        Verdict::Fail(cause) => Some(cause),
+        _ => None,
+    });
+    let Some(cause) = worse else { return Outcome::Done };
+    let (service, kind) = (&params.release.service, params.migration().map_or("", |m| m.kind.as_str()));
+    Outcome::Failed(Failure {
+        step: "soak".into(),
+        cause: format!(
+            "{cause}; it goes on serving, since its {kind} migration has run: `mainstay rollback {service} --past-migration` goes back all the same"
+        ),
+        logs: Vec::new(),
+        kept: None,
+        ending: Ending::Stuck,
+    })
 }
 
 /// A report without times.
@@ -144,6 +198,7 @@ pub(crate) fn unfinished_report(params: &Params, result: Outcome) -> ServiceRepo
         took_ms: 0,
         traffic_after_ms: None,
         phases: Vec::new(),
+        judged: Vec::new(),
     }
 }
 
@@ -154,7 +209,9 @@ fn undone(
     step: &str,
     error: &saga::Failure,
 ) -> Result<Failure, DeployError> {
-    let cause = cause(error);
+    // Traffic is as before, and the database may not be.
+    let left = world.migration_of(&params.release)?.and_then(|migrated| migrated.warning());
+    let cause = left.iter().fold(cause(error), |cause, left| format!("{cause}; {left}"));
     let mut release = params.release.clone();
     if let Some(known) = world.release(&release.scope, &release.service, &release.id)? {
         release = known;
@@ -163,7 +220,7 @@ fn undone(
         world.advance(&mut release, &Event::Failed { reason: cause.clone() })?;
         world.save_release(&release)?;
     }
-    let judged = (step.starts_with("healthy") || step == "run") && !world.abort.is_requested();
+    let judged = !error.is_abort() && !world.abort.is_requested() && is_verdict(step);
     let touched = found.container_id.is_some() || found.stopped_previous || judged;
     Ok(Failure {
         step: step.to_owned(),
@@ -172,6 +229,11 @@ fn undone(
         kept: judged.then(|| kept(error, &release)),
         ending: if touched { Ending::RolledBack } else { Ending::Failed },
     })
+}
+
+/// Whether a failure of this step says something about the release, whose container is kept then.
+fn is_verdict(step: &str) -> bool {
+    matches!(step, "run" | "soak") || step.starts_with("healthy") || step.starts_with("judge ")
 }
 
 /// The container that failed; with several copies it is not always the first.
@@ -216,7 +278,8 @@ pub(crate) fn lines(detail: &serde_json::Value) -> Vec<String> {
     lines.into_iter().flatten().filter_map(|line| line.as_str().map(str::to_owned)).collect()
 }
 
-fn write_down(world: &World, release: &Release, result: &Outcome) -> Result<(), DeployError> {
+fn write_down(world: &World, params: &Params, result: &Outcome, found: Option<&Found>) -> Result<(), DeployError> {
+    let release = &params.release;
     let ledger = |source| DeployError::Ledger { operation: "write down how the roll-out ended", source };
     let subject = format!("{}@{}", release.pool(), release.id);
     let (verdict, detail) = match result {
@@ -226,8 +289,15 @@ fn write_down(world: &World, release: &Release, result: &Outcome) -> Result<(), 
         ),
         _ => (Verdict::Pass, json!({ "image": release.image.id, "definition": release.definition.hash })),
     };
+    let at_ms = world.clock.now_ms();
+    for judgement in found.iter().flat_map(|found| &found.judged) {
+        let (kind, verdict) = (judgement.watch.kind().to_owned(), judgement.verdict.clone());
+        let detail = json!({ "judgement": judgement, "limits": release.plan.soak_limits });
+        let evidence = Evidence { kind, subject: subject.clone(), verdict, at_ms, detail };
+        world.ledger.record_evidence(&evidence).map_err(ledger)?;
+    }
     world.ledger.append_audit(&release.by, "roll-out", &subject, detail.clone()).map_err(ledger)?;
-    let evidence = Evidence { kind: "release".into(), subject, verdict, at_ms: world.clock.now_ms(), detail };
+    let evidence = Evidence { kind: "release".into(), subject, verdict, at_ms, detail };
     world.ledger.record_evidence(&evidence).map(drop).map_err(ledger)
 }
 

@@ -1,7 +1,6 @@
 //! The steps of a roll-out. Each may run twice; each looks things up by the release's names.
 
 use futures_util::future::BoxFuture;
-use machine::compose::RunOptions;
 use machine::process::Output;
 use saga::StepError;
 use serde_json::json;
@@ -9,9 +8,9 @@ use spec::Strategy;
 
 use super::{Found, Params};
 use crate::error::is_gone;
-use crate::release::{Event, Guests, Release};
+use crate::release::{Event, Guests, Release, UNTIL_TOLD};
 use crate::world::World;
-use crate::{copies, health, names};
+use crate::{copies, health};
 
 pub type Done<'a> = BoxFuture<'a, Result<(), StepError>>;
 
@@ -37,26 +36,6 @@ pub fn unpin<'a>(world: &'a World, params: &'a Params, _: &'a mut Found) -> Done
             Err(error) if !is_gone(&error) => Err(StepError::failed("could not take the image's tag away", error)),
             _ => Ok(()),
         }
-    })
-}
-
-/// Runs the release's migration once, in its own image, before anything of it starts.
-pub fn migrate<'a>(world: &'a World, params: &'a Params, _: &'a mut Found) -> Done<'a> {
-    Box::pin(async move {
-        let Some(job) = params.migration() else { return Ok(()) };
-        let release = &params.release;
-        world.talk.say(Some(&release.service), format!("migrates: {}", job.command.join(" ")));
-        let name = format!("{}-migrate", release.container);
-        // A run that a crash cut off is cleared away first; migrations are transactions of their own.
-        let _ = world.docker.remove(&name, true).await;
-        let options = RunOptions {
-            name: Some(name.clone()),
-            labels: vec![(names::ONE_OFF.into(), "migrate".into())],
-            ..RunOptions::default()
-        };
-        let command = copies::compose(world, release)?.run(&release.definition.service, &job.command, &options);
-        let output = world.run(command.timeout(job.timeout)).await.map_err(wrap("run the migration"))?;
-        succeeded(&output, "the migration failed")
     })
 }
 
@@ -113,12 +92,9 @@ pub fn switch<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) ->
         release.making_way_for = None;
         release.healthy_after_ms = found.healthy_after_ms.or(release.healthy_after_ms);
         let previous = previous(world, params)?;
-        let warm = previous.as_ref().filter(|previous| previous.side_by_side() && !previous.plan.warm.is_zero());
-        // A release that was replaced batch by batch is not whole any more.
-        let warm = warm.filter(|_| !params.rolls());
-        let warm = warm.filter(|previous| memory_allows(world, previous));
-        let until = warm.map(|previous| world.clock.now_ms() + millis(previous.plan.warm));
+        let until = previous.as_ref().and_then(|previous| warm_until(world, params, previous));
         world.move_serving(&release, previous.as_ref(), until).map_err(wrap("record the switch"))?;
+        world.end_canary(&release).map_err(wrap("record the switch"))?;
         let applied = world.push_routes().await.map_err(wrap("switch the traffic"))?;
         found.epoch = Some(applied.epoch);
         found.switched_ms = Some(world.clock.now_ms());
@@ -136,6 +112,21 @@ pub fn switch<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) ->
     })
 }
 
+/// While the new release is watched, the old one is kept ready whatever is said about its warmth: see `park`.
+/// A release that was replaced batch by batch is not whole any more.
+fn warm_until(world: &World, params: &Params, previous: &Release) -> Option<i64> {
+    match previous.side_by_side() && !params.rolls() {
+        true if params.soaks() => Some(UNTIL_TOLD),
+        true => stays_warm(world, previous),
+        false => None,
+    }
+}
+
+fn stays_warm(world: &World, previous: &Release) -> Option<i64> {
+    let is_wanted = !previous.plan.warm.is_zero() && memory_allows(world, previous);
+    is_wanted.then(|| world.clock.now_ms() + millis(previous.plan.warm))
+}
+
 /// A warm release is a comfort; the machine's last memory belongs to what serves.
 const LEAST_FREE_MEMORY: f64 = 0.1;
 
@@ -148,7 +139,7 @@ fn memory_allows(world: &World, previous: &Release) -> bool {
     free >= LEAST_FREE_MEMORY
 }
 
-/// Traffic back to where it was: only when the edge did not acknowledge, or refused.
+/// Traffic back to where it was: the edge did not acknowledge, or the release did worse than the one before it.
 pub fn switch_back<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) -> Done<'a> {
     Box::pin(async move {
         let mut release = current(world, &params.release)?;
@@ -170,8 +161,26 @@ pub fn switch_back<'a>(world: &'a World, params: &'a Params, found: &'a mut Foun
             }
             None => world.clear_serving(&release.scope, &release.service).map_err(wrap("record the way back"))?,
         }
-        world.push_routes().await.map(drop).map_err(wrap("switch the traffic back"))
+        let applied = world.push_routes().await.map_err(wrap("switch the traffic back"))?;
+        if params.soaks() && found.switched_ms.is_some() {
+            let to = params.previous.as_ref().map(ToString::to_string).unwrap_or_default();
+            let text = match params.holds() {
+                true => format!("requests wait until {to} runs again (epoch {})", applied.epoch),
+                false => format!("traffic is back on {to} (epoch {})", applied.epoch),
+            };
+            world.talk.say(Some(&release.service), text);
+        }
+        match params.soaks() {
+            // It may be answering requests, and is stopped next.
+            true => finish_requests(world, &release).await,
+            false => Ok(()),
+        }
     })
+}
+
+/// Requests that a release which is no longer routed is still answering get their time.
+pub async fn finish_requests(world: &World, release: &Release) -> Result<(), StepError> {
+    world.drained(release).await.map(drop).map_err(wrap("wait for the release's last requests"))
 }
 
 /// Requests that the previous release is still answering get their time, and so do the connections of its TCP ports.
@@ -195,11 +204,18 @@ pub fn drain<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) -> 
 /// The previous release stays warm for a quick way back, or is stopped now.
 pub fn park<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) -> Done<'a> {
     Box::pin(async move {
-        let Some(previous) = previous(world, params)? else { return Ok(()) };
-        match found.parked_until_ms {
-            Some(until) => {
+        let Some(mut previous) = previous(world, params)? else { return Ok(()) };
+        if previous.parked_until_ms == Some(UNTIL_TOLD) {
+            found.parked_until_ms = stays_warm(world, &previous);
+            previous.parked_until_ms = found.parked_until_ms;
+            if found.parked_until_ms.is_none() {
+                world.advance(&mut previous, &Event::Expired).map_err(wrap("record the previous release's end"))?;
+            }
+            world.save_release(&previous).map_err(wrap("record the previous release's end"))?;
+        }
+        match previous.parked_until_ms {
+            Some(_) => {
                 let warm = spec::units::human_duration(previous.plan.warm);
-                let _ = until;
                 world.talk.say(Some(&previous.service), format!("{} stays warm for {warm}", previous.id));
                 Ok(())
             }
@@ -313,9 +329,16 @@ pub fn succeeded(output: &Output, what: &str) -> Result<(), StepError> {
     }
     let stderr = String::from_utf8_lossy(&output.stderr);
     let said: Vec<&str> = stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let last = said.last().copied().unwrap_or("it said nothing");
     let tail: Vec<&str> = said.iter().rev().take(LAST_LINES).rev().copied().collect();
+    let last = last_said(&output.stderr);
     Err(StepError::because(format!("{what}: {last}")).with_detail(json!({ "cause": what, "logs": tail })))
+}
+
+/// The last line that a program has written.
+pub fn last_said(stderr: &[u8]) -> String {
+    let stderr = String::from_utf8_lossy(stderr);
+    let last = stderr.lines().map(str::trim).rfind(|line| !line.is_empty());
+    last.unwrap_or("it said nothing").to_owned()
 }
 
 /// What is already gone needs no second undoing.

@@ -1,6 +1,6 @@
 //! A service's routes as the edge must know them.
 
-use edge::snapshot::{HeaderRules, Hsts, Priority, Rate, RateKey, Redirect, RouteLimits, Sticky};
+use edge::snapshot::{HeaderRules, Hsts, Priority, Rate, RateKey, Redirect, RouteLimits, Split, Sticky};
 use edge::{Listener, Route};
 use spec::platform::{self, HeaderChanges, HstsWritten, RateBy, RouteLimitSettings};
 
@@ -50,7 +50,7 @@ impl Doors {
 }
 
 /// What the world sees of a release.
-pub fn public(platform: &Platform, release: &Release) -> Vec<Route> {
+pub fn public(platform: &Platform, release: &Release, split: Option<&Split>) -> Vec<Route> {
     let doors = Doors::of(platform);
     let mut routes = Vec::new();
     for written in &release.plan.routes {
@@ -58,7 +58,7 @@ pub fn public(platform: &Platform, release: &Release) -> Vec<Route> {
         if !is_redirect && !super::is_routed(release) {
             continue;
         }
-        let route = route(platform, release, written, &doors);
+        let route = route(platform, release, written, &doors, split);
         let is_challenge = written.path.starts_with(ACME);
         let upgrades = written.https_only.unwrap_or(doors.upgrade != Upgrade::No && !is_challenge);
         match (upgrades, doors.upgrade) {
@@ -101,7 +101,7 @@ fn to_port(route: &Route, doors: &Doors, port: u16) -> Option<Route> {
     })
 }
 
-fn route(platform: &Platform, release: &Release, written: &spec::Route, doors: &Doors) -> Route {
+fn route(platform: &Platform, release: &Release, written: &spec::Route, doors: &Doors, split: Option<&Split>) -> Route {
     let host = written.host.as_deref().or(platform.domain.as_deref());
     let asks = written.redirect.is_none();
     let pool = if asks { release.pool() } else { String::new() };
@@ -110,7 +110,7 @@ fn route(platform: &Platform, release: &Release, written: &spec::Route, doors: &
         listeners: doors.all(),
         priority: written.priority,
         methods: written.methods.clone(),
-        split: platform.splits.get(&release.service).filter(|_| asks).cloned(),
+        split: split.or(platform.splits.get(&release.service)).filter(|_| asks).cloned(),
         sticky: written
             .sticky
             .as_ref()

@@ -84,7 +84,7 @@ fn written(edge: &str, service: &str) -> (Platform, Release) {
 }
 
 fn snapshot_of((platform, release): (Platform, Release)) -> Snapshot {
-    routing(1, &[platform], &[release])
+    routing(1, &[platform], &[release], &[])
 }
 
 fn route_of(service: &str) -> Route {
@@ -289,7 +289,7 @@ fn where_several_platforms_ask_the_whole_edge_for_something_the_careful_answer_c
     .0;
     let mut two = written("edge: {shedding: {in_flight: 50, target: 300ms}, access_log: {mask: b, mask_client: true}, trusted_proxies: [10.0.0.0/8, 192.0.2.7]}", "route: /").0;
     two.scope.platform = PlatformName::parse("other").unwrap();
-    let snapshot = routing(1, &[one, two], &[]);
+    let snapshot = routing(1, &[one, two], &[], &[]);
     assert_eq!(snapshot.shedding, Some(snapshot::Shedding { in_flight: 50, target_ms: Some(300) }));
     let log = snapshot.access_log.unwrap();
     assert_eq!((log.sample, log.mask, log.mask_client), (1, vec!["a".to_owned(), "b".to_owned()], true));
@@ -308,7 +308,7 @@ fn only_one_certificate_is_shown_to_strangers() {
     let (mut one, mut two) = (platform("one"), platform("two"));
     one.certificates = vec![certificate("a"), certificate("b")];
     two.certificates = vec![certificate("b"), certificate("c")];
-    let snapshot = routing(1, &[one, two], &[]);
+    let snapshot = routing(1, &[one, two], &[], &[]);
     let told: Vec<_> = snapshot.certificates.iter().map(|c| (c.chain.to_str().unwrap(), c.is_default)).collect();
     assert_eq!(told, [("a", true), ("b", false), ("c", false)]);
 }
@@ -322,7 +322,7 @@ fn a_tcp_port_leads_to_the_container_of_a_kept_service() {
     platform.edge.tcp[0].service = ServiceName::parse("postgres").unwrap();
     let mut kept = release(&platform, "postgres", Strategy::Keep);
     (kept.plan.port, kept.plan.routes, kept.targets) = (None, vec![], vec![]);
-    let snapshot = routing(1, &[platform.clone()], &[kept]);
+    let snapshot = routing(1, &[platform.clone()], &[kept], &[]);
     let (pool, port) = (&snapshot.pools[0], &snapshot.tcp[0]);
     assert_eq!(
         (&*pool.name, pool.targets.as_slice()),
@@ -333,7 +333,7 @@ fn a_tcp_port_leads_to_the_container_of_a_kept_service() {
         ("tcp 127.0.0.1:5433", &*pool.name, Some(3_600_000), true)
     );
     assert!(snapshot.listeners.iter().any(|listener| listener.name == port.listener));
-    let without = routing(1, &[platform], &[]);
+    let without = routing(1, &[platform], &[], &[]);
     assert!(!without.listeners.iter().any(|listener| listener.name.starts_with("tcp")), "it would answer in HTTP");
 }
 
@@ -344,15 +344,15 @@ fn a_release_that_makes_way_keeps_its_routes_and_its_requests_wait() {
     platform.gateways = BTreeMap::from([("net".to_owned(), [10, 0, 0, 1].into())]);
     platform.internals =
         vec![InternalRecord { service: old.service.clone(), port: 8080, tcp: false, networks: vec!["net".to_owned()] }];
-    let before = routing(1, &[platform.clone()], &[old.clone()]);
+    let before = routing(1, &[platform.clone()], &[old.clone()], &[]);
     let hold = before.pools[0].hold.clone().unwrap();
     assert_eq!((hold.now, hold.max_requests, hold.max_bytes, hold.max_ms), (false, 1000, 64 << 20, 30_000));
     old.making_way_for = Some(ReleaseId::new(2));
-    let held = routing(1, &[platform.clone()], &[old.clone()]);
+    let held = routing(1, &[platform.clone()], &[old.clone()], &[]);
     assert_eq!(held.routes, before.routes, "public and internal ones");
     assert!(held.pools[0].targets.is_empty() && held.pools[0].hold.as_ref().unwrap().now);
     old.plan.hold.time = Duration::ZERO;
-    assert_eq!(routing(1, &[platform], &[old]).pools[0].hold, None, "nobody waits for no time");
+    assert_eq!(routing(1, &[platform], &[old], &[]).pools[0].hold, None, "nobody waits for no time");
 }
 
 #[test]
@@ -360,7 +360,11 @@ fn maintenance_and_shares_that_were_set_stand_on_every_public_route() {
     let (mut platform, release) = written("", "routes: [/, {path: /old, redirect: /}]");
     let closed =
         snapshot::Maintenance { page: None, message: Some("back at 9".into()), retry_after_s: None, allow: vec![] };
-    let split = snapshot::Split { shares: vec![snapshot::Share { pool: "p".into(), weight: 1 }], cookie: None };
+    let split = snapshot::Split {
+        shares: vec![snapshot::Share { pool: "p".into(), release: None, weight: 1 }],
+        cookie: None,
+        by_place: false,
+    };
     platform.maintenance = Some(closed.clone());
     platform.splits.insert(release.service.clone(), split.clone());
     let snapshot = snapshot_of((platform, release));

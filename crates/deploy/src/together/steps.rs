@@ -100,6 +100,9 @@ async fn to_release(world: &World, params: &Params, previous: Release, new: &Rel
                 previous_copies: new.copies,
                 start: !is_warm,
                 migrate: false,
+                // It served before, and where it goes from is no better.
+                soak: false,
+                canary: None,
             };
             after::run(world, params, world.clock.monotonic()).await
         }

@@ -12,7 +12,7 @@ use deploy::roll_out::{Found, Params};
 use deploy::store::Platform;
 use deploy::{Parts, Scope, Talk, World};
 use futures_util::FutureExt;
-use machine::clock::TestClock;
+use machine::clock::{Clock, SystemClock, TestClock};
 use machine::docker::{Behaviour, ContainerSpec, Docker, FakeDocker};
 use machine::files::Root;
 use machine::process::{Command, FakeProcesses, Output};
@@ -39,8 +39,16 @@ impl From<Strategy> for Case {
 pub struct Site {
     pub world: World,
     pub docker: FakeDocker,
+    processes: Arc<FakeProcesses>,
     stop: CancellationToken,
     _root: tempfile::TempDir,
+}
+
+impl Site {
+    /// How often a migration was begun.
+    pub fn migrations(&self) -> usize {
+        self.processes.lines().iter().filter(|line| line.contains(" run ")).count()
+    }
 }
 
 impl Drop for Site {
@@ -102,15 +110,23 @@ pub fn params(case: impl Into<Case>) -> Params {
         previous_copies: case.old,
         start: true,
         migrate: false,
+        soak: false,
+        canary: None,
     }
 }
 
 /// What `docker compose up` does: the containers of the services it names, as the file describes them.
+/// And `run`: a container that ends well at once.
 fn compose(docker: FakeDocker, root: Root) -> FakeProcesses {
     FakeProcesses::new().when("docker exec", move |command: &Command| told(&root, command)).when(
         "docker compose",
         move |command: &Command| {
             let words = command.words();
+            if words.contains(&"run") {
+                let name = words.iter().skip_while(|word| **word != "--name").nth(1).copied().unwrap_or_default();
+                let _ = docker.run_now(&container(name, "migration"));
+                return Output::default();
+            }
             let file = words.iter().skip_while(|word| **word != "--file").nth(1).copied().unwrap_or_default();
             let document: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
             for key in words.iter().skip_while(|word| **word != "never").skip(1) {
@@ -163,19 +179,25 @@ pub async fn site(case: impl Into<Case>, new: Behaviour) -> Site {
 }
 
 pub async fn site_of(case: Case, old: Behaviour, new: Behaviour) -> Site {
+    // It stands still: what waits for time would wait for ever, and nothing here may.
+    site_by(Arc::new(TestClock::default()), case, old, new).await
+}
+
+pub async fn site_by(clock: Arc<dyn Clock>, case: Case, old: Behaviour, new: Behaviour) -> Site {
     let folder = tempfile::tempdir().unwrap();
     let root = Root::open(folder.path()).unwrap();
-    let clock = Arc::new(TestClock::default());
     let docker = FakeDocker::new(clock.clone());
     docker.add_image("shop/web:1", old);
     docker.add_image("shop/web:2", new);
+    docker.add_image("shop/web:migration", Behaviour::exits(0, Duration::ZERO));
+    let processes = Arc::new(compose(docker.clone(), root.clone()));
     let socket = folder.path().join("edge.sock");
     let stop = CancellationToken::new();
     let config = edge::EdgeConfig { control_socket: socket.clone(), state_dir: folder.path().join("edge") };
     tokio::spawn(edge::serve(config, stop.clone()));
     let parts = Parts {
         docker: Arc::new(docker.clone()),
-        processes: Arc::new(compose(docker.clone(), root.clone())),
+        processes: processes.clone(),
         ledger: ledger::Ledger::in_memory(clock.clone()).unwrap(),
         edge: edge::Control::new(socket),
         clock,
@@ -190,7 +212,7 @@ pub async fn site_of(case: Case, old: Behaviour, new: Behaviour) -> Site {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     serve_first(&world, &docker, case).await;
-    Site { world, docker, stop, _root: folder }
+    Site { world, docker, processes, stop, _root: folder }
 }
 
 async fn serve_first(world: &World, docker: &FakeDocker, case: Case) {
@@ -285,6 +307,13 @@ impl Sites {
 
     pub async fn world(&self) -> World {
         self.keep(site(self.case, Behaviour::healthy_after(1)).await)
+    }
+
+    /// One in which time passes.
+    pub async fn living_world(&self) -> World {
+        let clock = Arc::new(SystemClock::new());
+        let (old, new) = (Behaviour::healthy_after(1), Behaviour::healthy_after(1));
+        self.keep(site_by(clock, self.case, old, new).await)
     }
 
     pub fn keep(&self, site: Site) -> World {

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-use super::{Applied, Counters, DrainRequest, Drained, Status};
+use super::{Applied, Counters, DrainRequest, Drained, FiguresRequest, PoolFigures, Status};
 use crate::error::ControlError;
 use crate::snapshot::Snapshot;
 
@@ -66,6 +66,12 @@ impl Control {
     /// The counters, as numbers.
     pub async fn counters(&self) -> Result<Counters, ControlError> {
         self.call_json(Method::GET, "/v1/counters", None::<&()>, PATIENCE).await
+    }
+
+    /// What the requests of each of a pool's releases came to.
+    pub async fn figures(&self, pool: &str) -> Result<PoolFigures, ControlError> {
+        let request = FiguresRequest { pool: pool.to_owned() };
+        self.call_json(Method::POST, "/v1/figures", Some(&request), PATIENCE).await
     }
 
     /// The metrics, as Prometheus text.

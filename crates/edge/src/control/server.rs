@@ -18,7 +18,7 @@ use serde::Serialize;
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 
-use super::{DrainRequest, counting, status};
+use super::{DrainRequest, FiguresRequest, counting, figures, status};
 use crate::apply::apply;
 use crate::edge::Edge;
 use crate::error::{EdgeError, Refusal};
@@ -102,6 +102,10 @@ async fn answer(edge: &Arc<Edge>, request: Request<Incoming>) -> Response<Full<B
         },
         (&Method::POST, "/v1/drained") => match read::<DrainRequest>(request).await {
             Ok(wanted) => json(StatusCode::OK, &status::drained(edge, &wanted).await),
+            Err(response) => response,
+        },
+        (&Method::POST, "/v1/figures") => match read::<FiguresRequest>(request).await {
+            Ok(wanted) => json(StatusCode::OK, &figures::figures(edge, &wanted)),
             Err(response) => response,
         },
         (&Method::GET, "/v1/status") => json(StatusCode::OK, &status::status(edge)),

@@ -4,6 +4,7 @@
 //! Times are milliseconds. Addresses of networks are CIDR texts, as in `10.0.0.0/8`; one that cannot be read is
 //! a problem that the acknowledgement names, and the rest is served.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -62,8 +63,21 @@ pub struct Hold {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Share {
     pub pool: String,
+    /// Which of the pool's releases, where two of them are served side by side; the first of the pool when not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<String>,
     /// Relative to the sum of all shares; 0 takes nothing but who already sticks to it.
     pub weight: u32,
+}
+
+impl Share {
+    /// `pool`, or `pool@release`.
+    pub(crate) fn full_name(&self) -> Cow<'_, str> {
+        match &self.release {
+            Some(release) => format!("{}@{release}", self.pool).into(),
+            None => self.pool.as_str().into(),
+        }
+    }
 }
 
 /// Traffic of one route over several pools, as for a canary.
@@ -73,6 +87,16 @@ pub struct Split {
     /// With a name, a client stays with its first share by a cookie; without, every request is drawn anew.
     #[serde(default)]
     pub cookie: Option<String>,
+    /// The cookie says the client's place among all of them instead of its share: when weights change, only those
+    /// clients change their pool whose place now belongs to another. The shares' order counts then.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub by_place: bool,
+}
+
+/// Absent and `false` are one document with one hash, also to an edge that does not know the key.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// A client stays with one target of a pool.

@@ -1,6 +1,6 @@
 //! Changes of a service in words that an operator would use.
 
-use crate::platform::{ServiceProtocol, Strategy};
+use crate::platform::{CanaryBy, ServiceProtocol, Strategy};
 use crate::resolve::{Limits, Route, ServicePlan};
 use crate::units::human_duration;
 
@@ -44,7 +44,8 @@ fn changes(old: &ServicePlan, new: &ServicePlan) -> Vec<String> {
     note("drain", human_duration(old.drain), human_duration(new.drain));
     note("drain of WebSockets", human_duration(old.drain_websocket), human_duration(new.drain_websocket));
     note("warm", human_duration(old.warm), human_duration(new.warm));
-    note("soak", human_duration(old.soak), human_duration(new.soak));
+    note("soak", soak(old), soak(new));
+    note("canary", canary(old), canary(new));
     note("time to stop", human_duration(old.stop_grace), human_duration(new.stop_grace));
     note("migration", migration(old), migration(new));
     note("copies", old.replicas.to_string(), new.replicas.to_string());
@@ -120,8 +121,34 @@ fn finish(plan: &ServicePlan) -> String {
     )
 }
 
+fn soak(plan: &ServicePlan) -> String {
+    let limits = &plan.soak_limits;
+    format!(
+        "{} from {} requests, errors over {} and {} times, p95 over {} and {} times",
+        human_duration(plan.soak),
+        limits.requests,
+        limits.errors,
+        limits.errors_factor,
+        human_duration(limits.p95_floor),
+        limits.p95_factor
+    )
+}
+
+fn canary(plan: &ServicePlan) -> String {
+    let Some(canary) = &plan.canary else { return "none".to_owned() };
+    let by = match canary.by {
+        CanaryBy::Cookie => "client",
+        CanaryBy::Weight => "request",
+    };
+    let steps: Vec<String> = canary.steps.iter().map(ToString::to_string).collect();
+    format!("{} by {by}, {} each", list(&steps), canary.pause)
+}
+
 fn migration(plan: &ServicePlan) -> String {
-    plan.migrate.as_ref().map_or_else(|| "none".to_owned(), |job| format!("`{}`", job.command.join(" ")))
+    plan.migrate.as_ref().map_or_else(
+        || "none".to_owned(),
+        |migration| format!("`{}` ({})", migration.job.command.join(" "), migration.kind.as_str()),
+    )
 }
 
 fn cpus(limits: &Limits) -> String {

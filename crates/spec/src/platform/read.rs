@@ -6,6 +6,7 @@ mod notification;
 mod replace;
 mod route;
 mod service;
+mod trust;
 
 use super::reader::{At, Fields, Reader, anything, flag, id, join, list, named, text, unit, whole, word};
 use super::{Environment, Hook, Hooks, LimitSettings, PlatformFile, Promises, ResourceMode, VERSION};

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::replace::{FinishSettings, RollingSettings};
 use super::route::{RouteSettings, RouteWritten};
-use super::{LimitSettings, OneOrMany, Strategy};
+use super::{CanarySettings, LimitSettings, MigrateSettings, OneOrMany, SoakWritten, Strategy};
 use crate::units::{Bytes, duration};
 
 /// How one service of the compose file is operated.
@@ -42,13 +42,16 @@ pub struct ServiceSettings {
     #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "duration::schema")]
     pub warm: Option<Duration>,
-    /// How long the new release is watched after the switch, and flipped back if it fails; 30 seconds if not given.
-    #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "duration::schema")]
-    pub soak: Option<Duration>,
+    /// How long the new release is watched after the switch, or a mapping with more to say; 30 seconds if not given.
+    /// Where it answers worse than the old one, traffic goes back by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub soak: Option<SoakWritten>,
+    /// Lets the new release take a growing share of the requests before the switch; off if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<CanarySettings>,
     /// A command that runs in the new image before the new containers start, such as a database migration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub migrate: Option<JobSettings>,
+    pub migrate: Option<MigrateSettings>,
     /// How many requests wait, and how long, while a service that never runs twice is replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<HoldSettings>,
@@ -240,18 +243,6 @@ pub struct StatusRange {
 enum StatusWritten {
     Code(u16),
     Text(String),
-}
-
-/// A command that runs once.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct JobSettings {
-    /// The program and its arguments as separate words; no shell is involved.
-    pub command: Vec<String>,
-    /// How long it may take; 5 minutes if not given.
-    #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "duration::schema")]
-    pub timeout: Option<Duration>,
 }
 
 /// What waits while an exclusive service restarts; what does not fit is answered 503 with `Retry-After`.

@@ -3,6 +3,7 @@
 mod edge;
 mod replace;
 mod route;
+mod trust;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use crate::units::{Bytes, duration};
 pub use edge::{AccessLog, CertificateFiles, EdgePlan, Shedding, TcpPort};
 pub use replace::{Finish, Rolling};
 pub use route::{Redirect, Route, Sticky};
+pub use trust::{Canary, Limits as SoakLimits, Migration};
 
 /// What the host has.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -98,8 +100,14 @@ pub struct ServicePlan {
     /// How long the new release is watched.
     #[serde(with = "duration")]
     pub soak: Duration,
+    /// When it counts as worse than the old one.
+    #[serde(default)]
+    pub soak_limits: SoakLimits,
+    /// The shares of requests that it takes before the switch.
+    #[serde(default)]
+    pub canary: Option<Canary>,
     /// What runs before the new containers start.
-    pub migrate: Option<Job>,
+    pub migrate: Option<Migration>,
     /// What waits while it restarts.
     pub hold: Hold,
     /// In which batches its copies are replaced.
@@ -316,6 +324,8 @@ impl ServicePlan {
             drain_websocket: defaults::DRAIN_WEBSOCKET,
             warm: defaults::WARM,
             soak: defaults::SOAK,
+            soak_limits: SoakLimits::default(),
+            canary: None,
             migrate: None,
             hold: Hold::default(),
             rolling: Rolling::default(),

@@ -1,9 +1,9 @@
 //! One service, from its compose entry and what is written about it.
 
-use super::plan::{Hold, Job, Limits, ServicePlan};
+use super::plan::{Hold, Limits, ServicePlan};
 use super::port::{self, Found};
 use super::scene::{Scene, Written, written_problem};
-use super::{health, known, order, pool, replace, strategy};
+use super::{health, known, order, pool, replace, strategy, trust};
 use crate::compose::Service;
 use crate::defaults;
 use crate::ids::ServiceName;
@@ -32,7 +32,8 @@ pub(super) fn plan(scene: &Scene<'_>, name: &ServiceName, problems: &mut Problem
     replace::fill(scene, &written, service, &mut plan, problems);
     plan.depends_on = order::needs(scene, name).into_iter().cloned().collect();
     fill_times(&mut plan, &written, service);
-    fill_jobs(&mut plan, &written);
+    fill_hold(&mut plan, &written);
+    trust::fill(&written, &mut plan);
     pool::fill(scene, &written, found.as_ref(), &mut plan, problems);
     plan.limits = limits(&mut plan, &written, service);
     check_strategy(scene, &written, service, &plan, problems);
@@ -58,7 +59,6 @@ fn fill_times(plan: &mut ServicePlan, written: &Written<'_>, service: &Service) 
     set("drain", |s| s.drain, &mut plan.drain);
     set("drain_websocket", |s| s.drain_websocket, &mut plan.drain_websocket);
     set("warm", |s| s.warm, &mut plan.warm);
-    set("soak", |s| s.soak, &mut plan.soak);
     if let Some(grace) = service.stop_grace_period {
         plan.stop_grace = grace;
         plan.reasons.insert("stop_grace".to_owned(), "`stop_grace_period` of the compose file".to_owned());
@@ -69,12 +69,7 @@ fn fill_times(plan: &mut ServicePlan, written: &Written<'_>, service: &Service) 
     }
 }
 
-fn fill_jobs(plan: &mut ServicePlan, written: &Written<'_>) {
-    if let Some((job, reason)) = written.get(|settings| settings.migrate.as_ref()) {
-        let timeout = job.timeout.unwrap_or(defaults::JOB_TIMEOUT);
-        plan.migrate = Some(Job { command: job.command.clone(), timeout });
-        plan.reasons.insert("migrate".to_owned(), reason);
-    }
+fn fill_hold(plan: &mut ServicePlan, written: &Written<'_>) {
     if let Some((hold, reason)) = written.get(|settings| settings.hold.as_ref()) {
         plan.hold = Hold {
             time: hold.time.unwrap_or(defaults::HOLD_TIME),

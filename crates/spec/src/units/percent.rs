@@ -16,6 +16,11 @@ use crate::error::InvalidUnit;
 pub struct Percent(f64);
 
 impl Percent {
+    /// A whole number of hundredths; more than a hundred of them are a hundred.
+    pub const fn of(hundredths: u8) -> Self {
+        Percent(if hundredths > 100 { 100.0 } else { hundredths as f64 })
+    }
+
     /// Reads `95%` or `99.9 %`.
     pub fn parse(text: &str) -> Result<Self, InvalidUnit> {
         let invalid = |nearest| InvalidUnit {

@@ -2,7 +2,8 @@
 //!
 //! Standard library only, so that it is small and starts in a millisecond. Environment:
 //! `PORT` (8080), `BUILD` (the text of `/`), `HEALTHY_AFTER_MS`, `NEVER_HEALTHY=1`, `CRASH_AFTER_MS` (status 3),
-//! `OOM=1` (takes memory without end), `LOG_LINES=n` (written at the start), `FAIL_RATIO_PERCENT` (500s on `/`).
+//! `OOM=1` (takes memory without end), `LOG_LINES=n` (written at the start), `FAIL_RATIO_PERCENT` (500s on `/`, spread
+//! evenly), `SLOW_MS` (before each answer of `/`).
 //! Paths: `/`, `/health`, `/slow?ms=n`, `/echo` (the request as it arrived), `/crash`, anything else is 404.
 //! It does not handle SIGTERM: run it under an init, or let it be killed.
 
@@ -25,6 +26,7 @@ struct App {
     started: Instant,
     healthy_after: Option<Duration>,
     fail_percent: u64,
+    slow: Duration,
 }
 
 fn main() -> std::io::Result<()> {
@@ -47,6 +49,7 @@ fn main() -> std::io::Result<()> {
         started: Instant::now(),
         healthy_after: (!set("NEVER_HEALTHY")).then(|| Duration::from_millis(number("HEALTHY_AFTER_MS").unwrap_or(0))),
         fail_percent: number("FAIL_RATIO_PERCENT").unwrap_or(0),
+        slow: Duration::from_millis(number("SLOW_MS").unwrap_or(0)),
     }));
     let listener = TcpListener::bind(("0.0.0.0", u16::try_from(port).unwrap_or(8080)))?;
     println!("build {} listens on {port}", app.build);
@@ -114,8 +117,10 @@ fn answer(app: &App, request: &Request) -> (u16, Vec<u8>) {
     let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
     match path {
         "/" => {
-            let turn = REQUESTS.fetch_add(1, Ordering::Relaxed) % 100;
+            // A stride that meets every hundredth once: what fails is spread over the requests, and its share exact.
+            let turn = REQUESTS.fetch_add(1, Ordering::Relaxed) * 37 % 100;
             let status = if turn < app.fail_percent { 500 } else { 200 };
+            std::thread::sleep(app.slow);
             (status, app.build.clone().into_bytes())
         }
         "/health" => match app.healthy_after {

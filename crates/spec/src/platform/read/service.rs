@@ -6,10 +6,11 @@ use super::host_limits;
 use super::limits::longer_than_nothing;
 use super::replace::{finish, rolling};
 use super::route::route;
+use super::trust;
 use crate::platform::reader::{At, Fields, Reader, flag, list, text, unit, whole, word};
 use crate::platform::{
-    CheckKind, EdgeHealthSettings, EdgeHealthWritten, HealthSettings, HealthWritten, HoldSettings, JobSettings,
-    OutlierSettings, RouteSettings, ServiceProtocol, ServiceSettings, StatusRange, Strategy,
+    CheckKind, EdgeHealthSettings, EdgeHealthWritten, HealthSettings, HealthWritten, HoldSettings, OutlierSettings,
+    RouteSettings, ServiceProtocol, ServiceSettings, StatusRange, Strategy,
 };
 use crate::units::{Bytes, parse_duration};
 use crate::yaml::Shape;
@@ -33,8 +34,10 @@ pub(super) fn settings(at: &At<'_>, r: &mut Reader) -> Option<ServiceSettings> {
     let routes = routes(&mut f, at, r);
     let mut time = |r: &mut Reader, key| f.get(r, key, |at, r| unit(at, r, key, parse_duration));
     let (drain, drain_websocket) = (time(r, "drain"), time(r, "drain_websocket"));
-    let (warm, soak) = (time(r, "warm"), time(r, "soak"));
-    let migrate = f.get(r, "migrate", job);
+    let warm = time(r, "warm");
+    let soak = f.get(r, "soak", trust::soak);
+    let canary = f.get(r, "canary", trust::canary);
+    let migrate = f.get(r, "migrate", trust::migrate);
     let hold = f.get(r, "hold", hold);
     let rolling = f.get(r, "rolling", rolling);
     let finish = f.get(r, "finish", finish);
@@ -57,6 +60,7 @@ pub(super) fn settings(at: &At<'_>, r: &mut Reader) -> Option<ServiceSettings> {
         drain_websocket,
         warm,
         soak,
+        canary,
         migrate,
         hold,
         rolling,
@@ -193,14 +197,6 @@ fn status(at: &At<'_>, r: &mut Reader) -> Option<StatusRange> {
         r.refuse(at, "this is not a range of HTTP status codes", "a code or two with `-`, such as `200-299`");
     }
     range
-}
-
-fn job(at: &At<'_>, r: &mut Reader) -> Option<JobSettings> {
-    let mut f = Fields::open(at, "a command that runs once", r)?;
-    let command = f.require(r, "command", "command: [alembic, upgrade, head]", command);
-    let timeout = f.get(r, "timeout", |at, r| unit(at, r, "timeout", parse_duration));
-    f.close(r, &[]);
-    Some(JobSettings { command: command?, timeout })
 }
 
 /// A command as separate words. One text is refused, because splitting it would need a shell's rules.
