@@ -8,7 +8,7 @@ mod order;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use ledger::SagaFilter;
 use serde::{Deserialize, Serialize};
 use spec::platform::NoticeKind;
@@ -194,15 +194,23 @@ impl Work<'_> {
         let works = self.draft.plan.changes.iter().map(|change| async move {
             doors.wait(order::needs(self.draft, &change.service)).await;
             // Nobody who holds a place waits for a door, so everybody gets one in the end.
-            let _place = places.acquire().await;
-            let report = match failed.load(Ordering::SeqCst) {
-                true => Ok(not_reached(change)),
-                false => self.carry_out(&doors.opened_by(self.world, &change.service), change).await,
+            let place = places.acquire().await;
+            let work = async {
+                let report = match failed.load(Ordering::SeqCst) {
+                    true => Ok(not_reached(change)),
+                    false => self.carry_out(&doors.opened_by(self.world, &change.service), change).await,
+                };
+                let is_good = report.as_ref().is_ok_and(|report| !matches!(report.result, Outcome::Failed(_)));
+                failed.fetch_or(!is_good, Ordering::SeqCst);
+                doors.open(&change.service);
+                report
             };
-            let is_good = report.as_ref().is_ok_and(|report| !matches!(report.result, Outcome::Failed(_)));
-            failed.fetch_or(!is_good, Ordering::SeqCst);
-            doors.open(&change.service);
-            report
+            // A place is for what starts; what has switched is watched and drains without one.
+            let leave = async {
+                doors.wait(std::slice::from_ref(&change.service)).await;
+                drop(place);
+            };
+            join(work, leave).await.0
         });
         join_all(works).await.into_iter().collect()
     }

@@ -50,7 +50,7 @@ pub fn ended(agent: &Agent, scope: &Scope, operation: &Operation, ended: &Ended)
         }
         Ended::Removed { .. } | Ended::Pruned { .. } => (NoticeKind::Succeeded, None),
         Ended::Failed { failure } => (kind(failure.ending), Some(failure.message.clone())),
-        Ended::Left { .. } => return,
+        Ended::Left { .. } | Ended::Waits { .. } => return,
     };
     agent.world().tell(Notice { cause, ..notice(agent, kind, scope, operation) });
 }
