@@ -25,7 +25,7 @@ struct Ran {
 
 const COMPOSE: &str = "services:\n  web:\n    image: web:1\n    ports: [\"8080:80\"]\n  worker:\n    image: worker:1\n";
 
-const VERBS: [&str; 28] = [
+const VERBS: [&str; 29] = [
     "init",
     "doctor",
     "config",

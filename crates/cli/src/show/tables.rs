@@ -161,7 +161,7 @@ fn end(ended: &Ended) -> String {
         Ended::Report { report } => format!("{:?}", report.ending).to_lowercase(),
         Ended::Removed { .. } | Ended::Pruned { .. } => "done".into(),
         Ended::Failed { failure } => failure.message.clone(),
-        Ended::Left { .. } => String::new(),
+        Ended::Left { .. } | Ended::Waits { .. } => String::new(),
     }
 }
 
