@@ -37,7 +37,7 @@ impl Three {
                 "  {name}:\n    domain: {name}.localhost\n    env_file: .env.{name}\n    edge: {{http: \"127.0.0.1:{port}\"}}\n    confirm: {confirm}\n"
             ));
         }
-        file.push_str("services:\n  web: {strategy: blue-green, port: 8080, health: {path: /health, budget: 10s}, routes: [{path: /}], drain: 1s}\n");
+        file.push_str("services:\n  web: {strategy: blue-green, port: 8080, health: {path: /health, budget: 10s}, routes: [{path: /}], drain: 1s, soak: 0s}\n");
         place.write("mainstay.yaml", &file);
         Three { place, ports }
     }
