@@ -10,6 +10,7 @@ import ssl
 import time
 
 import aiohttp
+import grpc
 import websockets
 
 PIECE = b"0123456789abcdef" * 4096  # 64 KiB
@@ -102,6 +103,62 @@ async def upload(ledger, session, url, seconds, stop):
             await asyncio.sleep(0.2)
 
 
+def channel(address, authority, index):
+    """A connection of its own. The library's repeats are off: a call that fails is to be seen."""
+    options = [("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1), ("zerodrop.channel", index)]
+    if authority is None:
+        return grpc.aio.insecure_channel(address, options)
+    with open(authority, "rb") as file:
+        return grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(file.read()), options)
+
+
+async def calls(ledger, connection, stop):
+    """Calls with one answer, one every 20 ms; each must succeed."""
+    say = connection.unary_unary("/zerodrop.Echo/Say")
+    number = 0
+    while not stop.is_set():
+        number += 1
+        message = f"call {number}".encode()
+        try:
+            answer = await say(message, timeout=10)
+            if not answer.endswith(b" " + message):
+                ledger.fault("grpc call", f"sent {message!r}, got {answer!r}")
+            ledger.done["grpc calls"] += 1
+        except grpc.aio.AioRpcError as error:
+            ledger.fault("grpc call", f"{error.code().name}: {error.details()}")
+        await asyncio.sleep(0.02)
+
+
+async def grpc_stream(ledger, connection, stop):
+    """A stream both ways: a message every 100 ms, each wanted back; comes back when the edge ends it."""
+    talk = connection.stream_stream("/zerodrop.Echo/Talk")
+    while not stop.is_set():
+        stream, number = talk(), 0
+        try:
+            while not stop.is_set():
+                number += 1
+                message = f"message {number}".encode()
+                await stream.write(message)
+                answer = await asyncio.wait_for(stream.read(), 10)
+                if answer is grpc.aio.EOF or not answer.endswith(b" " + message):
+                    ledger.fault("grpc stream", f"sent {message!r}, got {answer!r}")
+                    break
+                ledger.done["grpc stream messages"] += 1
+                await asyncio.sleep(0.1)
+            else:
+                await stream.done_writing()
+                await asyncio.wait_for(stream.read(), 10)
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError, asyncio.TimeoutError) as error:
+            code, text = await stream.code(), await stream.details()
+            if code == grpc.StatusCode.UNAVAILABLE and "(release-over)" in text:
+                # As with WebSockets: whether it was the time for it is judged afterwards.
+                ledger.ended["grpc stream"] += 1
+                ledger.changes.append({"at": time.time(), "kind": "grpc stream", "clean": True})
+            else:
+                ledger.fault("grpc stream", f"{type(error).__name__}, {code}: {text} (at message {number})")
+                await asyncio.sleep(0.2)
+
+
 async def run(ledger, plain, secure, authority, stop, upload_s=20, sockets=20):
     """All clients at once: half of the WebSockets and streams over TLS when there is a secure address."""
     tls = ssl.create_default_context(cafile=authority) if secure else None
@@ -115,4 +172,11 @@ async def run(ledger, plain, secure, authority, stop, upload_s=20, sockets=20):
             work.append(server_sent_events(ledger, session, f"{base}/events", stop))
         bases = [f"http://{plain}"] + ([f"https://{secure}"] if secure else [])
         work += [upload(ledger, session, f"{base}/upload", upload_s, stop) for base in bases]
+        # Two of each kind, both on one connection, as gRPC clients have it.
+        channels = [channel(plain, None, 0)] + ([channel(secure, authority, 1)] if secure else [])
+        for connection in channels:
+            work += [calls(ledger, connection, stop), calls(ledger, connection, stop),
+                     grpc_stream(ledger, connection, stop), grpc_stream(ledger, connection, stop)]
         await asyncio.gather(*work)
+        for connection in channels:
+            await connection.close()

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Nothing is dropped, whatever happens: 500 requests a second, WebSockets, server-sent events and 20 s uploads
-go on while releases change, fail and go back, the configuration and the certificate change, the agent dies
+"""Nothing is dropped, whatever happens: 500 requests a second, WebSockets, server-sent events, 20 s uploads, gRPC calls
+and gRPC streams go on while releases change, fail and go back, the configuration and the certificate change, the agent dies
 and the edge is replaced. Beside it `docker compose up -d` under the same load, which does drop: a control that shows
 that the run would notice.
 
     MAINSTAY=<binary> K6=<binary> bench/zero-drop/run.py [--seconds 20] [--json FILE]
 
-Needs Docker, aiohttp and websockets. gRPC streams are left out until the edge speaks HTTP/2 to services. All load goes to 127.0.0.1 and ends by itself.
+Needs Docker, aiohttp, grpcio and websockets. All load goes to 127.0.0.1 and ends by itself.
 """
 import argparse
 import asyncio
@@ -141,11 +141,17 @@ def build_images():
 def events(platform):
     """What happens, in this order."""
 
+    async def deploys():
+        for service in ("web", "calls"):
+            await platform.deploy(service, "two")
+
     async def fails():
-        await platform.deploy("web", "crash", expect=(1, 3))
+        for service in ("web", "calls"):
+            await platform.deploy(service, "crash", expect=(1, 3))
 
     async def back():
-        await platform.change("rollback", "web", "--yes")
+        for service in ("web", "calls"):
+            await platform.change("rollback", service, "--yes")
 
     async def configuration():
         text = (platform.dir / "mainstay.yaml").read_text()
@@ -175,13 +181,13 @@ def events(platform):
         if not platform.pids("edge") - before:
             raise SystemExit("the edge is still the same process")
 
-    return [("nothing", lambda: asyncio.sleep(1)), ("deploy", lambda: platform.deploy("web", "two")), ("failed deploy", fails),
+    return [("nothing", lambda: asyncio.sleep(1)), ("deploy", deploys), ("failed deploy", fails),
             ("rollback", back), ("configuration change", configuration), ("certificate change", certificate),
             ("agent killed", agent), ("edge upgrade", edge)]
 
 
 def misplaced(ledger, switches):
-    """WebSockets and event streams that ended when it was not the time for it."""
+    """WebSockets, event streams and gRPC streams that ended when it was not the time for it."""
     found = []
     for change in ledger.changes:
         if not any(began + BUDGET[0] <= change["at"] <= ended + BUDGET[1] for began, ended in switches):
@@ -222,7 +228,7 @@ async def ours(platform, k6, seconds, folder):
     rows += [row(f"{kind}: ended after their budget", count, "connections") for kind, count in sorted(ledger.ended.items())]
     rows += [row("dropped connections of all kinds", len(ledger.faults), "connections", 0),
              row("ended outside their budget", len(wrong_time), "connections", 0)]
-    for kind in ("websocket messages", "events", "uploads"):
+    for kind in ("websocket messages", "events", "uploads", "grpc calls", "grpc stream messages"):
         rows.append(row(f"{kind}: there were some", int(ledger.done[kind] > 0), "", 1, better="higher"))
     return rows
 
