@@ -4,6 +4,7 @@ pub(crate) mod answer;
 pub(crate) mod attempt;
 pub(crate) mod call;
 pub(crate) mod chance;
+mod check;
 pub(crate) mod download;
 pub(crate) mod forward;
 pub(crate) mod gate;

@@ -171,7 +171,7 @@ fn real_a_manual_canary_waits_for_a_person_and_is_promoted() {
     assert_eq!((&canary["release"], &canary["share"]), (&"r2".into(), &"10%".into()), "{canary:#}");
     assert_eq!(place.service("web")["release"], "r1");
     place.run(&["canary", "status"]).done().says("r2").says("10%");
-    place.run(&["up", "--yes"]).ended(4).says("is being changed by");
+    place.run(&["up", "--yes", "--no-wait"]).ended(4).says("is being changed by");
     asked(&load, 300);
     place.run(&["canary", "next", "web"]).done().says("50%");
     wait("the next share", LIMIT, || match place.service("web")["canary"]["share"].as_str() {
