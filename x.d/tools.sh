@@ -41,7 +41,7 @@ ensure_scanner() {
     install_packages python3-venv
     python3 -m venv "$venv"
   }
-  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: --requirement "$list" \
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: --no-binary sslyze --requirement "$list" \
     >"$X_CACHE/pip.log" 2>&1 || {
     tail -n 15 "$X_CACHE/pip.log" >&2
     die "the TLS scanner could not be installed" "the whole log is in $X_CACHE/pip.log"
