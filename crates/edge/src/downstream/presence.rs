@@ -159,7 +159,11 @@ impl Presence {
 
     /// Whether the connection has nothing to do and has had nothing for a while; asking forgets it.
     pub(crate) fn may_rest(&self) -> bool {
-        self.may_rest.load(Ordering::Relaxed) && self.may_rest.swap(false, Ordering::Relaxed) && self.is_still()
+        // The invitation may have come during the handshake, when nobody knew yet that HTTP/2 would be spoken.
+        self.may_rest.load(Ordering::Relaxed)
+            && self.may_rest.swap(false, Ordering::Relaxed)
+            && !self.is_h2.load(Ordering::Relaxed)
+            && self.is_still()
     }
 
     /// Nothing is under way in either direction.
@@ -363,6 +367,18 @@ mod tests {
     impl Wake for Count {
         fn wake(self: Arc<Self>) {
             self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn an_http_2_connection_that_was_invited_during_its_handshake_does_not_rest() {
+        for (is_h2, rests) in [(false, true), (true, false)] {
+            let presence = Presence::new(1);
+            presence.may_rest.store(true, Ordering::Relaxed);
+            if is_h2 {
+                presence.speaks_h2();
+            }
+            assert_eq!(presence.may_rest(), rests);
         }
     }
 
