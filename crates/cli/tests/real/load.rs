@@ -49,10 +49,11 @@ impl Load {
         Seen(self.samples.lock().unwrap().clone())
     }
 
-    /// Some operations are over before the load has begun to count: it goes on until it can prove something.
+    /// Some operations are over before the load has met what they changed: it goes on until it can prove something.
     pub fn end(mut self) -> Seen {
         let enough = Instant::now() + Duration::from_secs(5);
-        while self.so_far().count() < 40 && Instant::now() < enough {
+        let asked = self.so_far().count() + 20;
+        while self.so_far().count() < asked.max(40) && Instant::now() < enough {
             std::thread::sleep(Duration::from_millis(20));
         }
         self.finish();
