@@ -37,7 +37,8 @@ const SECOND_FALL: Duration = Duration::from_secs(3);
 const CONFIRM: Duration = Duration::from_millis(50);
 /// The first looks come quickly, since many services are ready in a fraction of a second; the pause
 /// then grows past the service's own interval to its longest.
-const EAGER: Duration = Duration::from_millis(50);
+const EAGER: Duration = Duration::from_millis(20);
+const EAGER_FOR: Duration = Duration::from_secs(1);
 
 pub async fn gate(world: &World, service: &ServiceName, container: &str, health: &Health) -> Result<Gate, DeployError> {
     let began = world.clock.monotonic();
@@ -75,7 +76,9 @@ pub async fn gate(world: &World, service: &ServiceName, container: &str, health:
         }
         let pause = if successes > 0 { CONFIRM.min(interval) } else { interval };
         tokio::time::sleep(pause).await;
-        interval = (interval + interval / 4).min(health.max_interval);
+        if since >= EAGER_FOR {
+            interval = (interval + interval / 4).min(health.max_interval);
+        }
     }
 }
 

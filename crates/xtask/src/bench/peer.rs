@@ -34,7 +34,7 @@ pub(crate) fn switch(lab: &mut Lab) -> Outcome<Vec<Row>> {
     ])
 }
 
-/// Two health checks 250 ms apart are in it, since one success proves little.
+/// Two health checks are in it, since one success proves little.
 const SWITCH_MS: f64 = 1000.0;
 
 /// The bench platform's own compose file, run by Compose under another name with a published port.
