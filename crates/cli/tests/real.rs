@@ -14,6 +14,7 @@
 
 mod real {
     mod copies;
+    mod corpus;
     mod crash;
     mod environments;
     mod failures;

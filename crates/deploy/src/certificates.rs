@@ -181,7 +181,6 @@ mod tests {
             edge: resolved.edge.clone(),
             certificates: certificates.clone(),
             maintenance: None,
-            splits: BTreeMap::new(),
             internals: vec![],
             gateways: BTreeMap::new(),
             networks: vec![],

@@ -14,7 +14,7 @@ use crate::release::{Origin, Release};
 use crate::render::definition::Source;
 use crate::up::Request;
 use crate::world::World;
-use crate::{adopt, drift, ground, images, load};
+use crate::{adopt, drift, graphics, ground, images, load};
 
 pub struct Draft {
     pub loaded: Loaded,
@@ -36,7 +36,7 @@ impl Draft {
 impl Loaded {
     /// What a service's definition is rendered from.
     pub fn source<'a>(&'a self, plan: &'a ServicePlan) -> Source<'a> {
-        Source { scope: &self.scope, project: &self.project, plan }
+        Source { scope: &self.scope, project: &self.project, attached: &self.attached, plan }
     }
 }
 
@@ -73,6 +73,7 @@ async fn compare(world: &World, request: &Request, loaded: Loaded) -> Result<Dra
     for change in changes.iter_mut().filter(pending).filter(|_| !request.skip_migrations) {
         change.migration = loaded.platform.service(change.service.as_ref()).and_then(|plan| plan.migrate.clone());
     }
+    could_be_started(&loaded, &images, &changes)?;
     let plan = Plan {
         scope: loaded.scope.clone(),
         changes,
@@ -80,6 +81,24 @@ async fn compare(world: &World, request: &Request, loaded: Loaded) -> Result<Dra
         resources: loaded.platform.resources.lines.clone(),
     };
     Ok(Draft { loaded, images, serving, plan, origins: BTreeMap::new() })
+}
+
+/// What is known to fail is refused before anything is touched.
+fn could_be_started(
+    loaded: &Loaded,
+    images: &BTreeMap<ServiceName, WantedImage>,
+    changes: &[Change],
+) -> Result<(), DeployError> {
+    for change in changes.iter().filter(|change| matches!(change.action, Action::Create | Action::Update)) {
+        let name = &change.service;
+        if let Some(image) = images.get(name) {
+            images::refuse_unpullable(name, image)?;
+        }
+        if let Some(service) = loaded.project.services.get(name) {
+            graphics::refuse_missing(name, service)?;
+        }
+    }
+    Ok(())
 }
 
 fn known_services(request: &Request, loaded: &Loaded) -> Result<(), DeployError> {
@@ -100,7 +119,8 @@ fn wanted(
     images: &BTreeMap<ServiceName, WantedImage>,
     serving: &BTreeMap<ServiceName, Release>,
 ) -> Wanted {
-    let missing = WantedImage { reference: String::new(), id: None, build: false, instead_of: None };
+    let missing =
+        WantedImage { reference: String::new(), id: None, build: false, never_pulled: false, instead_of: None };
     let image = images.get(&plan.name).cloned().unwrap_or(missing);
     let source = loaded.source(plan);
     let runs = serving.get(&plan.name).map(|release| release.definition.hash.as_str());

@@ -2,19 +2,20 @@
 //!
 //! Everything here is found by name first, so running it twice makes nothing twice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use machine::docker::{NetworkSpec, VolumeSpec};
 use serde_json::Value;
-use spec::Strategy;
 use spec::compose::{MountKind, Resource, Service};
+use spec::resolve::speaks_http;
+use spec::{ServiceName, Strategy};
 
 use crate::certificates;
 use crate::error::DeployError;
 use crate::load::Loaded;
 use crate::names;
-use crate::render::definition::Internal;
+use crate::render::definition::{Internal, other_names};
 use crate::store::Platform;
 use crate::world::World;
 
@@ -51,7 +52,6 @@ pub async fn lay(world: &World, loaded: &Loaded, dir: &std::path::Path) -> Resul
         certificates: certificates::all(world, dir, &loaded.platform)?,
         // What operators have set stays through deploys: it is taken over when this is saved.
         maintenance: None,
-        splits: BTreeMap::new(),
         scope: loaded.scope.clone(),
         dir: dir.to_owned(),
         domain: loaded.platform.domain.clone(),
@@ -66,17 +66,50 @@ pub async fn lay(world: &World, loaded: &Loaded, dir: &std::path::Path) -> Resul
     world.save_described_platform(&platform)
 }
 
-/// Services that others reach through the edge.
+/// Services that others reach through the edge, on each of the ports that the file tells of.
 pub fn internals(loaded: &Loaded) -> Vec<Internal> {
     let routed = loaded.platform.services.iter().filter(|plan| plan.strategy != Strategy::Keep);
-    routed
-        .filter_map(|plan| {
-            let service = loaded.project.services.get(&plan.name)?;
-            let networks = service.networks.iter().filter_map(|key| loaded.project.networks.get(key));
-            let networks = networks.map(|network| network.name.clone()).collect();
-            Some(Internal { service: plan.name.clone(), port: plan.port?, tcp: plan.carries_bytes(), networks })
-        })
-        .collect()
+    let mut internals: Vec<Internal> = Vec::new();
+    for plan in routed {
+        let Some(service) = loaded.project.services.get(&plan.name) else { continue };
+        let Some(port) = plan.port else { continue };
+        let networks = service.networks.iter().filter_map(|key| loaded.project.networks.get(key));
+        let networks: Vec<String> = networks.map(|network| network.name.clone()).collect();
+        let names: Vec<String> = other_names(&loaded.project, &plan.name).into_iter().collect();
+        let at = |port: u16, tcp: bool| Internal {
+            service: plan.name.clone(),
+            port,
+            tcp,
+            networks: networks.clone(),
+            names: names.clone(),
+        };
+        internals.push(at(port, plan.carries_bytes()));
+        internals.extend(more_ports(service, port).into_iter().map(|port| at(port, !speaks_http(port))));
+    }
+    let main: Vec<(ServiceName, u16)> =
+        loaded.platform.services.iter().filter_map(|plan| Some((plan.name.clone(), plan.port?))).collect();
+    told_apart(internals, &main)
+}
+
+/// What else the file says that it listens on.
+fn more_ports(service: &Service, main: u16) -> BTreeSet<u16> {
+    let published = service.ports.iter().filter(|port| port.protocol == "tcp").map(|port| port.target);
+    published.chain(service.expose.iter().copied()).filter(|port| *port != main).collect()
+}
+
+/// Where a gateway's port carries bytes it leads to one service: to the one whose main port it is, else to the first.
+fn told_apart(internals: Vec<Internal>, main: &[(ServiceName, u16)]) -> Vec<Internal> {
+    let is_main = |one: &Internal| main.iter().any(|(service, port)| *service == one.service && *port == one.port);
+    let meet = |one: &Internal, other: &Internal| {
+        one.port == other.port && one.networks.iter().any(|network| other.networks.contains(network))
+    };
+    let mut kept: Vec<Internal> = internals.iter().filter(|one| is_main(one)).cloned().collect();
+    for one in internals.into_iter().filter(|one| !is_main(one)) {
+        if !kept.iter().any(|other| meet(&one, other) && (one.tcp || other.tcp)) {
+            kept.push(one);
+        }
+    }
+    kept
 }
 
 fn used_networks(loaded: &Loaded) -> impl Iterator<Item = &Resource> {

@@ -36,9 +36,62 @@ pub async fn wanted(
         let found = promoted.map_or(reference.as_str(), |release| release.image.id.as_str());
         let id = find(world, found).await?.map(|image| image.id);
         let build = service.build && instead_of.is_none();
-        images.insert(name.clone(), WantedImage { reference, id, build, instead_of });
+        let never_pulled = service.pull_policy.as_deref() == Some("never");
+        images.insert(name.clone(), WantedImage { reference, id, build, never_pulled, instead_of });
     }
     Ok(images)
+}
+
+/// An image that may not be pulled has to be here.
+pub fn refuse_unpullable(service: &ServiceName, image: &WantedImage) -> Result<(), DeployError> {
+    match image.id.is_none() && image.never_pulled && !image.build {
+        false => Ok(()),
+        true => Err(DeployError::Refused(format!(
+            "`services.{service}.pull_policy: never`: image `{0}` may not be pulled, and it is not on this machine; bring it here (`docker load`, or `docker pull {0}`), or leave `pull_policy` out",
+            image.reference
+        ))),
+    }
+}
+
+/// `pull_policy: always` and `build` ask before anything is compared; an image that was named for this deploy is the one.
+pub async fn refresh(
+    world: &World,
+    loaded: &Loaded,
+    images: &BTreeMap<ServiceName, WantedImage>,
+    selected: impl Fn(&ServiceName) -> bool,
+) -> Result<bool, DeployError> {
+    let says = |name: &ServiceName, policy: &str| {
+        loaded.project.services.get(name).is_some_and(|service| service.pull_policy.as_deref() == Some(policy))
+    };
+    let of_file = |name: &ServiceName| images.get(name).filter(|image| image.instead_of.is_none());
+    let names = || loaded.platform.services.iter().map(|plan| &plan.name).filter(|name| selected(name));
+    let built: Vec<String> = names()
+        .filter(|name| says(name, "build") && of_file(name).is_some_and(|image| image.build))
+        .map(ToString::to_string)
+        .collect();
+    if !built.is_empty() {
+        world.talk.say(None, format!("builds {} (`pull_policy: build`)", built.join(", ")));
+        stream(world, loaded, loaded.compose.build(&built), None, &built.join(", ")).await?;
+    }
+    let mut pulled = false;
+    for name in names().filter(|name| says(name, "always")) {
+        let Some(image) = of_file(name).filter(|image| !image.build) else { continue };
+        world.talk.say(Some(name), format!("pulls {} (`pull_policy: always`)", image.reference));
+        let command = machine::process::Command::new("docker").args(["pull", "--quiet", &image.reference]);
+        let done = stream(world, loaded, command, Some(name), &image.reference).await;
+        done.map_err(|error| match error {
+            DeployError::Image { service, image, said } => DeployError::Image {
+                said: format!(
+                    "{said} (`pull_policy: always` asks the registry each time; `missing` takes what is here)"
+                ),
+                service,
+                image,
+            },
+            other => other,
+        })?;
+        pulled = true;
+    }
+    Ok(pulled || !built.is_empty())
 }
 
 pub async fn find(world: &World, reference: &str) -> Result<Option<Image>, DeployError> {

@@ -21,6 +21,7 @@
 
 mod account;
 mod adopt;
+mod attached;
 pub mod canary;
 pub mod certificates;
 pub mod copies;
@@ -28,6 +29,7 @@ pub mod diff;
 mod draft;
 pub mod drift;
 pub mod error;
+mod graphics;
 mod ground;
 pub mod health;
 pub mod hooks;

@@ -8,6 +8,7 @@ use machine::compose::Compose;
 use serde::{Deserialize, Serialize};
 use spec::{EnvironmentName, HostSize, PlatformFile, PlatformName, Project, ServiceName};
 
+use crate::attached::Attached;
 use crate::error::DeployError;
 use crate::names::Scope;
 use crate::scale::{self, Scaled};
@@ -47,6 +48,8 @@ pub struct Loaded {
     pub env_versions: BTreeMap<String, String>,
     /// Values that must not be shown.
     pub known: Known,
+    /// The contents of the secrets and configs that its services use.
+    pub attached: Attached,
 }
 
 pub async fn load(world: &World, source: &Source, host: &HostSize) -> Result<Loaded, DeployError> {
@@ -55,7 +58,8 @@ pub async fn load(world: &World, source: &Source, host: &HostSize) -> Result<Loa
     let settings = file.environments.get(&scope.environment).cloned().unwrap_or_default();
     let env_files = env_files(&source.dir, &settings)?;
     let contents = contents(&env_files)?;
-    let files = compose_files(&file, &settings, &source.dir)?;
+    let variable = |name: &str| variable(&contents, &source.shell, name);
+    let files = compose_files(&file, &settings, &source.dir, &variable)?;
     let compose = Compose {
         project: scope.project(),
         files: files.iter().map(|name| source.dir.join(name)).collect(),
@@ -66,10 +70,15 @@ pub async fn load(world: &World, source: &Source, host: &HostSize) -> Result<Loa
     };
     let mut project = project(world, &compose, &source.shell).await?;
     let scaled = scale::lay_over(&world.scaled(&scope)?, &mut project);
-    let platform = spec::resolve(&file, &project, &scope.environment, host).map_err(DeployError::Invalid)?;
+    let profiles = variable("COMPOSE_PROFILES");
+    let resolved = with_profiles(&file, &scope.environment, profiles.as_deref());
+    let platform = spec::resolve(&resolved, &project, &scope.environment, host).map_err(DeployError::Invalid)?;
+    let services = platform.services.iter().filter_map(|plan| project.services.get(&plan.name));
+    let attached = Attached::read(world, &scope, &project, services, &variable)?;
     Ok(Loaded {
         redactor: redactor(&contents),
         env_versions: env_versions(world, &source.dir, &contents)?,
+        attached,
         known: Known::new(contents.into_iter().map(|(_, file)| file).collect(), &source.shell),
         scope,
         file,
@@ -109,7 +118,9 @@ pub fn target(source: &Source) -> Result<(Scope, spec::platform::Environment), D
 pub fn check(source: &Source) -> Result<(), DeployError> {
     let file = platform_file(&source.dir)?;
     let (_, settings) = target(source)?;
-    compose_files(&file, &settings, &source.dir).map(drop)
+    let contents = contents(&env_files(&source.dir, &settings)?)?;
+    let variable = |name: &str| variable(&contents, &source.shell, name);
+    compose_files(&file, &settings, &source.dir, &variable).map(drop)
 }
 
 fn scope_of(file: &PlatformFile, source: &Source) -> Result<Scope, DeployError> {
@@ -146,10 +157,16 @@ fn compose_files(
     file: &PlatformFile,
     settings: &spec::platform::Environment,
     dir: &Path,
+    variable: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Vec<String>, DeployError> {
-    let mut names = match &file.compose {
-        Some(names) => names.clone(),
-        None => compose_files_in(dir)?,
+    let mut names = match (&file.compose, variable("COMPOSE_FILE").filter(|names| !names.is_empty())) {
+        (Some(names), _) => names.clone(),
+        // The environment file of a project that is put together names its files.
+        (None, Some(named)) => {
+            let separator = variable("COMPOSE_PATH_SEPARATOR").unwrap_or_else(|| ":".to_owned());
+            named.split(separator.as_str()).map(str::to_owned).collect()
+        }
+        (None, None) => compose_files_in(dir)?,
     };
     names.extend(settings.compose.iter().flatten().cloned());
     Ok(names)
@@ -182,6 +199,24 @@ fn env_files(dir: &Path, settings: &spec::platform::Environment) -> Result<Vec<P
         ))),
         None => Ok(paths),
     }
+}
+
+/// A variable as Compose would find it: the shell's before the environment file's, the last file's before the first's.
+fn variable(contents: &Contents, shell: &[(String, String)], name: &str) -> Option<String> {
+    let in_shell = shell.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+    let in_file = || contents.iter().rev().find_map(|(_, file)| file.get(name));
+    in_shell.or_else(|| in_file().map(|secret| secret.expose().to_owned()))
+}
+
+/// Where the platform file says nothing about profiles, `COMPOSE_PROFILES` does, as for Compose.
+fn with_profiles(file: &PlatformFile, environment: &EnvironmentName, said: Option<&str>) -> PlatformFile {
+    let mut file = file.clone();
+    let Some(said) = said.filter(|said| !said.is_empty()) else { return file };
+    let settings = file.environments.entry(environment.clone()).or_default();
+    if settings.profiles.is_none() {
+        settings.profiles = Some(said.split(',').map(|profile| profile.trim().to_owned()).collect());
+    }
+    file
 }
 
 type Contents = Vec<(PathBuf, Arc<secrets::EnvFile>)>;

@@ -29,6 +29,8 @@ pub struct WantedImage {
     pub id: Option<String>,
     /// Compose can build it.
     pub build: bool,
+    /// It may not be pulled (`pull_policy: never`).
+    pub never_pulled: bool,
     /// What the Compose file names, when this deploy names another image.
     pub instead_of: Option<String>,
 }

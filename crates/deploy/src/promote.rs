@@ -91,6 +91,7 @@ impl Promotion {
             let written = loaded.project.services.get(service).and_then(|service| service.image.clone());
             let written = written.unwrap_or_else(|| format!("{}-{service}", loaded.scope.project()));
             *image = WantedImage {
+                never_pulled: false,
                 reference: pin.reference.clone(),
                 id: Some(pin.id.clone()),
                 build: false,

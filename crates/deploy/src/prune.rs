@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::account::Deed;
+use crate::attached;
 use crate::error::{DeployError, is_gone};
 use crate::names::{self, Scope};
 use crate::release::{Release, State};
@@ -269,7 +270,8 @@ fn forget(world: &World, release: &Release) -> Result<(), DeployError> {
             |source| DeployError::State { operation: format!("forget the definition of {}", release.id), source };
         world.root.remove(file).map_err(failed)?;
     }
-    world.forget_release(release)
+    world.forget_release(release)?;
+    attached::sweep(world, &release.scope)
 }
 
 fn docker(operation: &'static str) -> impl Fn(machine::docker::DockerError) -> DeployError {

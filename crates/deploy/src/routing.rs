@@ -14,7 +14,7 @@ use edge::{Applied, Listener, Route, Snapshot, TcpRoute};
 use crate::canary::Trial;
 use crate::error::DeployError;
 use crate::release::Release;
-use crate::store::Platform;
+use crate::store::{InternalRecord, Platform};
 use crate::world::World;
 
 /// The routing of every platform on this host.
@@ -31,10 +31,19 @@ pub fn snapshot(epoch: u64, platforms: &[Platform], serving: &[Release], trials:
             let trial = trials.iter().find(|trial| trial.is_beside(release));
             let split = trial.map(shares::split);
             snapshot.routes.extend(routes::public(platform, release, split.as_ref()));
+            for listener in listeners::own(platform, &release.service) {
+                open(&mut doors, listener);
+            }
             if is_routed(release) {
+                snapshot.routes.extend(routes::own(platform, release, split.as_ref()));
                 snapshot.pools.push(pools::pool(release));
                 snapshot.pools.extend(trial.map(|trial| pools::pool(&trial.release)));
-                snapshot.routes.extend(internal(platform, release, split));
+                for internal in inside(platform, release).filter(|internal| !internal.tcp) {
+                    snapshot.routes.extend(internal_routes(platform, release, internal, split.as_ref()));
+                    if Some(internal.port) != release.plan.port {
+                        snapshot.pools.push(pools::at(release, internal.port));
+                    }
+                }
             }
             tcp(&mut snapshot, &mut doors, platform, release);
         }
@@ -60,24 +69,41 @@ pub fn pools_of(platform: Option<&Platform>, release: &Release) -> Vec<String> {
     let requests = (!release.all_targets().is_empty()).then(|| release.pool());
     let outside = platform.iter().flat_map(|platform| &platform.edge.tcp);
     let outside = outside.filter(|tcp| tcp.service == release.service).map(|tcp| tcp.port);
-    let inside = platform.iter().flat_map(|platform| &platform.internals);
-    let inside = inside.filter(|internal| internal.tcp && internal.service == release.service).map(|one| one.port);
+    let inside = platform.iter().flat_map(|platform| inside(platform, release));
+    let inside = inside.filter(|one| one.tcp || Some(one.port) != release.plan.port).map(|one| one.port);
     let ports: BTreeSet<u16> = outside.chain(inside).collect();
     requests.into_iter().chain(ports.into_iter().map(|port| pools::tcp_name(release, port))).collect()
 }
 
-/// What other containers see of a release: its name, on its own port, without the rules for the world.
-fn internal(platform: &Platform, release: &Release, split: Option<Split>) -> Option<Route> {
-    let internal = platform.internals.iter().find(|internal| internal.service == release.service && !internal.tcp)?;
+/// The ports on which other containers reach a release's service.
+fn inside<'a>(platform: &'a Platform, release: &Release) -> impl Iterator<Item = &'a InternalRecord> {
+    let service = release.service.clone();
+    platform.internals.iter().filter(move |internal| internal.service == service)
+}
+
+/// What other containers see of a release: its names, on its own port, without the rules for the world.
+fn internal_routes(
+    platform: &Platform,
+    release: &Release,
+    internal: &InternalRecord,
+    split: Option<&Split>,
+) -> Vec<Route> {
     let known = internal.networks.iter().filter(|network| platform.gateways.contains_key(*network));
-    let names: Vec<String> = known.map(|network| listeners::internal_name(network, internal.port)).collect();
-    (!names.is_empty()).then(|| Route {
+    let doors: Vec<String> = known.map(|network| listeners::internal_name(network, internal.port)).collect();
+    if doors.is_empty() {
+        return Vec::new();
+    }
+    let is_main = Some(internal.port) == release.plan.port;
+    let pool = if is_main { release.pool() } else { pools::tcp_name(release, internal.port) };
+    let route = |name: &str| Route {
         scope: edge::Scope::Internal,
-        listeners: names,
-        // Programs keep no cookies.
-        split: split.map(|split| Split { cookie: None, by_place: false, ..split }),
-        ..Route::new(Some(release.service.as_str()), "/", release.pool())
-    })
+        listeners: doors.clone(),
+        // Programs keep no cookies. A release on trial is asked on its main port alone.
+        split: split.filter(|_| is_main).map(|split| Split { cookie: None, by_place: false, ..split.clone() }),
+        ..Route::new(Some(name), "/", pool.clone())
+    };
+    let names = internal.names.iter().map(String::as_str);
+    std::iter::once(release.service.as_str()).chain(names).map(route).collect()
 }
 
 /// Listener, route and pool come together: a listener without its route would answer in HTTP.

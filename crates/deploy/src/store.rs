@@ -39,10 +39,6 @@ pub struct Platform {
     /// Every public route answers with it while it is there.
     #[serde(default)]
     pub maintenance: Option<edge::snapshot::Maintenance>,
-    /// Services whose public routes are shared among several pools, as for a canary.
-    /// Who sets this also sees to it that the pools are there.
-    #[serde(default)]
-    pub splits: BTreeMap<ServiceName, edge::snapshot::Split>,
     pub internals: Vec<InternalRecord>,
     /// Gateway of each network, by real name.
     pub gateways: BTreeMap<String, IpAddr>,
@@ -60,6 +56,9 @@ pub struct InternalRecord {
     #[serde(default)]
     pub tcp: bool,
     pub networks: Vec<String>,
+    /// What it is called beside the service's own name.
+    #[serde(default)]
+    pub names: Vec<String>,
 }
 
 impl From<&Internal> for InternalRecord {
@@ -69,6 +68,7 @@ impl From<&Internal> for InternalRecord {
             port: internal.port,
             tcp: internal.tcp,
             networks: internal.networks.clone(),
+            names: internal.names.clone(),
         }
     }
 }
@@ -109,7 +109,6 @@ impl World {
             let mut platform = described.clone();
             if let Some(known) = tx.get_record::<Platform>(PLATFORM, &key)? {
                 platform.maintenance = known.maintenance;
-                platform.splits = known.splits;
             }
             tx.put_record(PLATFORM, &key, &platform).map(|()| platform)
         });

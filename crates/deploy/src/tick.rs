@@ -122,6 +122,9 @@ async fn forget(world: &World, platform: &Platform) -> Result<Vec<String>, Deplo
         world.forget_release(&release)?;
         forgotten.push(release.container);
     }
+    if !forgotten.is_empty() {
+        crate::attached::sweep(world, &platform.scope)?;
+    }
     Ok(forgotten)
 }
 

@@ -21,7 +21,7 @@ use crate::notify::Notice;
 use crate::plan::{Action, Change, Selection};
 use crate::promote::Promotion;
 use crate::release::{Definition, ImagePin, Origin, Release, State, origin};
-use crate::render::definition::Callers;
+use crate::render::definition::Surroundings;
 use crate::report::{Outcome, Report, ServiceReport};
 use crate::roll_out::{Params, RollOut, after, can_share};
 use crate::store::Platform;
@@ -88,6 +88,11 @@ pub async fn up(world: &World, operation: &str, request: &Request, host: &HostSi
         return Ok(report.clone());
     }
     let mut draft = crate::draft::draft(world, request, host).await?;
+    let selected =
+        |name: &ServiceName| request.selection.services.is_empty() || request.selection.services.contains(name);
+    if images::refresh(world, &draft.loaded, &draft.images, selected).await? {
+        draft = crate::draft::draft(world, request, host).await?;
+    }
     if request.build {
         draft.mark_for_build();
     }
@@ -153,7 +158,8 @@ async fn open_doors(world: &World, platform: &Platform) -> Result<(), DeployErro
     let status = world.edge.status().await;
     let status = status.map_err(|source| DeployError::Edge { operation: "ask for its listeners".into(), source })?;
     let tcp = platform.edge.tcp.iter().map(|tcp| &tcp.listen);
-    let doors: Vec<_> = platform.http.iter().chain(&platform.https).chain(tcp).collect();
+    let own = platform.edge.ports.iter().map(|port| &port.listen);
+    let doors: Vec<_> = platform.http.iter().chain(&platform.https).chain(tcp).chain(own).collect();
     let ours = |listener: &edge::ListenerState| doors.iter().any(|bind| bind.parse() == Ok(listener.bind));
     let closed = status.listeners.iter().find(|listener| listener.error.is_some() && ours(listener));
     match closed {
@@ -400,8 +406,11 @@ fn prepare(
     let source = loaded.source(plan);
     let hash = source.hash(&image_id, &world.salt);
     let internals = ground::internals(loaded);
-    let callers = Callers { internals: &internals, gateways: &platform.gateways };
-    let rendered = source.render(&id, &image_id, &hash, &callers);
+    let surroundings = Surroundings { root: world.root.path(), internals: &internals, gateways: &platform.gateways };
+    let rendered = source.render(&id, &image_id, &hash, &surroundings);
+    if let Some(service) = loaded.project.services.get(&plan.name) {
+        loaded.attached.keep(world, service)?;
+    }
     let container = loaded.scope.container(&plan.name, &id);
     let file = format!("releases/{}/{container}.json", loaded.scope.project());
     let view = shown::of(&rendered.document, &rendered.service, &loaded.known, &world.salt);

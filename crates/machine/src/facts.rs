@@ -42,6 +42,11 @@ pub struct Host {
     pub compose: Option<String>,
 }
 
+/// Whether one of these device files is there.
+pub fn has_device(paths: &[&str]) -> bool {
+    paths.iter().any(|path| Path::new(path).exists())
+}
+
 /// Looks at this machine, and at the disk that `path` is on.
 pub async fn collect(processes: &dyn Processes, path: &Path) -> Result<Host, FilesError> {
     let memory = parse::meminfo(&read("/proc/meminfo")?);

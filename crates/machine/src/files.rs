@@ -91,6 +91,12 @@ impl Root {
         write::replace(&self.join(rel)?, bytes, mode, write::Before::Keep)
     }
 
+    /// Gives a file to another user and group.
+    pub fn give(&self, rel: impl AsRef<Path>, user: u32, group: u32) -> Result<(), FilesError> {
+        let path = self.join(rel)?;
+        std::os::unix::fs::chown(&path, Some(user), Some(group)).map_err(|source| io("give away", &path, source))
+    }
+
     /// The content, or `None` when there is no such file.
     pub fn read(&self, rel: impl AsRef<Path>) -> Result<Option<Vec<u8>>, FilesError> {
         read_bounded(&self.join(rel)?)

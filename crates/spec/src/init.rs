@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::compose::Project;
 use crate::defaults;
 use crate::ids::{EnvironmentName, PlatformName};
-use crate::platform::{Environment, PlatformFile, Strategy};
+use crate::platform::{Environment, PlatformFile, ServiceProtocol, Strategy};
 use crate::problem::Problems;
 use crate::render::{comment, quoted};
 use crate::resolve::{Check, HostSize, Platform, Route, ServicePlan, resolve};
@@ -24,7 +24,10 @@ pub fn platform_file_of(project: &Project, files: &[String]) -> String {
     let profiles = profiles(project);
     let derived = derive(project, name.clone(), &profiles);
     let http = derived.as_ref().map(|platform| platform.http.clone()).unwrap_or_default();
-    let mut text = head(&name, files, &profiles, &http);
+    // Where services have ports of their own, saying where the edge listens would take these away.
+    let own = derived.as_ref().is_ok_and(|platform| !platform.edge.ports.is_empty());
+    let edge = if own { String::new() } else { format!(", edge: {{http: {}}}", port(&http)) };
+    let mut text = head(&name, files, &profiles, &edge);
     match derived {
         Ok(platform) => platform.services.iter().for_each(|plan| service(&mut text, plan)),
         Err(problems) => {
@@ -59,7 +62,7 @@ fn derive(project: &Project, name: Option<PlatformName>, profiles: &[String]) ->
     resolve(&file, project, &production, &HostSize { cpus: 1024.0, memory: Bytes::gib(1 << 20) })
 }
 
-fn head(name: &Option<PlatformName>, files: &[String], profiles: &[String], http: &[String]) -> String {
+fn head(name: &Option<PlatformName>, files: &[String], profiles: &[String], edge: &str) -> String {
     let name = name.as_ref().map(|name| format!("platform: {}\n", quoted(name.as_ref()))).unwrap_or_default();
     let profiles: Vec<String> = profiles.iter().map(|profile| quoted(profile)).collect();
     format!(
@@ -74,13 +77,12 @@ fn head(name: &Option<PlatformName>, files: &[String], profiles: &[String], http
          \n\
          default_environment: {environment}\n\
          environments:\n\
-         \x20 {environment}: {{profiles: [{profiles}], edge: {{http: {port}}}}}\n\
+         \x20 {environment}: {{profiles: [{profiles}]{edge}}}\n\
          \n\
          services:\n",
         compose = files.iter().map(|file| quoted(file)).collect::<Vec<_>>().join(", "),
         environment = defaults::ENVIRONMENT,
         profiles = profiles.join(", "),
-        port = port(http),
     )
 }
 
@@ -103,6 +105,10 @@ fn service(text: &mut String, plan: &ServicePlan) {
     let reason = |key: &str| plan.reasons.get(key).cloned().unwrap_or_default();
     if let Some(port) = plan.port {
         line(text, "port", &port.to_string(), &reason("port"));
+        // A port that is written is taken for one of HTTP.
+        if plan.protocol == ServiceProtocol::Tcp {
+            line(text, "protocol", "tcp", &reason("protocol"));
+        }
     }
     match &plan.health.check {
         Check::Http { path, port, .. } if Some(*port) == plan.port => {

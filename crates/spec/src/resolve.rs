@@ -2,6 +2,7 @@
 //! Whatever the platform file leaves open is derived from the compose project, and the reason is kept beside the value.
 
 mod edge;
+mod foreign;
 mod health;
 mod known;
 mod order;
@@ -9,9 +10,11 @@ mod plan;
 mod pool;
 mod port;
 mod probe;
+mod published;
 mod replace;
 mod resources;
 mod routes;
+mod rule;
 mod scene;
 mod service;
 mod strategy;
@@ -23,10 +26,12 @@ use crate::ids::{EnvironmentName, PlatformName};
 use crate::platform::{Bind, Hook, Hooks, PlatformFile};
 use crate::problem::{Problem, Problems, nearest};
 
+pub use foreign::{REFUSED, Refusal};
+pub use known::speaks_http;
 pub use plan::{
     AccessLog, Canary, CertificateFiles, Check, EdgeHealth, EdgePlan, Finish, Health, Hold, HookJob, HookPlan,
-    HostSize, Job, Limits, Migration, Outlier, Platform, Redirect, ResourceReport, Rolling, Route, ServicePlan,
-    Shedding, SoakLimits, Sticky, TcpPort,
+    HostSize, HttpPort, Job, Limits, Migration, Outlier, Platform, Redirect, ResourceReport, Rolling, Route,
+    ServicePlan, Shedding, SoakLimits, Sticky, TcpPort,
 };
 use scene::Scene;
 

@@ -57,6 +57,9 @@ fn a_first_platform_file_for_every_compose_sample_parses_and_means_what_would_be
         let bare = platform::parse("version: 1\nenvironments: {production: {profiles: ['*']}}", "f").expect("a file");
         let derived = resolve(&bare, &project, &production, &HOST).expect("a platform");
         assert_eq!(written.services.len(), derived.services.len(), "{name}");
+        let doors =
+            |platform: &spec::Platform| (platform.http.clone(), platform.edge.tcp.clone(), platform.edge.ports.clone());
+        assert_eq!(doors(&written), doors(&derived), "{name}");
         for (a, b) in written.services.iter().zip(&derived.services) {
             let told = |s: &spec::ServicePlan| (s.name.clone(), s.strategy, s.port, s.routes.clone(), s.health.clone());
             assert_eq!(told(a), told(b), "{name}");

@@ -39,13 +39,17 @@ pub fn who() -> String {
 /// Variables of this shell that the Compose files name, so that `TAG=2 mainstay up` means what it
 /// means to Compose. Only those: the rest of the environment is nobody's business.
 fn shell(dir: &std::path::Path) -> Vec<(String, String)> {
-    let mut names: Vec<String> = Vec::new();
+    let mut names: Vec<String> =
+        ["COMPOSE_FILE", "COMPOSE_PATH_SEPARATOR", "COMPOSE_PROFILES"].map(str::to_owned).into();
     for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
         let file = entry.file_name();
         let file = file.to_string_lossy();
         let yaml = file.ends_with(".yaml") || file.ends_with(".yml");
         if yaml && file.contains("compose") {
-            names.extend(variables(&std::fs::read_to_string(entry.path()).unwrap_or_default()));
+            let text = std::fs::read_to_string(entry.path()).unwrap_or_default();
+            names.extend(variables(&text));
+            names.extend(sources(&text));
+            names.extend(passed_on(&text));
         }
     }
     names.sort();
@@ -63,6 +67,25 @@ fn variables(text: &str) -> Vec<String> {
         .collect()
 }
 
+/// Every variable that a secret or config is taken from: `environment: NAME`.
+fn sources(text: &str) -> Vec<String> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let names = text.split("environment:").skip(1).map(|rest| rest.trim_start_matches([' ', '"', '\'']));
+    names
+        .map(|rest| rest.chars().take_while(|c| is_name(*c)).collect())
+        .filter(|name: &String| !name.is_empty())
+        .collect()
+}
+
+/// Every variable that is passed on without a value: a line `- NAME` or `NAME:`.
+fn passed_on(text: &str) -> Vec<String> {
+    let is_name =
+        |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
+    let lines = text.lines().map(str::trim);
+    let words = lines.filter_map(|line| line.strip_prefix("- ").or(line.strip_suffix(':'))).map(str::trim);
+    words.filter(|word| is_name(word)).map(str::to_owned).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,5 +93,17 @@ mod tests {
     #[test]
     fn variables_are_found_in_both_forms_and_escaped_dollars_name_nothing_odd() {
         assert_eq!(variables("image: web:${TAG:-1}\nx: $HOME/y $$5 ${_A}"), ["TAG", "HOME", "_A"]);
+    }
+
+    #[test]
+    fn the_variables_of_secrets_are_found_and_the_mappings_of_services_are_none() {
+        let text = "services: {a: {environment: {X: 1}}, b: {environment:\n  - Y=2}}\nsecrets: {t: {environment: TOKEN}, u: {environment: \"KEY\"}}";
+        assert_eq!(sources(text), ["TOKEN", "KEY"]);
+    }
+
+    #[test]
+    fn variables_that_are_passed_on_are_found_and_services_and_commands_are_none() {
+        let text = "services:\n  web:\n    environment:\n      - SECRET_KEY\n      - A=b\n    command:\n      - serve\n  x:\n    environment:\n      TOKEN:\n";
+        assert_eq!(passed_on(text), ["SECRET_KEY", "TOKEN"]);
     }
 }

@@ -126,7 +126,10 @@ fn exchange(stream: &mut TcpStream, connection: &str) -> Result<String, String> 
 }
 
 fn exchange_with(stream: &mut TcpStream, headers: &str) -> Result<String, String> {
-    let request = format!("GET / HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n\r\n");
+    send(stream, &format!("GET / HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n\r\n"))
+}
+
+fn send(stream: &mut TcpStream, request: &str) -> Result<String, String> {
     stream.write_all(request.as_bytes()).map_err(|error| format!("send: {error}"))?;
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];
@@ -162,6 +165,11 @@ fn complete(bytes: &[u8]) -> Option<Result<String, String>> {
 /// One request now.
 pub fn ask(port: u16) -> Result<String, String> {
     once(port)
+}
+
+/// One request now, for this path of this host.
+pub fn ask_for(port: u16, host: &str, path: &str) -> Result<String, String> {
+    send(&mut connect(port)?, &format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n"))
 }
 
 /// One request now, with a header of its own.

@@ -1,6 +1,6 @@
 //! A platform of one test: its folder, its state folder, its port, and its end.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
@@ -19,7 +19,9 @@ pub struct Place {
     pub name: String,
     pub port: u16,
     trust: String,
-    dir: TempDir,
+    folder: PathBuf,
+    /// Removes the folder in the end.
+    _dir: TempDir,
     state: TempDir,
     /// Processes that this test has started itself.
     pub started: Vec<Child>,
@@ -33,14 +35,23 @@ impl Place {
 
     /// Its `web` earns its traffic as these keys of the platform file say.
     pub fn trusted(test: &str, trust: &str) -> Place {
+        let dir = tempfile::tempdir().unwrap();
         Place {
             name: format!("real-{test}-{}", std::process::id()),
             port: testkit::free_port(),
             trust: trust.to_owned(),
-            dir: tempfile::tempdir().unwrap(),
+            folder: dir.path().to_owned(),
+            _dir: dir,
             state: tempfile::tempdir().unwrap(),
             started: Vec::new(),
         }
+    }
+
+    /// Its folder bears its name, as it must without a platform file.
+    pub fn in_folder_of_its_name(test: &str) -> Place {
+        let mut place = Place::new(test);
+        place.folder = place.folder.join(&place.name);
+        place
     }
 
     /// A platform of one blue-green service `web` with a volume, which is up.
@@ -53,7 +64,7 @@ impl Place {
     }
 
     pub fn dir(&self) -> &Path {
-        self.dir.path()
+        &self.folder
     }
 
     pub fn state(&self) -> &Path {

@@ -11,6 +11,8 @@ use spec::Bytes;
 pub struct Wanted {
     image: String,
     environment: BTreeMap<String, String>,
+    /// Variables that are named without a value: unset, whatever the image says.
+    unset: BTreeSet<String>,
     labels: BTreeMap<String, String>,
     /// `None` when the service uses somebody else's network.
     networks: Option<BTreeSet<String>>,
@@ -25,6 +27,7 @@ impl Wanted {
         Wanted {
             image: image.to_owned(),
             environment: pairs(own.get("environment")),
+            unset: unset(own.get("environment")),
             labels: pairs(own.get("labels")),
             networks: own.get("network_mode").is_none().then(|| networks(document, own)),
             memory: limits.get("memory").and_then(number).map(|bytes| bytes as u64),
@@ -67,7 +70,8 @@ fn variables(wanted: &Wanted, found: &ContainerDetail, image: Option<&Image>) ->
     let Some(image) = image else { return lines };
     let of_image = |name: &str, value: &str| image.env.get(name) == Some(value);
     for (name, value) in found.env.iter().filter(|(name, _)| !wanted.environment.contains_key(*name)) {
-        if !of_image(name, value) {
+        let is_unset = value.is_empty() && wanted.unset.contains(name);
+        if !is_unset && !of_image(name, value) {
             lines.push(format!("variable {name} was added or changed"));
         }
     }
@@ -102,6 +106,18 @@ fn pairs(value: Option<&Value>) -> BTreeMap<String, String> {
             .map(|(key, value)| (key.to_owned(), value.replace("$$", "$")))
             .collect(),
         _ => BTreeMap::new(),
+    }
+}
+
+fn unset(value: Option<&Value>) -> BTreeSet<String> {
+    match value {
+        Some(Value::Object(map)) => {
+            map.iter().filter(|(_, value)| value.is_null()).map(|(key, _)| key.clone()).collect()
+        }
+        Some(Value::Array(list)) => {
+            list.iter().filter_map(Value::as_str).filter(|item| !item.contains('=')).map(str::to_owned).collect()
+        }
+        _ => BTreeSet::new(),
     }
 }
 
@@ -165,7 +181,7 @@ mod tests {
             error: None,
             memory: Some(67_108_864),
             nano_cpus: Some(500_000_000),
-            env: Environment::new(["MODE=fast", "PRICE=5$", "PATH=/bin"]),
+            env: Environment::new(["MODE=fast", "PRICE=5$", "PATH=/bin", "FROM_SHELL"]),
         }
     }
 

@@ -15,6 +15,7 @@ fn wanted(service: &str, strategy: Strategy, id: Option<&str>) -> Wanted {
         strategy,
         strategy_reason: "written in mainstay.yaml".into(),
         image: WantedImage {
+            never_pulled: false,
             reference: format!("shop/{service}:2"),
             id: id.map(Into::into),
             build: true,

@@ -5,13 +5,15 @@
 //! Only what a release must own is changed: the image is pinned, the container is named after the
 //! release, published ports are left to the edge, and networks and volumes are the platform's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::path::Path;
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use spec::{ReleaseId, ServiceName, ServicePlan, Strategy, compose::Project};
 
+use crate::attached::Attached;
 use crate::ground::named_volumes;
 use crate::names::{self, Scope};
 use crate::release::side_by_side;
@@ -21,6 +23,7 @@ use crate::release::side_by_side;
 pub struct Source<'a> {
     pub scope: &'a Scope,
     pub project: &'a Project,
+    pub attached: &'a Attached,
     pub plan: &'a ServicePlan,
 }
 
@@ -33,6 +36,15 @@ pub struct Internal {
     pub tcp: bool,
     /// Real network names.
     pub networks: Vec<String>,
+    /// What it is called beside the service's own name.
+    pub names: Vec<String>,
+}
+
+impl Internal {
+    /// The service's own name first.
+    pub fn all_names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.service.as_str()).chain(self.names.iter().map(String::as_str))
+    }
 }
 
 /// A rendered definition, ready to be written.
@@ -56,7 +68,7 @@ impl Source<'_> {
         }
         service.remove("image");
         if self.routed() {
-            service.remove("ports");
+            leave_to_the_edge(&mut service);
         }
         limits(&mut service, self.plan);
         without_emptiness(&mut service);
@@ -66,7 +78,7 @@ impl Source<'_> {
 
     /// Whether the edge stands before this service, so that its ports need not be published.
     pub fn routed(&self) -> bool {
-        self.plan.port.is_some() && self.plan.strategy != spec::Strategy::Keep
+        self.plan.port.is_some() && !matches!(self.plan.strategy, Strategy::Keep | Strategy::Job)
     }
 
     /// Real names of the networks the service is attached to.
@@ -100,18 +112,22 @@ impl Source<'_> {
     fn hash_of(&self, service: Map<String, Value>, image_id: &str, salt: &[u8]) -> String {
         let mut hasher = Sha256::new();
         hasher.update(salt);
-        let neutral = json!({
+        let mut neutral = json!({
             "image": image_id,
             "service": sorted(&Value::Object(service)),
             "networks": self.networks(),
         });
+        let contents = self.project.services.get(&self.plan.name).and_then(|service| self.attached.digests(service));
+        if let (Some(contents), Some(fields)) = (contents, neutral.as_object_mut()) {
+            fields.insert("contents".into(), contents);
+        }
         hasher.update(neutral.to_string().as_bytes());
         let digest = hasher.finalize();
         digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// The whole document for `docker compose -f`.
-    pub fn render(&self, release: &ReleaseId, image_id: &str, hash: &str, callers: &Callers<'_>) -> Rendered {
+    pub fn render(&self, release: &ReleaseId, image_id: &str, hash: &str, surroundings: &Surroundings<'_>) -> Rendered {
         let container = self.scope.container(&self.plan.name, release);
         let key = self.service_key(release);
         let mut service = self.neutral();
@@ -119,11 +135,12 @@ impl Source<'_> {
         service.insert("pull_policy".into(), json!("never"));
         service.insert("container_name".into(), json!(container));
         self.label(&mut service, release, hash);
-        self.hosts(&mut service, callers);
+        self.hosts(&mut service, surroundings);
+        self.answer_to_other_names(&mut service);
         let mut document = Map::new();
         document.insert("name".into(), json!(container));
         document.insert("services".into(), json!({ key.as_str(): service }));
-        self.resources(&mut document);
+        self.resources(&mut document, surroundings.root);
         Rendered { service: key, document: escaped(Value::Object(document)) }
     }
 
@@ -157,8 +174,24 @@ impl Source<'_> {
         }
     }
 
+    /// What others call it is an alias on its networks, unless two of its releases would share it.
+    fn answer_to_other_names(&self, service: &mut Map<String, Value>) {
+        let own = side_by_side(self.plan.strategy);
+        for name in self.other_names() {
+            match own {
+                true => leave_alias(service, &name),
+                false => answer_to(service, &name),
+            }
+        }
+    }
+
+    /// Fixed names, aliases, and what others link it as.
+    fn other_names(&self) -> BTreeSet<String> {
+        other_names(self.project, &self.plan.name)
+    }
+
     /// Names of routed services resolve to the edge's internal listener on a shared network.
-    fn hosts(&self, service: &mut Map<String, Value>, callers: &Callers<'_>) {
+    fn hosts(&self, service: &mut Map<String, Value>, surroundings: &Surroundings<'_>) {
         let mine = self.networks();
         let mut hosts: Vec<Value> = match service.remove("extra_hosts") {
             Some(Value::Array(list)) => list,
@@ -167,10 +200,14 @@ impl Source<'_> {
             }
             _ => Vec::new(),
         };
-        for internal in callers.internals.iter().filter(|internal| internal.service != self.plan.name) {
+        for internal in surroundings.internals.iter().filter(|internal| internal.service != self.plan.name) {
             let shared = internal.networks.iter().find(|network| mine.contains(network));
-            if let Some(gateway) = shared.and_then(|network| callers.gateways.get(network)) {
-                hosts.push(json!(format!("{}:{gateway}", internal.service)));
+            let Some(gateway) = shared.and_then(|network| surroundings.gateways.get(network)) else { continue };
+            for name in internal.all_names() {
+                let host = json!(format!("{name}:{gateway}"));
+                if !hosts.contains(&host) {
+                    hosts.push(host);
+                }
             }
         }
         if !hosts.is_empty() {
@@ -179,7 +216,7 @@ impl Source<'_> {
     }
 
     /// Networks and volumes are made once for the platform, so every release refers to them as external.
-    fn resources(&self, document: &mut Map<String, Value>) {
+    fn resources(&self, document: &mut Map<String, Value>, root: &Path) {
         let Some(service) = self.project.services.get(&self.plan.name) else { return };
         let networks: Map<String, Value> = service
             .networks
@@ -202,8 +239,9 @@ impl Source<'_> {
             }
         }
         for key in ["secrets", "configs"] {
-            if let Some(Value::Object(map)) = self.project.raw.get(key).filter(|value| !value.is_null()) {
-                document.insert(key.into(), Value::Object(map.clone()));
+            let section = self.attached.section(root, self.project, service, key);
+            if !section.is_empty() {
+                document.insert(key.into(), Value::Object(section));
             }
         }
     }
@@ -251,12 +289,43 @@ fn answer_to(service: &mut Map<String, Value>, alias: &str) {
     }
 }
 
-/// What callers need to know to find the services behind the edge.
+/// All that a service is called beside its own name.
+pub fn other_names(project: &Project, service: &ServiceName) -> BTreeSet<String> {
+    let own = project.services.get(service).into_iter().flat_map(|found| found.other_names.iter().cloned());
+    let links = project.services.values().flat_map(|other| &other.links);
+    let linked = links.filter(|(_, linked)| *linked == service).map(|(alias, _)| alias.clone());
+    // A name that is another service's own leads there.
+    let is_free = |name: &String| !project.services.keys().any(|known| known.as_str() == name);
+    own.chain(linked).filter(is_free).collect()
+}
+
+/// What a release needs to know of what is around it: how callers find the services behind the edge, and where its
+/// files lie.
 #[derive(Debug, Clone, Copy)]
-pub struct Callers<'a> {
+pub struct Surroundings<'a> {
+    /// The state folder.
+    pub root: &'a Path,
     pub internals: &'a [Internal],
     /// Gateway address of each network, by real name.
     pub gateways: &'a BTreeMap<String, IpAddr>,
+}
+
+/// The edge carries TCP; whatever else is published stays Docker's.
+fn leave_to_the_edge(service: &mut Map<String, Value>) {
+    let Some(Value::Array(mut ports)) = service.remove("ports") else { return };
+    ports.retain(|port| port.get("protocol").and_then(Value::as_str).is_some_and(|protocol| protocol != "tcp"));
+    if !ports.is_empty() {
+        service.insert("ports".into(), Value::Array(ports));
+    }
+}
+
+fn leave_alias(service: &mut Map<String, Value>, alias: &str) {
+    let networks = service.get_mut("networks").and_then(Value::as_object_mut);
+    for network in networks.into_iter().flat_map(Map::values_mut) {
+        if let Some(aliases) = network.get_mut("aliases").and_then(Value::as_array_mut) {
+            aliases.retain(|known| known != alias);
+        }
+    }
 }
 
 /// A service that says nothing about it comes back after a crash and after a reboot of the host; Compose's own
@@ -295,8 +364,18 @@ fn limits(service: &mut Map<String, Value>, plan: &ServicePlan) {
         }
         return;
     }
+    // Compose takes the old keys for these only where `deploy` says nothing about them.
+    let pids = service.remove("pids_limit");
+    let reserved = service.remove("mem_reservation");
+    let Some(deploy) = service.get_mut("deploy").and_then(Value::as_object_mut) else { return };
     let resources = deploy.entry("resources").or_insert_with(|| json!({}));
     let Some(resources) = resources.as_object_mut() else { return };
+    if let Some(reserved) = reserved {
+        let reservations = resources.entry("reservations").or_insert_with(|| json!({}));
+        if let Some(reservations) = reservations.as_object_mut() {
+            reservations.entry("memory").or_insert(json!(text(&reserved)));
+        }
+    }
     let mut wanted = Map::new();
     if let Some(cpus) = plan.limits.cpus {
         wanted.insert("cpus".into(), json!(cpus));
@@ -304,8 +383,8 @@ fn limits(service: &mut Map<String, Value>, plan: &ServicePlan) {
     if let Some(memory) = plan.limits.memory {
         wanted.insert("memory".into(), json!(memory.0.to_string()));
     }
-    if let Some(pids) = resources.get("limits").and_then(|limits| limits.get("pids")) {
-        wanted.insert("pids".into(), pids.clone());
+    if let Some(pids) = resources.get("limits").and_then(|limits| limits.get("pids")).cloned().or(pids) {
+        wanted.insert("pids".into(), pids);
     }
     resources.insert("limits".into(), Value::Object(wanted));
     cap_reservations(resources, plan);
@@ -335,6 +414,10 @@ fn cap_reservations(resources: &mut Map<String, Value>, plan: &ServicePlan) {
     {
         reservations.insert("cpus".into(), json!(limit));
     }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn real_name(name: Option<&str>, key: &str) -> String {

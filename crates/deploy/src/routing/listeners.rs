@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use edge::snapshot::Tls;
 use edge::{Listener, Scope};
+use spec::ServiceName;
 
 use crate::store::{InternalRecord, Platform};
 
@@ -16,6 +17,13 @@ pub fn public(platform: &Platform) -> Vec<Listener> {
         ..listener(platform, format!("https {bind}"), bind)
     });
     plain.chain(secure).collect()
+}
+
+/// The ports of its own that a service has.
+pub fn own(platform: &Platform, service: &ServiceName) -> impl Iterator<Item = Listener> {
+    let ports = platform.edge.ports.iter().filter(move |port| port.service == *service);
+    let binds = ports.filter_map(|port| port.listen.parse().ok());
+    binds.map(move |bind: SocketAddr| listener(platform, format!("http {bind}"), bind))
 }
 
 /// A listener that carries bytes.

@@ -59,6 +59,12 @@ fn hold(release: &Release) -> Option<Hold> {
     })
 }
 
+/// The pool of another port than the main one, on which requests of other containers arrive.
+pub fn at(release: &Release, port: u16) -> Pool {
+    let bytes = tcp(release, port);
+    Pool { name: bytes.name, targets: bytes.targets, health: None, ..pool(release) }
+}
+
 /// The pool of a TCP port, which has its own name: its port is seldom the one that serves HTTP.
 /// While the release is stopped for the next one, new connections wait as requests do.
 pub fn tcp(release: &Release, port: u16) -> Pool {

@@ -77,6 +77,21 @@ pub fn public(platform: &Platform, release: &Release, split: Option<&Split>) -> 
     routes
 }
 
+/// What the world sees of it on ports of its own, whatever host it asks for.
+pub fn own(platform: &Platform, release: &Release, split: Option<&Split>) -> Vec<Route> {
+    let doors: Vec<String> = listeners::own(platform, &release.service).map(|listener| listener.name).collect();
+    if doors.is_empty() {
+        return Vec::new();
+    }
+    let route = Route {
+        listeners: doors,
+        split: split.cloned(),
+        maintenance: platform.maintenance.clone(),
+        ..Route::new(None, "/", release.pool())
+    };
+    vec![route]
+}
+
 /// Where all goes to HTTPS because nothing else is written, the service may still answer the authority.
 fn challenge(written: &spec::Route, route: &Route, doors: &Doors) -> Option<Route> {
     let is_derived = written.https_only.is_none() && written.redirect.is_none() && written.path == "/";
@@ -110,7 +125,7 @@ fn route(platform: &Platform, release: &Release, written: &spec::Route, doors: &
         listeners: doors.all(),
         priority: written.priority,
         methods: written.methods.clone(),
-        split: split.or(platform.splits.get(&release.service)).filter(|_| asks).cloned(),
+        split: split.filter(|_| asks).cloned(),
         sticky: written
             .sticky
             .as_ref()

@@ -23,7 +23,6 @@ fn platform(name: &str) -> Platform {
         edge: spec::EdgePlan::default(),
         certificates: vec![],
         maintenance: None,
-        splits: BTreeMap::new(),
         internals: vec![],
         gateways: BTreeMap::new(),
         networks: vec![],
@@ -342,8 +341,13 @@ fn a_release_that_makes_way_keeps_its_routes_and_its_requests_wait() {
     let mut platform = platform("shop");
     let mut old = release(&platform, "web", Strategy::Exclusive);
     platform.gateways = BTreeMap::from([("net".to_owned(), [10, 0, 0, 1].into())]);
-    platform.internals =
-        vec![InternalRecord { service: old.service.clone(), port: 8080, tcp: false, networks: vec!["net".to_owned()] }];
+    platform.internals = vec![InternalRecord {
+        service: old.service.clone(),
+        port: 8080,
+        tcp: false,
+        networks: vec!["net".to_owned()],
+        names: vec![],
+    }];
     let before = routing(1, &[platform.clone()], &[old.clone()], &[]);
     let hold = before.pools[0].hold.clone().unwrap();
     assert_eq!((hold.now, hold.max_requests, hold.max_bytes, hold.max_ms), (false, 1000, 64 << 20, 30_000));
@@ -356,20 +360,14 @@ fn a_release_that_makes_way_keeps_its_routes_and_its_requests_wait() {
 }
 
 #[test]
-fn maintenance_and_shares_that_were_set_stand_on_every_public_route() {
+fn maintenance_that_was_set_stands_on_every_public_route_that_asks_the_service() {
     let (mut platform, release) = written("", "routes: [/, {path: /old, redirect: /}]");
     let closed =
         snapshot::Maintenance { page: None, message: Some("back at 9".into()), retry_after_s: None, allow: vec![] };
-    let split = snapshot::Split {
-        shares: vec![snapshot::Share { pool: "p".into(), release: None, weight: 1 }],
-        cookie: None,
-        by_place: false,
-    };
     platform.maintenance = Some(closed.clone());
-    platform.splits.insert(release.service.clone(), split.clone());
     let snapshot = snapshot_of((platform, release));
-    assert_eq!((&snapshot.routes[0].maintenance, &snapshot.routes[0].split), (&Some(closed), &Some(split)));
-    assert_eq!((&snapshot.routes[1].maintenance, &snapshot.routes[1].split), (&None, &None));
+    assert_eq!(snapshot.routes[0].maintenance, Some(closed));
+    assert_eq!(snapshot.routes[1].maintenance, None);
 }
 
 #[test]
@@ -387,6 +385,7 @@ fn a_service_that_speaks_tcp_is_reached_by_name_and_on_its_published_port_and_al
         port: 8080,
         tcp: true,
         networks: vec!["net".to_owned()],
+        names: vec![],
     }];
     platform.gateways = [("net".to_owned(), [10, 0, 0, 1].into())].into();
     (release.copies, release.addresses) = (2, vec![[10, 0, 0, 2].into(), [10, 0, 0, 3].into()]);

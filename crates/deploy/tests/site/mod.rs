@@ -226,7 +226,6 @@ async fn serve_first(world: &World, docker: &FakeDocker, case: Case) {
             edge: spec::EdgePlan::default(),
             certificates: vec![],
             maintenance: None,
-            splits: BTreeMap::new(),
             internals: vec![],
             gateways: BTreeMap::new(),
             networks: vec![],

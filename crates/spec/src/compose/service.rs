@@ -52,6 +52,14 @@ pub struct Service {
     pub stop_grace_period: Option<Duration>,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
+    /// What others call it beside its own name: a fixed container name, and the aliases of its networks.
+    pub other_names: BTreeSet<String>,
+    /// What it calls others: their names by the names that it has for them.
+    pub links: BTreeMap<String, ServiceName>,
+    /// An address or a hardware address of its own, as it is written.
+    pub fixed_address: Option<String>,
+    /// When its image is pulled.
+    pub pull_policy: Option<String>,
     /// The names of its environment variables; the values are not kept apart, they may be secret.
     pub environment: Vec<String>,
     /// Whether it asks for a graphics card.
@@ -73,7 +81,12 @@ pub enum Condition {
 
 impl Service {
     /// Whether it runs with these profiles; `*` switches every profile on.
+    /// One of which there are to be no copies does not.
     pub fn is_active(&self, profiles: &[String]) -> bool {
+        self.replicas > 0 && self.has_profile(profiles)
+    }
+
+    fn has_profile(&self, profiles: &[String]) -> bool {
         self.profiles.is_empty() || profiles.iter().any(|on| on == "*" || self.profiles.contains(on))
     }
 
@@ -104,6 +117,10 @@ impl Service {
             restart: get("restart").and_then(value::text),
             stop_grace_period: get("stop_grace_period").and_then(value::duration),
             labels: labels(get("labels")),
+            other_names: other_names(&raw),
+            links: links(get("links")),
+            fixed_address: fixed_address(&raw),
+            pull_policy: get("pull_policy").and_then(value::text),
             environment: value::texts(get("environment")).iter().map(|entry| name_of(entry)).collect(),
             gpus: wants_gpu(&raw),
             raw,
@@ -150,6 +167,33 @@ fn labels(listed: Option<&Value>) -> BTreeMap<String, String> {
 
 fn name_of(entry: &str) -> String {
     entry.split('=').next().unwrap_or(entry).to_owned()
+}
+
+fn other_names(raw: &Value) -> BTreeSet<String> {
+    let networks = raw.get("networks").and_then(Value::as_object).into_iter().flatten();
+    let aliases = networks.flat_map(|(_, network)| value::texts(network.get("aliases")));
+    raw.get("container_name").and_then(value::text).into_iter().chain(aliases).collect()
+}
+
+/// `service` or `service:alias`.
+fn links(listed: Option<&Value>) -> BTreeMap<String, ServiceName> {
+    let texts = value::texts(listed);
+    let pair = |text: &String| {
+        let (service, alias) = text.split_once(':').unwrap_or((text, text));
+        Some((alias.to_owned(), ServiceName::parse(service).ok()?))
+    };
+    texts.iter().filter_map(pair).collect()
+}
+
+fn fixed_address(raw: &Value) -> Option<String> {
+    let of = |fields: &Value, keys: &[&str]| {
+        keys.iter().find_map(|key| Some(format!("{key}: {}", value::text(fields.get(key)?)?)))
+    };
+    let networks = raw.get("networks").and_then(Value::as_object).into_iter().flatten();
+    let on_network = networks
+        .map(|(_, network)| network)
+        .find_map(|network| of(network, &["ipv4_address", "ipv6_address", "mac_address"]));
+    on_network.or_else(|| of(raw, &["mac_address"]))
 }
 
 fn wants_gpu(raw: &Value) -> bool {

@@ -1,6 +1,7 @@
 //! What the edge does for one environment.
 
 use super::plan::{AccessLog, CertificateFiles, EdgePlan, ServicePlan, Shedding, TcpPort};
+use super::published;
 use super::scene::{Scene, written_problem};
 use crate::platform::{AccessLogWritten, Bind, EdgeSettings, Strategy, TcpSettings};
 use crate::problem::{Problem, Problems, nearest};
@@ -16,8 +17,9 @@ pub(super) fn resolve(
     let tcp = written.tcp.iter().enumerate();
     let mut tcp: Vec<TcpPort> =
         tcp.filter_map(|(index, port)| tcp_port(scene, services, index, port, problems)).collect();
-    tcp.extend(published(scene, services, &tcp));
-    warn_of_published(scene, &written, http, services);
+    let taken = published::binds(&written, http);
+    let ports = published::carry(scene, services, &taken, &mut tcp);
+    published::warn_of_taken(scene, &taken, services);
     if written.client_ca.is_none() {
         warn_of_closed_routes(services);
     }
@@ -31,6 +33,7 @@ pub(super) fn resolve(
         access_log: access_log(&written),
         shedding: written.shedding.as_ref().map(|s| Shedding { in_flight: s.in_flight, target: s.target }),
         tcp,
+        ports,
     }
 }
 
@@ -106,32 +109,6 @@ fn tcp_port(
     })
 }
 
-/// A port that the compose file publishes and the edge carries bytes to stays where the file put it.
-fn published(scene: &Scene<'_>, services: &[ServicePlan], written: &[TcpPort]) -> Vec<TcpPort> {
-    let mut ports = Vec::new();
-    for plan in services.iter().filter(|plan| plan.carries_bytes()) {
-        let Some(service) = scene.active.get(&plan.name) else { continue };
-        let own = service.ports.iter().filter(|port| port.protocol == "tcp" && Some(port.target) == plan.port);
-        for port in own {
-            let Some(on_host) = port.published else { continue };
-            let address = port.host_ip.clone().unwrap_or_else(|| "0.0.0.0".to_owned());
-            let Ok(listen) = Bind::parse(&format!("{address}:{on_host}")) else { continue };
-            let is_taken = written.iter().any(|tcp| Bind::parse(&tcp.listen).is_ok_and(|bind| bind.meets(&listen)));
-            if !is_taken {
-                let listen = listen.to_string();
-                ports.push(TcpPort {
-                    listen,
-                    service: plan.name.clone(),
-                    port: port.target,
-                    idle: None,
-                    send_proxy: false,
-                });
-            }
-        }
-    }
-    ports
-}
-
 /// The one TCP port that the compose file tells of, which a database's plan does not use.
 fn only_port(scene: &Scene<'_>, plan: &ServicePlan) -> Option<u16> {
     let service = scene.active.get(&plan.name)?;
@@ -140,29 +117,6 @@ fn only_port(scene: &Scene<'_>, plan: &ServicePlan) -> Option<u16> {
     ports.sort_unstable();
     ports.dedup();
     <[u16; 1]>::try_from(ports).ok().map(|[port]| port)
-}
-
-/// A service that publishes a port of the edge takes it away from the edge, or fails to start; where the edge stands
-/// before the service, its ports are not published.
-fn warn_of_published(scene: &Scene<'_>, written: &EdgeSettings, http: &[Bind], services: &mut [ServicePlan]) {
-    if scene.environment.edge.is_none() {
-        return;
-    }
-    let tcp = written.tcp.iter().map(|tcp| tcp.listen);
-    let binds: Vec<Bind> = http.iter().copied().chain(written.https.iter().flatten().copied()).chain(tcp).collect();
-    for plan in services {
-        let Some(service) = scene.active.get(&plan.name) else { continue };
-        let published = service.ports.iter().filter(|port| port.protocol == "tcp").filter_map(|port| port.published);
-        for port in published.filter(|port| binds.iter().any(|bind| bind.0.port() == *port)) {
-            let ends = match plan.port.is_some() && plan.strategy != Strategy::Keep {
-                true => "the edge takes it over",
-                false => {
-                    "only one of the two can have it: write another port, or leave `ports` out of the compose file"
-                }
-            };
-            plan.warnings.push(format!("it publishes port {port}, on which the edge listens; {ends}"));
-        }
-    }
 }
 
 /// Closed is the safe side, and another environment may have the authorities: no problem, but worth saying.

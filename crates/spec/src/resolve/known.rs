@@ -137,6 +137,11 @@ const NOT_HTTP: &[u16] = &[
 const FACES: &[&str] = &["web", "frontend", "app", "ui", "www", "site", "website", "client", "nginx", "proxy"];
 
 /// Whether plain HTTP is likely spoken on this port.
+pub fn speaks_http(port: u16) -> bool {
+    is_http(port)
+}
+
+/// Whether plain HTTP is likely spoken on this port.
 pub(super) fn is_http(port: u16) -> bool {
     !NOT_HTTP.contains(&port)
 }

@@ -64,6 +64,10 @@ fn check_missing(scene: &Scene<'_>, problems: &mut Problems) {
         let missing =
             |needed: &&ServiceName| !scene.active.contains_key(*needed) && !service.optional.contains(*needed);
         for needed in service.depends_on.keys().filter(missing) {
+            // One that is switched off with no copies is waited for by nobody, as in Compose.
+            if scene.project.services.get(needed).is_some_and(|other| other.replicas == 0) {
+                continue;
+            }
             let path = format!("services.{name}.depends_on");
             problems.0.push(match scene.project.services.get(needed) {
                 Some(other) => Problem {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::known;
 use super::plan::{Redirect, Route, ServicePlan, Sticky};
 use super::port;
+use super::rule;
 use super::scene::{Scene, written_problem};
 use crate::compose::Service;
 use crate::defaults;
@@ -86,8 +87,11 @@ fn assign_labelled(scene: &Scene<'_>, services: &mut [ServicePlan]) -> bool {
     let mut any = false;
     for plan in services {
         let Some(service) = scene.active.get(&plan.name) else { continue };
-        let routes: Vec<Route> = labelled(service);
-        if !routes.is_empty() && plan.port.is_some() {
+        if plan.port.is_none() {
+            continue;
+        }
+        let routes = labelled(service, &mut plan.warnings);
+        if !routes.is_empty() {
             plan.routes = routes;
             plan.reasons.insert("routes".to_owned(), "the router rule in its labels".to_owned());
             any = true;
@@ -96,27 +100,34 @@ fn assign_labelled(scene: &Scene<'_>, services: &mut [ServicePlan]) -> bool {
     any
 }
 
-/// Rules such as ``Host(`shop.example.com`) && PathPrefix(`/v2`)``; other matchers are not routes.
-fn labelled(service: &Service) -> Vec<Route> {
-    let rules = service
-        .labels
-        .iter()
-        .filter(|(label, _)| label.starts_with("traefik.http.routers.") && label.ends_with(".rule"));
-    rules.filter_map(|(_, rule)| rule_route(rule)).collect()
-}
-
-fn rule_route(rule: &str) -> Option<Route> {
-    let host = argument(rule, "Host(`").map(str::to_lowercase);
-    let path = argument(rule, "PathPrefix(`").or_else(|| argument(rule, "Path(`"));
-    if host.is_none() && path.is_none() {
-        return None;
+/// What the rules in its labels let through; what of them cannot be carried is told.
+fn labelled(service: &Service, warnings: &mut Vec<String>) -> Vec<Route> {
+    let mut routes: Vec<Route> = Vec::new();
+    let routers = service.labels.iter().filter(|(label, _)| label.starts_with("traefik.http.routers."));
+    for (label, text) in routers {
+        if label.ends_with(".middlewares") {
+            warnings.push(format!(
+                "label `{label}`: middlewares (`{text}`) are not carried; what they do is written with its route in mainstay.yaml"
+            ));
+        }
+        if !label.ends_with(".rule") {
+            continue;
+        }
+        match rule::routes(text) {
+            Ok(found) => routes.extend(found),
+            Err(what) => warnings.push(format!(
+                "label `{label}`: `{what}` is no host and no path, so the whole rule is left out; write `routes` in mainstay.yaml for it"
+            )),
+        }
     }
-    Some(Route::new(host, tidy(path.unwrap_or("/"))))
-}
-
-fn argument<'r>(rule: &'r str, matcher: &str) -> Option<&'r str> {
-    let (_, after) = rule.split_once(matcher)?;
-    after.split('`').next()
+    // Two routers for one address differ in what is not carried.
+    let mut known: Vec<Route> = Vec::new();
+    for route in routes {
+        if !known.iter().any(|other| other.meets(&route)) {
+            known.push(route);
+        }
+    }
+    known
 }
 
 /// The face of the product gets `/`; what else publishes a port gets a host name of its own.

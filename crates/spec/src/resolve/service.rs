@@ -3,8 +3,8 @@
 use super::plan::{Hold, Limits, ServicePlan};
 use super::port::{self, Found};
 use super::scene::{Scene, Written, written_problem};
-use super::{health, known, order, pool, replace, strategy, trust};
-use crate::compose::Service;
+use super::{foreign, health, known, order, pool, replace, strategy, trust};
+use crate::compose::{MountKind, Service};
 use crate::defaults;
 use crate::ids::ServiceName;
 use crate::platform::{ServiceSettings, Strategy};
@@ -37,6 +37,7 @@ pub(super) fn plan(scene: &Scene<'_>, name: &ServiceName, problems: &mut Problem
     pool::fill(scene, &written, found.as_ref(), &mut plan, problems);
     plan.limits = limits(&mut plan, &written, service);
     check_strategy(scene, &written, service, &plan, problems);
+    foreign::check(scene, name, plan.strategy, problems);
     plan.warnings.extend(warnings(scene, service, &plan));
     Some(plan)
 }
@@ -114,6 +115,14 @@ fn check_strategy(
     if !plan.strategy.runs_two() {
         return;
     }
+    if let Some(why) = strategy::never_twice(service) {
+        let message = format!("{} runs two containers during a deploy, and this service {why}", plan.strategy);
+        problems.0.push(Problem {
+            found: plan.strategy.to_string(),
+            allowed: "exclusive".to_owned(),
+            ..written_problem(scene.file, &written.path("strategy", scene.file), &message)
+        });
+    }
     let volume = service.volumes.iter().find_map(|mount| mount.written_volume());
     let (Some(volume), Some(why)) = (volume, known::database(plan.name.as_str(), service)) else { return };
     let message = format!("two containers would write to volume `{volume}` of a database at the same time");
@@ -124,13 +133,34 @@ fn check_strategy(
     });
 }
 
+/// What `pull_policy` means here, where that is not what happens anyway.
+fn pull_policy(policy: &str) -> Option<String> {
+    match policy {
+        "always" => Some("`pull_policy: always`: `up` asks the registry first and may find another image".to_owned()),
+        "build" => Some("`pull_policy: build`: `up` builds it first, which may make another image".to_owned()),
+        "never" | "missing" | "if_not_present" => None,
+        other => Some(format!(
+            "`pull_policy: {other}` is taken as `missing`: nothing is pulled again by the clock; `always` asks each time"
+        )),
+    }
+}
+
 fn warnings(scene: &Scene<'_>, service: &Service, plan: &ServicePlan) -> Vec<String> {
     let mut warnings = Vec::new();
     let strategy = plan.strategy;
-    if let Some(name) = service.container_name.as_deref().filter(|_| strategy.runs_two()) {
+    if let Some(name) = &service.container_name {
         warnings.push(format!(
-            "`container_name: {name}` cannot be kept while two releases run; containers get names of their own"
+            "`container_name: {name}` is a name by which others find it; its containers are named after their releases"
         ));
+    }
+    for mount in service.volumes.iter().filter(|mount| mount.kind == MountKind::Volume && mount.source.is_none()) {
+        warnings.push(format!(
+            "`{}` is a volume without a name, so each release begins with an empty one; name it under `volumes` to keep what is in it",
+            mount.target
+        ));
+    }
+    if let Some(policy) = service.pull_policy.as_deref() {
+        warnings.extend(pull_policy(policy));
     }
     if service.gpus && strategy.runs_two() {
         warnings.push("two releases share the graphics card during a deploy".to_owned());

@@ -43,10 +43,25 @@ fn ends_by_itself(service: &Service, port: Option<&Found>) -> bool {
     service.restart.as_deref() == Some("no") && port.is_none() && service.healthcheck.is_none()
 }
 
+/// Why two copies can never be there at the same time, whatever anybody writes.
+pub(super) fn never_twice(service: &Service) -> Option<String> {
+    if let Some(fixed) = &service.fixed_address {
+        return Some(format!("has the fixed address `{fixed}`, which two containers cannot have"));
+    }
+    let port = service.ports.iter().find(|port| port.protocol != "tcp" && port.published.is_some())?;
+    let (target, protocol) = (port.target, port.protocol.to_uppercase());
+    Some(format!(
+        "publishes {protocol} port {target}, which the edge does not carry and two containers cannot both have"
+    ))
+}
+
 /// Why two copies cannot run beside each other.
 fn alone(scene: &Scene<'_>, service: &Service) -> Option<String> {
     if let Some(mode) = service.network_mode.as_deref().filter(|mode| *mode == "host" || mode.contains(':')) {
         return Some(format!("uses `network_mode: {mode}`, where two copies would want the same ports"));
+    }
+    if let Some(reason) = never_twice(service) {
+        return Some(reason);
     }
     // Where the file itself runs several, they may write side by side.
     if service.replicas > 1 {

@@ -1,10 +1,11 @@
 //! A web application with switches for trouble, for tests of whatever deploys, routes and watches.
 //!
 //! Standard library only, so that it is small and starts in a millisecond. Environment:
-//! `PORT` (8080), `BUILD` (the text of `/`), `HEALTHY_AFTER_MS`, `NEVER_HEALTHY=1`, `CRASH_AFTER_MS` (status 3),
+//! `PORT` (8080), `MORE_PORTS` (`9000,9001`, answered alike), `UDP_PORT` (sends back what it gets), `BUILD` (the text of `/`), `HEALTHY_AFTER_MS`, `NEVER_HEALTHY=1`, `CRASH_AFTER_MS` (status 3),
 //! `OOM=1` (takes memory without end), `LOG_LINES=n` (written at the start), `FAIL_RATIO_PERCENT` (500s on `/`, spread
 //! evenly), `SLOW_MS` (before each answer of `/`).
 //! Paths: `/`, `/health`, `/slow?ms=n`, `/echo` (the request as it arrived), `/crash`, anything else is 404.
+//! `testapp get http://host:8080/path` asks instead of answering: status 0 and the body for a 200.
 //! It does not handle SIGTERM: run it under an init, or let it be killed.
 
 #![expect(
@@ -15,7 +16,7 @@
 )]
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -30,6 +31,12 @@ struct App {
 }
 
 fn main() -> std::io::Result<()> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if let [verb, url] = words.as_slice()
+        && verb == "get"
+    {
+        return get(url);
+    }
     let port = number("PORT").unwrap_or(8080);
     for line in 1..=number("LOG_LINES").unwrap_or(0) {
         println!("log line {line}");
@@ -51,10 +58,45 @@ fn main() -> std::io::Result<()> {
         fail_percent: number("FAIL_RATIO_PERCENT").unwrap_or(0),
         slow: Duration::from_millis(number("SLOW_MS").unwrap_or(0)),
     }));
-    let listener = TcpListener::bind(("0.0.0.0", u16::try_from(port).unwrap_or(8080)))?;
+    if let Some(port) = number("UDP_PORT").and_then(|port| u16::try_from(port).ok()) {
+        std::thread::spawn(move || echo(port));
+    }
+    for more in std::env::var("MORE_PORTS").unwrap_or_default().split(',').filter_map(|port| port.parse().ok()) {
+        std::thread::spawn(move || listen(app, more));
+    }
+    listen(app, u16::try_from(port).unwrap_or(8080))
+}
+
+fn listen(app: &'static App, port: u16) -> std::io::Result<()> {
+    let listener = TcpListener::bind(("0.0.0.0", port))?;
     println!("build {} listens on {port}", app.build);
     for stream in listener.incoming().flatten() {
         std::thread::spawn(move || serve(app, stream));
+    }
+    Ok(())
+}
+
+/// Sends every packet back.
+fn echo(port: u16) -> std::io::Result<()> {
+    let socket = UdpSocket::bind(("0.0.0.0", port))?;
+    let mut buffer = [0; 1500];
+    loop {
+        let (length, from) = socket.recv_from(&mut buffer)?;
+        socket.send_to(&buffer[..length], from)?;
+    }
+}
+
+fn get(url: &str) -> std::io::Result<()> {
+    let address = url.trim_start_matches("http://");
+    let (authority, path) = address.split_once('/').unwrap_or((address, ""));
+    let with_port = if authority.contains(':') { authority.to_owned() } else { format!("{authority}:80") };
+    let mut stream = TcpStream::connect(with_port)?;
+    stream.write_all(format!("GET /{path} HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\n\r\n").as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    println!("{}", answer.split_once("\r\n\r\n").map_or("", |(_, body)| body));
+    if !answer.starts_with("HTTP/1.1 200") {
+        std::process::exit(1);
     }
     Ok(())
 }

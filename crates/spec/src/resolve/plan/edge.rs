@@ -39,6 +39,18 @@ pub struct EdgePlan {
     /// Ports whose bytes go to a service as they are.
     #[serde(default)]
     pub tcp: Vec<TcpPort>,
+    /// Ports of their own on which services answer whatever host is asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<HttpPort>,
+}
+
+/// A port of its own for one service that speaks HTTP.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HttpPort {
+    /// Where the edge listens, such as `0.0.0.0:8081`.
+    pub listen: String,
+    /// The service.
+    pub service: ServiceName,
 }
 
 /// A certificate and its key, as they are written: relative to the platform file, or absolute.
