@@ -75,6 +75,25 @@ shapes! {
     wordpress
 }
 
+/// The page says what is tried where; a name that is no folder, or a folder that is on no line, makes it a lie.
+#[test]
+fn real_the_page_about_compose_names_every_shape_and_nothing_else() {
+    let page = std::fs::read_to_string(corpus().join("../../docs/compose-support.md")).unwrap();
+    let rows =
+        page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| key") && !line.contains("---"));
+    let last = |row: &str| row.trim_end_matches('|').rsplit('|').next().unwrap_or_default().trim().to_owned();
+    let named = rows.flat_map(|row| last(row).split(", ").map(str::to_owned).collect::<Vec<_>>());
+    let mut named: Vec<String> = named.filter(|name| !name.is_empty()).collect();
+    named.sort();
+    named.dedup();
+    assert_eq!(named, folders());
+    for refusal in spec::resolve::REFUSED {
+        for part in [refusal.key, refusal.why, refusal.instead] {
+            assert!(page.contains(part), "docs/compose-support.md does not say `{part}`");
+        }
+    }
+}
+
 fn corpus() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../lab/corpus")
 }
@@ -110,13 +129,7 @@ fn run(name: &str) {
 impl Run {
     fn prepare(name: &str, folder: &Path) -> Run {
         let place = Place::in_folder_of_its_name(&format!("shape-{}", name.replace('_', "-")));
-        let mut ports: Vec<u16> = Vec::new();
-        while ports.len() < PORTS {
-            let port = testkit::free_port();
-            if !ports.contains(&port) {
-                ports.push(port);
-            }
-        }
+        let ports = ports();
         copy(folder, place.dir());
         let shape = Shape::read(&std::fs::read_to_string(folder.join("compose.yaml")).unwrap());
         let mut run = Run { shape, place, ports, volumes: Vec::new(), build: "one" };
@@ -285,6 +298,15 @@ impl Drop for Run {
             let _ = Command::new("sh").args(["-c", &self.filled(command)]).output();
         }
     }
+}
+
+/// Free ports below those that the kernel gives to connections, which take a port that waits to be listened on.
+fn ports() -> Vec<u16> {
+    let first = 20_000 + u16::try_from(std::process::id() % 1_000).unwrap() * 12;
+    let is_free = |port: &u16| std::net::TcpListener::bind(("0.0.0.0", *port)).is_ok();
+    let ports: Vec<u16> = (first..32_767).filter(is_free).take(PORTS).collect();
+    assert_eq!(ports.len(), PORTS, "too few ports are free");
+    ports
 }
 
 /// With everything in it; what a shape builds lies in folders of its own.
