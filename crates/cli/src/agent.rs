@@ -1,6 +1,7 @@
 //! The control plane's process: assembly, recovery, loops, the socket.
 
 mod api;
+pub mod last_words;
 mod loops;
 mod operations;
 mod queue;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deploy::{Ending, Parts, Talk, World};
-use machine::clock::SystemClock;
+use machine::clock::{Clock, SystemClock};
 use machine::docker::Engine;
 use machine::files::{Lock, Root};
 use machine::process::SystemProcesses;
@@ -57,7 +58,9 @@ pub async fn run(layout: &Layout) -> Result<u8, Failure> {
         }
     };
     let (notices, waiting) = deploy::notify::Notices::channel();
-    let agent = assemble(layout, root, notices).await?;
+    let prepared = prepare(layout, root.clone(), notices).await;
+    last_words::keep(&root, prepared.as_ref().err());
+    let agent = prepared?;
     let listener = listen(layout)?;
     tracing::info!(root = %layout.root.display(), "the agent is up");
     tokio::spawn(work::recover(agent.clone()));
@@ -76,13 +79,22 @@ pub async fn run(layout: &Layout) -> Result<u8, Failure> {
 /// Answers that are on their way when the agent ends.
 const LAST_ANSWERS: Duration = Duration::from_millis(50);
 
+/// Everything that has to be right before anybody is answered and anything is pushed to the edge.
+async fn prepare(layout: &Layout, root: Root, notices: deploy::notify::Notices) -> Result<Agent, Failure> {
+    let agent = assemble(layout, root, notices).await?;
+    if let Some(rebuilt) = deploy::rebuild::ensure(&agent.world()).await? {
+        tracing::warn!(?rebuilt, "the ledger was gone and has been built again");
+    }
+    Ok(agent)
+}
+
 async fn assemble(layout: &Layout, root: Root, notices: deploy::notify::Notices) -> Result<Agent, Failure> {
-    let clock = Arc::new(SystemClock::new());
+    let clock = clock();
     let environment: Vec<(String, String)> =
         PASSED_ON.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))).collect();
     let docker_host = environment.iter().find(|(name, _)| name == "DOCKER_HOST").map(|(_, value)| value.as_str());
     let docker = Engine::connect(docker_host).map_err(failed("prepare for Docker"))?;
-    let ledger = ledger::Ledger::open(&layout.ledger(), clock.clone()).map_err(failed("open the ledger"))?;
+    let ledger = open_ledger(layout, clock.clone())?;
     let salt = salt::load(&root)?;
     std::fs::create_dir_all(layout.root.join("run")).map_err(failed("open the folder of the sockets"))?;
     let facts =
@@ -109,6 +121,46 @@ async fn assemble(layout: &Layout, root: Root, notices: deploy::notify::Notices)
         binary: crate::commands::binary_stamp(),
         stop: stop_signal(),
     })
+}
+
+fn open_ledger(layout: &Layout, clock: Arc<dyn Clock>) -> Result<ledger::Ledger, Failure> {
+    ledger::Ledger::open(&layout.ledger(), clock).map_err(|error| {
+        let hint = match &error {
+            ledger::LedgerError::Damaged { .. } => Some(
+                "`mainstay rebuild` sets it aside and builds another from the containers and the edge; traffic goes on"
+                    .into(),
+            ),
+            other => other.next_step(),
+        };
+        Failure { hint, ..failed("open the ledger")(error) }
+    })
+}
+
+/// Used by the crash tests only: names a file with milliseconds by which the wall clock is wrong.
+const CLOCK_SHIFT: &str = "MAINSTAY_TEST_CLOCK_SHIFT";
+
+fn clock() -> Arc<dyn Clock> {
+    match std::env::var_os(CLOCK_SHIFT) {
+        Some(file) => Arc::new(Shifted { clock: SystemClock::new(), file: file.into() }),
+        None => Arc::new(SystemClock::new()),
+    }
+}
+
+/// A wall clock that jumps when a test says so.
+struct Shifted {
+    clock: SystemClock,
+    file: std::path::PathBuf,
+}
+
+impl Clock for Shifted {
+    fn now_ms(&self) -> i64 {
+        let shift = std::fs::read_to_string(&self.file).ok().and_then(|text| text.trim().parse::<i64>().ok());
+        self.clock.now_ms().saturating_add(shift.unwrap_or_default())
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.clock.monotonic()
+    }
 }
 
 /// Used by the crash tests only: the process kills itself after the n-th entry of the journal.

@@ -19,6 +19,7 @@ mod plan;
 mod processes;
 mod promote;
 mod prune;
+mod rebuild;
 mod releases;
 mod restart;
 mod rollback;
@@ -139,6 +140,8 @@ pub enum Verb {
     /// Replace the running edge by this program; traffic goes on
     #[command(after_help = "Example:\n  mainstay upgrade")]
     Upgrade,
+    /// Set a damaged ledger aside and build another from the containers and the edge
+    Rebuild(rebuild::Args),
     /// Stop agent and edge on this machine
     #[command(after_help = "Example:\n  mainstay stop")]
     Stop,
@@ -200,6 +203,7 @@ pub async fn run(cli: Cli) -> Result<u8, Failure> {
         Verb::Down(args) => down::run(&context, args).await,
         Verb::Completion(args) => completion::run(args),
         Verb::Upgrade => upgrade::run(&context).await,
+        Verb::Rebuild(args) => rebuild::run(&context, args).await,
         Verb::Stop => processes::stop(&context).await,
         Verb::Agent => logged(crate::agent::run(&context.layout)).await,
         Verb::Edge(args) => logged(crate::edge_process::run(&context.layout, &args)).await,

@@ -31,6 +31,11 @@ impl Layout {
         self.root.join("ledger.db")
     }
 
+    /// Whether there has ever been an agent here, whatever has become of its ledger since.
+    pub fn is_in_use(&self) -> bool {
+        self.ledger().exists() || self.root.join("kept").exists()
+    }
+
     pub fn log(&self, process: &str) -> PathBuf {
         self.root.join(format!("log/{process}.log"))
     }

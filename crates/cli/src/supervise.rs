@@ -17,8 +17,8 @@ use crate::layout::{AGENT_LOCK, EDGE_LOCK, Layout, SUPERVISOR_LOCK};
 /// How soon a process that ended is started again, and the longest pause when it keeps ending.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// A process that lived this long is not failing at its start.
-const SETTLED: Duration = Duration::from_secs(10);
+/// A process that lived this long is not failing at its start: it had served, and is missed.
+const SETTLED: Duration = Duration::from_secs(1);
 /// How often a lock that another process holds is looked at again.
 const LOOK: Duration = Duration::from_millis(200);
 /// A process has taken its lock by then.

@@ -48,6 +48,13 @@ pub enum DeployError {
     Refused(String),
     #[error("{what} is not known")]
     Unknown { what: String, known: String },
+    #[error("the ledger has lost its newest commits: what is kept beside it is newer")]
+    Forgot,
+    #[error(
+        "the ledger is gone and cannot be built again: the edge serves {routed}, and nothing is known about that{}",
+        if .unreadable.is_empty() { String::new() } else { format!("; not readable: {}", .unreadable) }
+    )]
+    Unrebuildable { routed: String, unreadable: String },
     #[error("could not keep the journal of `{saga}`")]
     Saga { saga: String, source: saga::SagaError },
 }
@@ -106,6 +113,8 @@ impl DeployError {
             | DeployError::Standing { .. }
             | DeployError::Elsewhere { .. }
             | DeployError::PastMigration { .. }
+            | DeployError::Forgot
+            | DeployError::Unrebuildable { .. }
             | DeployError::Refused(_) => Ending::Refused,
             _ => Ending::Failed,
         }
@@ -130,6 +139,18 @@ impl DeployError {
             DeployError::PastMigration { service, release, .. } => Some(format!(
                 "take the migration back in the database first, or go back all the same with `mainstay rollback {service} {release} --past-migration`"
             )),
+            DeployError::Forgot
+            | DeployError::Ledger {
+                source: ledger::LedgerError::Damaged { .. } | ledger::LedgerError::Decode { .. },
+                ..
+            } => Some(
+                "`mainstay rebuild` sets it aside and builds another from the containers and the edge; traffic goes on"
+                    .into(),
+            ),
+            DeployError::Ledger { source, .. } => source.next_step(),
+            DeployError::Unrebuildable { .. } => Some(
+                "traffic goes on as it is; put `ledger.db` or the folder `kept` back from a backup, or move the folder `edge` away and run `mainstay up` to begin anew".into(),
+            ),
             DeployError::Edge { .. } => Some("`mainstay status` tells whether the edge runs".into()),
             _ => None,
         }

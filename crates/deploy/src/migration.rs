@@ -51,7 +51,7 @@ impl World {
     }
 
     pub fn save_migration(&self, release: &Release, migrated: &Migrated) -> Result<(), DeployError> {
-        self.ledger.put_record(MIGRATION, &release.key(), migrated).map_err(ledger("record the migration"))
+        self.put_kept(MIGRATION, &release.key(), migrated).map_err(ledger("record the migration"))
     }
 
     /// What stands between a release and those after it, in words; empty when it can simply serve again.

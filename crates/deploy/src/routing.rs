@@ -209,7 +209,7 @@ impl World {
     }
 
     /// After a lost ledger the edge may be ahead of our counter.
-    fn raise_epoch(&self, seen: u64) -> Result<(), DeployError> {
+    pub(crate) fn raise_epoch(&self, seen: u64) -> Result<(), DeployError> {
         let failed = |source| DeployError::Ledger { operation: "count the epoch", source };
         let mut now = self.ledger.next_number(EPOCH).map_err(failed)?;
         while now < seen {

@@ -135,8 +135,8 @@ impl World {
         standing.set(request.kind, request.on.then_some(order));
         let key = request.scope.key();
         let written = match standing.is_empty() {
-            true => self.ledger.delete_record(STANDING, &key).map(drop),
-            false => self.ledger.put_record(STANDING, &key, &standing),
+            true => self.delete_kept(STANDING, &key).map(drop),
+            false => self.put_kept(STANDING, &key, &standing),
         };
         written.map_err(ledger("write the standing orders"))?;
         let action = if request.on { request.kind.verb() } else { request.kind.end() };

@@ -14,9 +14,9 @@ use crate::render::definition::Internal;
 use crate::scale::Scaled;
 use crate::world::World;
 
-const RELEASE: &str = "release";
-const SERVING: &str = "serving";
-const PLATFORM: &str = "platform";
+pub(crate) const RELEASE: &str = "release";
+pub(crate) const SERVING: &str = "serving";
+pub(crate) const PLATFORM: &str = "platform";
 const SCALED: &str = "scaled";
 
 /// A platform in one environment, as it was last brought up.
@@ -73,6 +73,11 @@ impl From<&Internal> for InternalRecord {
     }
 }
 
+/// The name of the counter of a scope's releases.
+pub(crate) fn release_counter(scope: &Scope) -> String {
+    format!("release/{}", scope.key())
+}
+
 fn ledger(operation: &'static str) -> impl Fn(ledger::LedgerError) -> DeployError {
     move |source| DeployError::Ledger { operation, source }
 }
@@ -88,16 +93,16 @@ impl World {
     }
 
     pub fn save_platform(&self, platform: &Platform) -> Result<(), DeployError> {
-        self.ledger.put_record(PLATFORM, &platform.scope.key(), platform).map_err(ledger("save the platform"))
+        self.put_kept(PLATFORM, &platform.scope.key(), platform).map_err(ledger("save the platform"))
     }
 
     /// Changes one part of a platform's record and keeps the rest as it is at that moment; `false` when it is not up.
     pub fn change_platform(&self, scope: &Scope, change: impl Fn(&mut Platform)) -> Result<bool, DeployError> {
         let key = scope.key();
-        let changed = self.ledger.transaction(|tx| {
+        let changed = self.write_kept(|tx, changes| {
             let Some(mut platform) = tx.get_record::<Platform>(PLATFORM, &key)? else { return Ok(false) };
             change(&mut platform);
-            tx.put_record(PLATFORM, &key, &platform).map(|()| true)
+            changes.put(tx, PLATFORM, &key, &platform).map(|()| true)
         });
         changed.map_err(ledger("change the platform"))
     }
@@ -105,31 +110,30 @@ impl World {
     /// Saves what a deploy knows about a platform; what operators have set meanwhile stays.
     pub fn save_described_platform(&self, described: &Platform) -> Result<Platform, DeployError> {
         let key = described.scope.key();
-        let saved = self.ledger.transaction(|tx| {
+        let saved = self.write_kept(|tx, changes| {
             let mut platform = described.clone();
             if let Some(known) = tx.get_record::<Platform>(PLATFORM, &key)? {
                 platform.maintenance = known.maintenance;
             }
-            tx.put_record(PLATFORM, &key, &platform).map(|()| platform)
+            changes.put(tx, PLATFORM, &key, &platform).map(|()| platform)
         });
         saved.map_err(ledger("save the platform"))
     }
 
     pub fn forget_platform(&self, scope: &Scope) -> Result<(), DeployError> {
-        self.ledger.delete_record(PLATFORM, &scope.key()).map(drop).map_err(ledger("forget the platform"))
+        self.delete_kept(PLATFORM, &scope.key()).map(drop).map_err(ledger("forget the platform"))
     }
 
     pub fn next_release(&self, scope: &Scope) -> Result<ReleaseId, DeployError> {
-        let counter = format!("release/{}", scope.key());
-        self.ledger.next_number(&counter).map(ReleaseId::new).map_err(ledger("number a release"))
+        self.ledger.next_number(&release_counter(scope)).map(ReleaseId::new).map_err(ledger("number a release"))
     }
 
     pub fn save_release(&self, release: &Release) -> Result<(), DeployError> {
-        self.ledger.put_record(RELEASE, &release.key(), release).map_err(ledger("save a release"))
+        self.put_kept(RELEASE, &release.key(), release).map_err(ledger("save a release"))
     }
 
     pub fn forget_release(&self, release: &Release) -> Result<(), DeployError> {
-        self.ledger.delete_record(RELEASE, &release.key()).map(drop).map_err(ledger("forget a release"))
+        self.delete_kept(RELEASE, &release.key()).map(drop).map_err(ledger("forget a release"))
     }
 
     pub fn release(
@@ -242,15 +246,14 @@ impl World {
             }
             None => None,
         };
-        self.ledger
-            .transaction(|tx| {
-                tx.put_record(RELEASE, &new.key(), &new)?;
-                if let Some(old) = &old {
-                    tx.put_record(RELEASE, &old.key(), old)?;
-                }
-                tx.put_record(SERVING, &new.pool(), &new.key())
-            })
-            .map_err(ledger("record the switch"))
+        let moved = self.write_kept(|tx, changes| {
+            changes.put(tx, RELEASE, &new.key(), &new)?;
+            if let Some(old) = &old {
+                changes.put(tx, RELEASE, &old.key(), old)?;
+            }
+            changes.put(tx, SERVING, &new.pool(), &new.key())
+        });
+        moved.map_err(ledger("record the switch"))
     }
 
     /// The numbers of copies that were set by hand.
@@ -263,11 +266,11 @@ impl World {
     }
 
     pub fn save_scaled(&self, scope: &Scope, service: &ServiceName, scaled: Scaled) -> Result<(), DeployError> {
-        self.ledger.put_record(SCALED, &scope.pool(service), &scaled).map_err(ledger("keep the number of copies"))
+        self.put_kept(SCALED, &scope.pool(service), &scaled).map_err(ledger("keep the number of copies"))
     }
 
     pub fn forget_scaled(&self, scope: &Scope, service: &ServiceName) -> Result<(), DeployError> {
-        self.ledger.delete_record(SCALED, &scope.pool(service)).map(drop).map_err(ledger("forget the number of copies"))
+        self.delete_kept(SCALED, &scope.pool(service)).map(drop).map_err(ledger("forget the number of copies"))
     }
 
     pub fn saga(&self, id: &SagaId) -> Result<Option<ledger::SagaRow>, DeployError> {
@@ -276,7 +279,7 @@ impl World {
 
     /// Nothing of this service serves any more.
     pub fn clear_serving(&self, scope: &Scope, service: &ServiceName) -> Result<(), DeployError> {
-        self.ledger.delete_record(SERVING, &scope.pool(service)).map(drop).map_err(ledger("clear what serves"))
+        self.delete_kept(SERVING, &scope.pool(service)).map(drop).map_err(ledger("clear what serves"))
     }
 
     /// Applies an event to a release's state; an illegal one is a bug and is refused loudly.

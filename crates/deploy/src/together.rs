@@ -72,7 +72,7 @@ impl Saga for Together {
 
 pub async fn run(world: &World, params: &Params, began: Duration) -> Result<Report, DeployError> {
     let id = id(&params.operation)?;
-    let runner = runner(world);
+    let runner = after::bare_runner(world);
     if world.saga(&id)?.is_none() {
         runner.create::<Together>(&id, params).map_err(|source| DeployError::Saga { saga: id.to_string(), source })?;
     }
@@ -86,7 +86,7 @@ pub async fn resume(world: &World, operation: &str) -> Result<Option<Report>, De
     let params: Params = serde_json::from_value(row.params)
         .map_err(|error| DeployError::Refused(format!("{id} was written by another version: {error}")))?;
     let began = world.clock.monotonic();
-    carry_on(world, &runner(world), &id, &params, began).await.map(Some)
+    carry_on(world, &after::bare_runner(world), &id, &params, began).await.map(Some)
 }
 
 async fn carry_on(
@@ -161,14 +161,6 @@ fn give_up_the_rest(world: &World, params: &Params) -> Result<(), DeployError> {
         }
     }
     Ok(())
-}
-
-fn runner(world: &World) -> Runner {
-    let runner = Runner::new(world.ledger.clone(), world.clock.clone());
-    match &world.faults {
-        Some(faults) => runner.faults(faults.clone()),
-        None => runner,
-    }
 }
 
 fn id(operation: &str) -> Result<SagaId, DeployError> {

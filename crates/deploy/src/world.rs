@@ -39,6 +39,8 @@ pub struct World {
     pub abort: Abort,
     /// Where notices for others go.
     pub notices: Notices,
+    /// Whether the operation still has the right to go on: asked before every step.
+    pub fence: Option<saga::Fence>,
 }
 
 impl std::ops::Deref for World {
@@ -51,7 +53,12 @@ impl std::ops::Deref for World {
 
 impl World {
     pub fn new(parts: Arc<Parts>, talk: Talk, abort: Abort) -> World {
-        World { parts, talk, abort, notices: Notices::default() }
+        World { parts, talk, abort, notices: Notices::default(), fence: None }
+    }
+
+    /// The same, whose sagas stop where they are as soon as this says so.
+    pub fn fenced(self, fence: saga::Fence) -> World {
+        World { fence: Some(fence), ..self }
     }
 
     /// The same, whose notices leave by this way.
@@ -66,7 +73,7 @@ impl World {
             hear(&said);
             talk.pass(said);
         });
-        World { parts: self.parts.clone(), talk: both, abort: self.abort.clone(), notices: self.notices.clone() }
+        World { talk: both, ..self.clone() }
     }
 
     pub fn parts(&self) -> &Arc<Parts> {

@@ -127,7 +127,7 @@ async fn carry_out(
 ) {
     telling::begun(&agent, &scope, &operation);
     let renewing = tokio::spawn(renew(agent.clone(), lease.clone()));
-    let ended = perform(&agent, &live, &operation, left).await;
+    let ended = perform(&agent, &live, &lease, &operation, left).await;
     renewing.abort();
     write_end(&agent, &scope, &mut operation, &ended);
     telling::ended(&agent, &scope, &operation, &ended);
@@ -138,12 +138,13 @@ async fn carry_out(
     queue::go_on(&agent, &scope);
 }
 
-async fn perform(agent: &Agent, live: &Arc<Live>, operation: &Operation, left: Leftover) -> Ended {
+async fn perform(agent: &Agent, live: &Arc<Live>, lease: &Lease, operation: &Operation, left: Leftover) -> Ended {
     let talk = {
         let live = live.clone();
         Talk::new(move |said| live.push(Event::Said { ms: live.ms(), said }))
     };
     let world = World::new(agent.parts.clone(), talk, live.abort.clone()).notifying(agent.notices.clone());
+    let world = world.fenced(fence(agent, lease));
     let again = left.again;
     let finished = go_on(&world, left.roll_outs).await;
     let id = &operation.id;
@@ -232,11 +233,21 @@ fn lock(agent: &Agent, scope: &Scope, work: &Work) -> Result<Result<Lease, Holde
     ledger
         .steal_if_dead(&scope.lease(), |held| held.pid == me.pid && held.boot_id == me.boot_id)
         .map_err(failed("look at the lock"))?;
+    // Whoever holds it in this very agent lives, whatever a clock says that has been set.
+    if let Some(held) = ledger.holder(&scope.lease()).map_err(failed("look at the lock"))? {
+        return Ok(Err(held.holder));
+    }
     match ledger.acquire(&scope.lease(), holder, LEASE) {
         Ok(lease) => Ok(Ok(lease)),
         Err(LeaseError::Held { holder, .. }) => Ok(Err(holder)),
         Err(error) => Err(failed("take the lock")(error)),
     }
+}
+
+/// Asked before every step: whether the lock is still this operation's. By its token, never by the clock.
+fn fence(agent: &Agent, lease: &Lease) -> saga::Fence {
+    let (ledger, lease) = (agent.parts.ledger.clone(), lease.clone());
+    Arc::new(move || ledger.check(&lease).map_err(Into::into))
 }
 
 async fn renew(agent: Agent, mut lease: Lease) {

@@ -10,6 +10,7 @@ use machine::process::{Command, Processes, SystemProcesses, spawn_detached};
 use machine::systemd::{self, Unit};
 
 use super::Context;
+use crate::agent::last_words;
 use crate::client::Client;
 use crate::errors::{Failure, failed};
 use crate::layout::{AGENT_LOCK, EDGE_LOCK, Layout, SUPERVISOR_LOCK};
@@ -40,7 +41,7 @@ pub async fn ensure(context: &Context) -> Result<Client, Failure> {
 /// A client to an agent that has to be there already.
 pub async fn connect(context: &Context) -> Result<Client, Failure> {
     let client = Client::new(&context.layout.agent_socket());
-    if !client.answers().await && context.layout.ledger().exists() {
+    if !client.answers().await && context.layout.is_in_use() {
         return ensure(context).await;
     }
     Ok(client)
@@ -49,6 +50,7 @@ pub async fn connect(context: &Context) -> Result<Client, Failure> {
 async fn answering(context: &Context, client: Client, other_than: u32) -> Result<Client, Failure> {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     let edge = edge::Control::new(context.layout.edge_socket());
+    let root = Root::open(&context.layout.root).map_err(failed("open the state folder"))?;
     loop {
         let agent = match client.answers().await {
             true => client.get::<About>("/v1/about").await.is_ok_and(|about| about.pid != other_than),
@@ -56,6 +58,9 @@ async fn answering(context: &Context, client: Client, other_than: u32) -> Result
         };
         if agent && edge.status().await.is_ok() {
             return Ok(client);
+        }
+        if !agent && let Some(failure) = last_words::read(&root) {
+            return Err(failure);
         }
         if tokio::time::Instant::now() > deadline {
             let what = if agent { "edge" } else { "agent" };
@@ -75,6 +80,8 @@ async fn start(context: &Context) -> Result<(), Failure> {
     Root::open(&layout.root).map_err(|error| {
         failed("open the state folder")(error).hint("run as root, or name another folder with --root")
     })?;
+    // What an agent has left that could not start is no news of the one that starts now.
+    last_words::clear(&Root::open(&layout.root).map_err(failed("open the state folder"))?);
     // An agent without an engine ends at once; the reason is told here and not in its log.
     let docker_host = std::env::var("DOCKER_HOST").ok();
     Engine::connect(docker_host.as_deref()).map_err(|error| {

@@ -75,12 +75,19 @@ async fn let_go(world: &World, params: &Params, outcome: &SagaOutcome<Found>) ->
 pub(crate) fn runner(world: &World, service: &spec::ServiceName) -> (Runner, Arc<Mutex<Vec<Phase>>>) {
     let phases = Arc::new(Mutex::new(Vec::new()));
     let watch = Watch { world: world.clone(), service: service.clone(), phases: phases.clone() };
-    let runner = Runner::new(world.ledger.clone(), world.clock.clone()).observer(Arc::new(watch));
-    let runner = match &world.faults {
-        Some(faults) => runner.faults(faults.clone()),
-        None => runner,
-    };
-    (runner, phases)
+    (bare_runner(world).observer(Arc::new(watch)), phases)
+}
+
+/// A runner under the operation's fence.
+pub(crate) fn bare_runner(world: &World) -> Runner {
+    let mut runner = Runner::new(world.ledger.clone(), world.clock.clone());
+    if let Some(faults) = &world.faults {
+        runner = runner.faults(faults.clone());
+    }
+    if let Some(fence) = &world.fence {
+        runner = runner.fence(fence.clone());
+    }
+    runner
 }
 
 struct Watch {

@@ -51,7 +51,8 @@ async fn forward(stage: &Stage, member: &roll_out::Params) -> Result<ServiceRepo
 pub fn go_back<'a>(stage: &'a Stage, params: &'a Params, group: usize) -> Done<'a> {
     Box::pin(async move {
         // Whoever has asked to stop has asked for this, so it does not stop for them.
-        let world = World::new(stage.world.parts().clone(), stage.world.talk.clone(), Abort::new());
+        let mut world = World::new(stage.world.parts().clone(), stage.world.talk.clone(), Abort::new());
+        world.fence.clone_from(&stage.world.fence);
         for member in params.groups.get(group).into_iter().flatten().rev() {
             back(&world, params, member).await?;
         }
