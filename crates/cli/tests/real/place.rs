@@ -23,6 +23,10 @@ pub struct Place {
     /// Removes the folder in the end.
     _dir: TempDir,
     state: TempDir,
+    /// An engine of this test's own, instead of the machine's.
+    pub engine: Option<String>,
+    /// The state folder is a file system of its own.
+    is_mounted: bool,
     /// Processes that this test has started itself.
     pub started: Vec<Child>,
 }
@@ -43,6 +47,8 @@ impl Place {
             folder: dir.path().to_owned(),
             _dir: dir,
             state: tempfile::tempdir().unwrap(),
+            engine: None,
+            is_mounted: false,
             started: Vec::new(),
         }
     }
@@ -90,8 +96,42 @@ impl Place {
         );
     }
 
+    #[expect(dead_code, reason = "its test comes next")]
+    /// Puts the state folder on a file system in memory with room for so many bytes; needs the rights of root.
+    pub fn mount(&mut self, bytes: u64) {
+        let size = format!("size={bytes},mode=750");
+        let words = ["-t", "tmpfs", "-o", &size, "mainstay-crash"];
+        let output = Command::new("mount").args(words).arg(self.state()).output().unwrap();
+        assert!(output.status.success(), "mount: {}", String::from_utf8_lossy(&output.stderr));
+        self.is_mounted = true;
+    }
+
+    /// Docker's own words, to the engine of this place.
+    pub fn docker(&self, words: &[&str]) -> String {
+        self.try_docker(words).unwrap_or_else(|error| panic!("docker {words:?}: {error}"))
+    }
+
+    pub fn try_docker(&self, words: &[&str]) -> Result<String, String> {
+        let output = self.docker_command().args(words).output().unwrap();
+        match output.status.success() {
+            true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+            false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+        }
+    }
+
+    pub fn docker_command(&self) -> Command {
+        let mut command = Command::new("docker");
+        if let Some(engine) = &self.engine {
+            command.env("DOCKER_HOST", engine);
+        }
+        command
+    }
+
     pub fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mainstay"));
+        if let Some(engine) = &self.engine {
+            command.env("DOCKER_HOST", engine);
+        }
         command.arg("--root").arg(self.state()).arg("-C").arg(self.dir()).args(words).stdin(Stdio::null());
         command
     }
@@ -107,15 +147,20 @@ impl Place {
 
     /// One of the long-running processes, started by this test instead of the supervisor.
     pub fn start(&mut self, process: &str, crash_after: Option<u32>) -> u32 {
+        let crash_after = crash_after.map(|after| after.to_string());
+        let variable = crash_after.as_ref().map(|after| ("MAINSTAY_TEST_CRASH_AFTER", after.as_str()));
+        self.start_with(process, variable.as_slice())
+    }
+
+    /// The same with these variables.
+    pub fn start_with(&mut self, process: &str, variables: &[(&str, &str)]) -> u32 {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
             .open(self.state().join(format!("{process}.test.log")))
             .unwrap();
         let mut command = self.command(&[process]);
-        if let Some(after) = crash_after {
-            command.env("MAINSTAY_TEST_CRASH_AFTER", after.to_string());
-        }
+        command.envs(variables.iter().copied());
         let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
         let pid = child.id();
         self.started.push(child);
@@ -139,7 +184,7 @@ impl Place {
 
     /// Names and states of this platform's containers.
     pub fn containers(&self) -> Vec<(String, String)> {
-        let text = docker(&["ps", "--all", "--filter", &self.label(), "--format", "{{.Names}} {{.State}}"]);
+        let text = self.docker(&["ps", "--all", "--filter", &self.label(), "--format", "{{.Names}} {{.State}}"]);
         text.lines()
             .filter_map(|line| line.split_once(' '))
             .map(|(name, state)| (name.to_owned(), state.to_owned()))
@@ -147,15 +192,24 @@ impl Place {
     }
 
     pub fn networks(&self) -> Vec<String> {
-        lines(&docker(&["network", "ls", "--quiet", "--filter", &self.label()]))
+        lines(&self.docker(&["network", "ls", "--quiet", "--filter", &self.label()]))
     }
 
     pub fn volumes(&self) -> Vec<String> {
-        lines(&docker(&["volume", "ls", "--quiet", "--filter", &self.label()]))
+        lines(&self.docker(&["volume", "ls", "--quiet", "--filter", &self.label()]))
     }
 
     pub fn label(&self) -> String {
         format!("label=dev.mainstay.platform={}", self.name)
+    }
+
+    /// Removes what is found.
+    fn sweep(&self, find: &[&str], remove: &[&str]) {
+        let Ok(found) = self.docker_command().args(find).output() else { return };
+        let text = String::from_utf8_lossy(&found.stdout).into_owned();
+        if !text.trim().is_empty() {
+            let _ = self.docker_command().args(remove).args(text.split_whitespace()).output();
+        }
     }
 
     /// The container of a release of a service.
@@ -174,18 +228,21 @@ impl Drop for Place {
                 }
             }
         }
-        let _ = self.command(&["down", "--yes", "--volumes"]).output();
+        let _ = self.command(&["down", "--yes", "--volumes", "--no-wait"]).output();
         let _ = self.command(&["stop"]).output();
         for child in &mut self.started {
             let _ = child.kill();
             let _ = child.wait();
         }
         let label = self.label();
-        sweep(&["ps", "--all", "--quiet", "--filter", &label], &["rm", "--force", "--volumes"]);
-        sweep(&["network", "ls", "--quiet", "--filter", &label], &["network", "rm"]);
-        sweep(&["volume", "ls", "--quiet", "--filter", &label], &["volume", "rm", "--force"]);
+        self.sweep(&["ps", "--all", "--quiet", "--filter", &label], &["rm", "--force", "--volumes"]);
+        self.sweep(&["network", "ls", "--quiet", "--filter", &label], &["network", "rm"]);
+        self.sweep(&["volume", "ls", "--quiet", "--filter", &label], &["volume", "rm", "--force"]);
         let kept = format!("reference=mainstay/{}-production/*", self.name);
-        sweep(&["image", "ls", "--filter", &kept, "--format", "{{.Repository}}:{{.Tag}}"], &["rmi", "--no-prune"]);
+        self.sweep(&["image", "ls", "--filter", &kept, "--format", "{{.Repository}}:{{.Tag}}"], &["rmi", "--no-prune"]);
+        if self.is_mounted {
+            let _ = Command::new("umount").arg("--lazy").arg(self.state()).output();
+        }
     }
 }
 
@@ -255,14 +312,6 @@ pub fn wait<T>(what: &str, timeout: Duration, mut look: impl FnMut() -> Result<T
     block_on(testkit::wait_for(what, timeout, || std::future::ready(look())))
 }
 
-fn block_on<T>(work: impl Future<Output = T>) -> T {
+pub fn block_on<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
-}
-
-fn sweep(find: &[&str], remove: &[&str]) {
-    let Ok(found) = Command::new("docker").args(find).output() else { return };
-    let text = String::from_utf8_lossy(&found.stdout).into_owned();
-    if !text.trim().is_empty() {
-        let _ = Command::new("docker").args(remove).args(text.split_whitespace()).output();
-    }
 }
