@@ -23,6 +23,7 @@ mod real {
     mod life;
     mod load;
     mod locks;
+    mod migration;
     mod notices;
     mod order;
     mod orders;

@@ -103,7 +103,6 @@ fn local_names(platform: &spec::Platform) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::sync::Arc;
     use std::time::Duration;
 
@@ -172,21 +171,12 @@ mod tests {
         assert!(
             ["shop.localhost", "*.shop.localhost"].iter().all(|name| first.names.iter().any(|known| known == name))
         );
+        let scope = crate::Scope { platform: resolved.name.clone(), environment: resolved.environment.clone() };
         let platform = crate::store::Platform {
-            scope: crate::Scope { platform: resolved.name.clone(), environment: resolved.environment.clone() },
-            dir: "/srv/shop".into(),
-            domain: None,
-            http: vec![],
             https: resolved.https.clone(),
             edge: resolved.edge.clone(),
             certificates: certificates.clone(),
-            maintenance: None,
-            internals: vec![],
-            gateways: BTreeMap::new(),
-            networks: vec![],
-            volumes: vec![],
-            keep_releases: 5,
-            hooks: spec::HookPlan::default(),
+            ..crate::store::Platform::new(scope, "/srv/shop")
         };
         world.save_platform(&platform).unwrap();
         assert!(refresh(&world).unwrap().is_empty(), "nothing has changed");

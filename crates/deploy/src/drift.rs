@@ -137,14 +137,17 @@ pub async fn changed_by_hand(world: &World, release: &Release, id: &str) -> Resu
 fn warm(world: &World, scope: &Scope, containers: &[Container]) -> Result<Vec<Finding>, DeployError> {
     let parked = world.releases(scope, None)?.into_iter().filter(|release| release.state == State::Parked);
     let runs = |container: Option<&Container>| container.is_some_and(|one| one.state == ContainerState::Running);
-    let cold = parked.filter(|release| copies(release, containers).into_iter().any(|(_, container)| !runs(container)));
-    let finding = |release: Release| Finding {
-        found: format!("{} should be warm and does not run", release.id),
-        mend: "a rollback starts it again".into(),
-        service: Some(release.service),
-        thing: release.container,
-    };
-    Ok(cold.map(finding).collect())
+    let findings = parked.flat_map(|release| {
+        let cold = copies(&release, containers).into_iter().filter(|(_, container)| !runs(*container));
+        let finding = |(name, _)| Finding {
+            found: format!("{} should be warm and does not run", release.id),
+            mend: "a rollback starts it again".into(),
+            service: Some(release.service.clone()),
+            thing: name,
+        };
+        cold.map(finding).collect::<Vec<_>>()
+    });
+    Ok(findings.collect())
 }
 
 /// Containers on our networks that nobody here has made.

@@ -49,6 +49,28 @@ pub struct Platform {
     pub hooks: spec::HookPlan,
 }
 
+impl Platform {
+    /// One that has nothing yet.
+    pub fn new(scope: Scope, dir: impl Into<PathBuf>) -> Platform {
+        Platform {
+            scope,
+            dir: dir.into(),
+            domain: None,
+            http: Vec::new(),
+            https: Vec::new(),
+            edge: spec::EdgePlan::default(),
+            certificates: Vec::new(),
+            maintenance: None,
+            internals: Vec::new(),
+            gateways: BTreeMap::new(),
+            networks: Vec::new(),
+            volumes: Vec::new(),
+            keep_releases: spec::defaults::KEEP_RELEASES,
+            hooks: spec::HookPlan::default(),
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InternalRecord {
     pub service: ServiceName,

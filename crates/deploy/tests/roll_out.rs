@@ -54,6 +54,19 @@ async fn a_roll_out_ends_with_the_new_release_serving() {
 }
 
 #[tokio::test]
+async fn a_release_that_was_stopped_by_hand_does_not_count_as_warm() {
+    let site = site(Case { strategy: Strategy::BlueGreen, old: 2, new: 2 }, Behaviour::healthy_after(1)).await;
+    site.docker.stop("shop-production-web-r1-2", Duration::ZERO).await.unwrap();
+    let params = params(Case { strategy: Strategy::BlueGreen, old: 2, new: 2 });
+    saga::testing::runs_to_the_end::<RollOut>(&site.world, &params).await;
+    let web = ServiceName::parse("web").unwrap();
+    let first = site.world.release(&scope(), &web, &ReleaseId::new(1)).unwrap().unwrap();
+    assert_eq!((first.state, first.parked_until_ms), (State::Retired, None));
+    let left = seen(&site.world).await.running;
+    assert!(left.iter().all(|name| name.contains("-r2")), "{left:?}");
+}
+
+#[tokio::test]
 async fn each_step_of_a_roll_out_may_run_twice() {
     for case in cases() {
         let sites = Sites::new(case);

@@ -137,6 +137,33 @@ fn real_a_copy_that_dies_is_left_out_and_followed_when_it_is_back() {
 }
 
 #[test]
+fn real_a_restart_replaces_every_copy_and_drift_looks_at_each() {
+    let place = Place::with_web("again", &image("one", &[]));
+    place.run(&["scale", "web=2", "--yes"]).done();
+    let load = Load::start(place.port);
+    place.run(&["restart", "web", "--yes"]).done();
+    load.end().only(&["one"]);
+    let mut both = copies(&place, "r1", 2);
+    both.extend(copies(&place, "r2", 2));
+    assert_eq!(running(&place), both, "two copies serve, and two are warm");
+    place.run(&["drift"]).done().says("nothing was changed by hand");
+
+    let (warm, serving) =
+        (format!("{}-2", place.container("web", "r1")), format!("{}-2", place.container("web", "r2")));
+    docker(&["stop", "--time", "1", &warm]);
+    docker(&["stop", "--time", "1", &serving]);
+    let told = place.run(&["drift", "--json"]).out;
+    let found: serde_json::Value = serde_json::from_str(&told).unwrap();
+    let things: Vec<&str> =
+        found["findings"].as_array().unwrap().iter().map(|finding| finding["thing"].as_str().unwrap()).collect();
+    assert!(things.contains(&warm.as_str()) && things.contains(&serving.as_str()) && things.len() == 2, "{told}");
+    let load = Load::start(place.port);
+    place.run(&["restart", "web", "--yes"]).done();
+    load.end().only(&["one"]);
+    assert_eq!(running(&place), copies(&place, "r3", 2), "what was half stopped is not warm");
+}
+
+#[test]
 fn real_what_never_runs_twice_is_not_scaled() {
     let place = Place::new("noscale");
     let one = image("one", &[]);

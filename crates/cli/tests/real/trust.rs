@@ -75,6 +75,8 @@ fn real_traffic_flips_back_by_itself_when_the_new_release_fails_requests() {
     back_on_the_first(&place, "r2");
     // A hundred requests a second until fifty are counted, a look every 250 ms, and the epoch: a third of them fail.
     only_its_own_failures(&load.end(), "failing", 60);
+    let told = place.run(&["events", "--kind", "notice.flipped-back", "--json"]).done().out;
+    assert!(told.contains("was flipped back to the release before") && told.contains("5xx"), "{told}");
     let (verdict, detail) = evidence(&place, "soak");
     assert_eq!(verdict, "fail");
     assert!(detail["judgement"]["new"]["errors"].as_u64() >= Some(10), "{detail:#}");

@@ -6,10 +6,12 @@ use std::time::Duration;
 use ledger::SagaRow;
 use saga::{LogEvent, Observer, Outcome as SagaOutcome, Runner};
 use serde_json::json;
+use spec::platform::NoticeKind;
 use spec::{Evidence, SagaId, Verdict};
 
 use super::{Found, Params, RollOut};
 use crate::error::{DeployError, Ending};
+use crate::notify::Notice;
 use crate::release::{Event, Release};
 use crate::report::{Failure, Outcome, Phase, ServiceReport};
 use crate::world::World;
@@ -124,7 +126,25 @@ impl Observer for Watch {
 fn finish(world: &World, params: &Params, outcome: &SagaOutcome<Found>) -> Result<ServiceReport, DeployError> {
     let (result, found) = told(world, params, outcome)?;
     write_down(world, params, &result, found)?;
+    tell_flip(world, params, &result)?;
     Ok(report(params, result, found))
+}
+
+/// Traffic that went back by itself is told of by itself: it may be the one service of ten that a deploy changed.
+fn tell_flip(world: &World, params: &Params, result: &Outcome) -> Result<(), DeployError> {
+    let Outcome::Failed(failure) = result else { return Ok(()) };
+    let has_flipped = failure.step == "soak" && failure.ending == Ending::RolledBack && !world.abort.is_requested();
+    let release = &params.release;
+    if let Some(platform) = world.platform(&release.scope)?.filter(|_| has_flipped) {
+        world.tell(Notice {
+            operation: Some(params.operation.clone()),
+            services: vec![release.service.clone()],
+            cause: Some(failure.cause.clone()),
+            why: release.why.clone(),
+            ..Notice::new(NoticeKind::FlippedBack, &release.scope, platform.dir, "roll-out", &release.by)
+        });
+    }
+    Ok(())
 }
 
 /// How a roll-out has ended that is not to be begun again; nothing is written. `None` when it has not.

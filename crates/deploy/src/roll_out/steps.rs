@@ -92,7 +92,10 @@ pub fn switch<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) ->
         release.making_way_for = None;
         release.healthy_after_ms = found.healthy_after_ms.or(release.healthy_after_ms);
         let previous = previous(world, params)?;
-        let until = previous.as_ref().and_then(|previous| warm_until(world, params, previous));
+        let until = match &previous {
+            Some(previous) if is_whole(world, previous).await => warm_until(world, params, previous),
+            _ => None,
+        };
         world.move_serving(&release, previous.as_ref(), until).map_err(wrap("record the switch"))?;
         world.end_canary(&release).map_err(wrap("record the switch"))?;
         let applied = world.push_routes().await.map_err(wrap("switch the traffic"))?;
@@ -120,6 +123,11 @@ fn warm_until(world: &World, params: &Params, previous: &Release) -> Option<i64>
         true => stays_warm(world, previous),
         false => None,
     }
+}
+
+/// A release of which a copy does not run is not warm, whatever its time says: nothing could go back to it at once.
+async fn is_whole(world: &World, previous: &Release) -> bool {
+    copies::addresses(world, previous, &previous.numbers()).await.is_ok()
 }
 
 fn stays_warm(world: &World, previous: &Release) -> Option<i64> {
@@ -206,7 +214,10 @@ pub fn park<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) -> D
     Box::pin(async move {
         let Some(mut previous) = previous(world, params)? else { return Ok(()) };
         if previous.parked_until_ms == Some(UNTIL_TOLD) {
-            found.parked_until_ms = stays_warm(world, &previous);
+            found.parked_until_ms = match is_whole(world, &previous).await {
+                true => stays_warm(world, &previous),
+                false => None,
+            };
             previous.parked_until_ms = found.parked_until_ms;
             if found.parked_until_ms.is_none() {
                 world.advance(&mut previous, &Event::Expired).map_err(wrap("record the previous release's end"))?;

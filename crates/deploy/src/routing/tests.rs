@@ -11,25 +11,11 @@ use crate::release::{Definition, ImagePin, Release, State};
 use crate::store::{InternalRecord, Platform};
 
 fn platform(name: &str) -> Platform {
-    Platform {
-        scope: Scope {
-            platform: PlatformName::parse(name).unwrap(),
-            environment: EnvironmentName::parse("production").unwrap(),
-        },
-        dir: "/srv/shop".into(),
-        domain: None,
-        http: vec!["0.0.0.0:80".into()],
-        https: vec![],
-        edge: spec::EdgePlan::default(),
-        certificates: vec![],
-        maintenance: None,
-        internals: vec![],
-        gateways: BTreeMap::new(),
-        networks: vec![],
-        volumes: vec![],
-        keep_releases: 5,
-        hooks: spec::HookPlan::default(),
-    }
+    let scope = Scope {
+        platform: PlatformName::parse(name).unwrap(),
+        environment: EnvironmentName::parse("production").unwrap(),
+    };
+    Platform { http: vec!["0.0.0.0:80".into()], ..Platform::new(scope, "/srv/shop") }
 }
 
 fn release(platform: &Platform, service: &str, strategy: Strategy) -> Release {
@@ -400,4 +386,44 @@ fn a_service_that_speaks_tcp_is_reached_by_name_and_on_its_published_port_and_al
         !snapshot.routes.iter().any(|route| route.scope == edge::Scope::Internal),
         "nothing is read, so no host is"
     );
+}
+
+#[test]
+fn a_service_is_found_by_every_name_and_on_every_port_that_the_file_tells_of() {
+    let (mut platform, release) = written("", "port: 8080");
+    let on = |port: u16| InternalRecord {
+        service: release.service.clone(),
+        port,
+        tcp: false,
+        networks: vec!["net".to_owned()],
+        names: vec!["shop.internal".to_owned()],
+    };
+    platform.internals = vec![on(8080), on(9100)];
+    platform.gateways = [("net".to_owned(), [10, 0, 0, 1].into())].into();
+    let snapshot = snapshot_of((platform, release));
+    let inside = snapshot.routes.iter().filter(|route| route.scope == edge::Scope::Internal);
+    let told: Vec<(&str, &str, &str)> = inside
+        .map(|route| (route.host.as_deref().unwrap(), route.listeners[0].as_str(), route.pool.as_str()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("web", "internal net:8080", "shop/production/web"),
+            ("shop.internal", "internal net:8080", "shop/production/web"),
+            ("web", "internal net:9100", "shop/production/web:9100"),
+            ("shop.internal", "internal net:9100", "shop/production/web:9100"),
+        ]
+    );
+    let more = snapshot.pools.iter().find(|pool| pool.name == "shop/production/web:9100").unwrap();
+    assert!(more.targets.iter().all(|target| target.port() == 9100) && !more.targets.is_empty());
+}
+
+#[test]
+fn a_published_port_of_its_own_leads_to_its_service_whatever_host_is_asked_for() {
+    let (mut platform, release) = written("", "port: 8080");
+    platform.edge.ports = vec![spec::HttpPort { listen: "0.0.0.0:8081".into(), service: release.service.clone() }];
+    let snapshot = snapshot_of((platform, release));
+    assert!(snapshot.listeners.iter().any(|listener| listener.name == "http 0.0.0.0:8081"));
+    let own: Vec<&Route> = snapshot.routes.iter().filter(|route| route.listeners == ["http 0.0.0.0:8081"]).collect();
+    assert_eq!((own.len(), own[0].host.as_deref(), own[0].pool.as_str()), (1, None, "shop/production/web"));
 }

@@ -216,24 +216,7 @@ pub async fn site_by(clock: Arc<dyn Clock>, case: Case, old: Behaviour, new: Beh
 }
 
 async fn serve_first(world: &World, docker: &FakeDocker, case: Case) {
-    world
-        .save_platform(&Platform {
-            scope: scope(),
-            dir: "/".into(),
-            domain: None,
-            http: vec![],
-            https: vec![],
-            edge: spec::EdgePlan::default(),
-            certificates: vec![],
-            maintenance: None,
-            internals: vec![],
-            gateways: BTreeMap::new(),
-            networks: vec![],
-            volumes: vec![],
-            keep_releases: 5,
-            hooks: spec::HookPlan::default(),
-        })
-        .unwrap();
+    world.save_platform(&Platform::new(scope(), "/")).unwrap();
     serve(world, docker, "web", case).await;
 }
 
