@@ -39,6 +39,9 @@ pub struct Figures {
     pub classes: [u64; 5],
     /// Of these, the edge's own.
     pub unanswered: u64,
+    /// Calls of gRPC that the release itself failed; their answers are of HTTP's second class.
+    #[serde(default)]
+    pub failed_calls: u64,
     /// Times to the head of the response, by bucket; empty is all zeroes.
     pub times: Vec<u64>,
 }
@@ -61,12 +64,12 @@ impl Figures {
         self.classes.iter().sum()
     }
 
-    /// Answers from 500 on.
+    /// Answers from 500 on, and calls of gRPC that failed likewise.
     pub fn errors(&self) -> u64 {
-        self.classes[4]
+        self.classes[4] + self.failed_calls
     }
 
-    /// The share of answers from 500 on; 0 of nothing.
+    /// The share of errors; 0 of nothing.
     pub fn error_ratio(&self) -> f64 {
         match self.requests() {
             0 => 0.0,
@@ -103,6 +106,7 @@ impl Figures {
         Figures {
             classes: std::array::from_fn(|class| self.classes[class].saturating_sub(earlier.classes[class])),
             unanswered: self.unanswered.saturating_sub(earlier.unanswered),
+            failed_calls: self.failed_calls.saturating_sub(earlier.failed_calls),
             times: self.times.iter().enumerate().map(|(n, count)| count.saturating_sub(before(n))).collect(),
         }
     }
@@ -126,7 +130,8 @@ mod tests {
     fn of(times_ms: &[u64]) -> Figures {
         let histogram = Histogram::default();
         times_ms.iter().for_each(|ms| histogram.count(Duration::from_millis(*ms)));
-        Figures { classes: [0, times_ms.len() as u64, 0, 0, 0], unanswered: 0, times: histogram.counts().to_vec() }
+        let (classes, times) = ([0, times_ms.len() as u64, 0, 0, 0], histogram.counts().to_vec());
+        Figures { classes, times, ..Figures::default() }
     }
 
     #[test]

@@ -74,10 +74,11 @@ pub(crate) async fn call(
                 if let Some(trail) = trail {
                     trail.first_byte = Some(sent.elapsed());
                 }
-                if generation.pool.outlier.is_some() {
+                let may_rest = head.is_grpc && grpc::has_kind(response.headers());
+                // How a call of gRPC went is known at its end.
+                if generation.pool.outlier.is_some() && !may_rest {
                     generation.did(target, !response.status().is_server_error());
                 }
-                let may_rest = head.is_grpc && grpc::has_kind(response.headers());
                 return Ok(Answered { response, call: Call { state, _place: seat, loan, may_rest }, target });
             }
             Err(failure) => failure,

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use super::pace::{Pace, Taking};
-use super::talk::Talk;
+use super::talk::{Talk, Verdict};
 use super::tunnel;
 use crate::downstream::presence::Busy;
 use crate::edge::Edge;
@@ -141,12 +141,13 @@ impl ResponseBody {
         in_flight: InFlight,
         busy: Busy,
         over: Option<Duration>,
+        verdict: Option<Verdict>,
     ) -> ResponseBody {
         if incoming.is_end_stream() {
             return ResponseBody::new(Kind::Empty, Some(in_flight), busy);
         }
         let over = over.map(|spread| until_over(&in_flight, spread));
-        ResponseBody::new(Kind::Call(Box::new(Talk::new(incoming, call, over))), Some(in_flight), busy)
+        ResponseBody::new(Kind::Call(Box::new(Talk::new(incoming, call, over, verdict))), Some(in_flight), busy)
     }
 }
 

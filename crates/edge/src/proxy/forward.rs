@@ -15,6 +15,7 @@ use super::headers::{self, FORWARDED_PREFIX, REQUEST_ID};
 use super::hold::{Early, Waited};
 use super::pace::Pace;
 use super::stay::{self, Stay};
+use super::talk::Verdict;
 use super::upload::RequestBody;
 use super::{call, check, gate, grpc, hold, tunnel, websocket, whom};
 use crate::downstream::client::Client;
@@ -412,7 +413,12 @@ async fn pass_call(
     }
     let is_endless = call.may_rest || is_events(&parts.headers, &incoming);
     let over = is_endless.then_some(edge.limits.close_spread);
-    let mut body = ResponseBody::from_call(incoming, call, way.in_flight, busy, over);
+    let verdict = call.may_rest.then(|| Verdict { generation: generation.clone(), target });
+    let verdict = verdict.and_then(|verdict| match hyper::body::Body::is_end_stream(&incoming) {
+        true => verdict.of_head(&parts.headers),
+        false => Some(verdict),
+    });
+    let mut body = ResponseBody::from_call(incoming, call, way.in_flight, busy, over, verdict);
     if !is_endless {
         body.at_least(edge, || pace(edge, policy));
     }

@@ -51,6 +51,19 @@ impl Code {
     }
 }
 
+/// Whether the end of a call says that its target failed, as a status from 500 on would.
+///
+/// What a client has asked wrongly, may not do or has asked too often is an answer like any other.
+pub(crate) fn has_failed(end: &HeaderMap) -> bool {
+    const UNKNOWN: u8 = 2;
+    const DEADLINE_EXCEEDED: u8 = 4;
+    const INTERNAL: u8 = 13;
+    const UNAVAILABLE: u8 = 14;
+    const DATA_LOSS: u8 = 15;
+    let code = end.get(STATUS).and_then(|code| code.to_str().ok()?.parse().ok());
+    matches!(code, Some(UNKNOWN | DEADLINE_EXCEEDED | INTERNAL | UNAVAILABLE | DATA_LOSS))
+}
+
 /// Whether a request is a call of gRPC; other methods than POST do not pay for the look.
 pub(crate) fn is_call<B>(request: &Request<B>) -> bool {
     *request.method() == Method::POST && has_kind(request.headers())

@@ -1,15 +1,19 @@
 //! An answer's body that comes over a connection which other calls share.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use super::grpc::{self, Code};
 use super::tunnel;
 use crate::upstream::call::{Call, fault};
+use crate::upstream::generation::Generation;
 use crate::upstream::link::BodyError;
+use crate::upstream::tally::count;
 
 /// A body that is still coming in.
 pub(super) struct Talk {
@@ -17,13 +21,41 @@ pub(super) struct Talk {
     open: Option<(Incoming, Call)>,
     /// Resolves when a stream that never ends by itself has had its time.
     over: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// Until it is known how the call went.
+    verdict: Option<Verdict>,
+}
+
+/// Who is told how a call of gRPC went; its head says nothing of it.
+pub(crate) struct Verdict {
+    pub(crate) generation: Arc<Generation>,
+    pub(crate) target: usize,
+}
+
+impl Verdict {
+    pub(super) fn tell(self, has_failed: bool) {
+        if has_failed {
+            count(&self.generation.tally.failed_calls);
+        }
+        self.generation.did(self.target, !has_failed);
+    }
+
+    /// Where a head is all there is, it says everything, and nothing is left to tell.
+    pub(crate) fn of_head(self, head: &HeaderMap) -> Option<Verdict> {
+        self.tell(grpc::has_failed(head));
+        None
+    }
 }
 
 type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
 
 impl Talk {
-    pub(super) fn new(incoming: Incoming, call: Call, over: Option<Pin<Box<dyn Future<Output = ()> + Send>>>) -> Talk {
-        Talk { open: Some((incoming, call)), over }
+    pub(super) fn new(
+        incoming: Incoming,
+        call: Call,
+        over: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+        verdict: Option<Verdict>,
+    ) -> Talk {
+        Talk { open: Some((incoming, call)), over, verdict }
     }
 
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Polled {
@@ -41,9 +73,15 @@ impl Talk {
         }
         let polled = call.poll_frame(cx, incoming);
         match &polled {
+            Poll::Ready(Some(Ok(frame))) if frame.is_trailers() => {
+                let has_failed = frame.trailers_ref().is_some_and(grpc::has_failed);
+                self.tell(has_failed);
+                self.end();
+            }
             Poll::Ready(Some(Ok(_))) if !incoming.is_end_stream() => {}
             Poll::Ready(Some(Err(broken))) => {
                 let is_told = is_grpc && !is_targets_own(broken);
+                self.tell(true);
                 self.break_off();
                 if is_told {
                     let text = "the service closed the connection inside its answer";
@@ -55,6 +93,12 @@ impl Talk {
             Poll::Pending => {}
         }
         polled
+    }
+
+    fn tell(&mut self, has_failed: bool) {
+        if let Some(verdict) = self.verdict.take() {
+            verdict.tell(has_failed);
+        }
     }
 
     fn end(&mut self) {

@@ -20,6 +20,8 @@ pub(crate) struct Tally {
     pub(crate) retries: AtomicU64,
     /// Answers the edge gave because the pool could not: 502, 503, 504.
     pub(crate) unanswered: AtomicU64,
+    /// Calls of gRPC that their targets failed, which no status of HTTP says.
+    pub(crate) failed_calls: AtomicU64,
     /// Targets taken out because of their answers.
     pub(crate) ejections: AtomicU64,
     /// From and to clients: bodies, WebSockets, carried connections.
@@ -75,6 +77,7 @@ impl Tally {
         Figures {
             classes: std::array::from_fn(|class| self.classes[class].load(Ordering::Relaxed)),
             unanswered: self.unanswered.load(Ordering::Relaxed),
+            failed_calls: self.failed_calls.load(Ordering::Relaxed),
             times: self.times.counts().to_vec(),
         }
     }

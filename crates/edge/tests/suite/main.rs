@@ -4,6 +4,7 @@
 
 mod calls;
 mod calls_drain;
+mod calls_judged;
 mod calls_repeated;
 mod calls_told;
 mod clients;

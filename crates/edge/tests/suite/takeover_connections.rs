@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::secure::*;
+use crate::support::calls::{self, *};
 use crate::support::line::*;
 use crate::support::*;
 use edge::snapshot::{Hold, Tls};
 use edge::{Limits, Pool, Scope, Snapshot, TcpRoute};
+use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -250,4 +252,27 @@ async fn succeeds(lab: &Lab) -> Option<(Serving, tokio_util::sync::CancellationT
         () = serving.cancelled() => Some((edge, shutdown)),
         _ended = &mut edge => None,
     }
+}
+
+#[tokio::test]
+async fn a_call_under_way_goes_on_at_the_old_edge_and_new_ones_reach_the_successor() {
+    let server = echo_calls("a").await;
+    let lab = lab_with(patient(), h2c("r1", &[server.address])).await;
+    let client = connect(&lab).await;
+    let (feed, body) = fed();
+    let answering = client.clone().send_request(call(body));
+    feed.send(data("before")).await.unwrap();
+    let mut response = answering.await.unwrap().into_body();
+    assert_eq!(piece(&mut response).await.as_deref(), Some("a:before"));
+    let (_new, _shutdown) = succeed(lab.folder.path()).await;
+    assert_eq!(calls::ask(&connect(&lab).await, call(message("new"))).await.body, "a:new");
+    for text in ["after", "and again"] {
+        feed.send(data(text)).await.unwrap();
+        assert_eq!(piece(&mut response).await, Some(format!("a:{text}")));
+    }
+    drop(feed);
+    let end = response.collect().await.unwrap().trailers().cloned().unwrap();
+    assert_eq!(end["grpc-status"], "0");
+    drop(client);
+    tokio::time::timeout(Duration::from_secs(5), lab.serving).await.expect("the old edge ends").unwrap().unwrap();
 }
