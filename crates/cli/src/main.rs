@@ -19,6 +19,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+/// It gives back what a burst of connections has taken; how soon is said in `.cargo/config.toml`.
+#[global_allocator]
+static MEMORY: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let cli = commands::Cli::parse();
     let runtime = match commands::runtime(&cli) {

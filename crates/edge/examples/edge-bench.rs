@@ -10,6 +10,10 @@ use std::path::PathBuf;
 use edge::{Applied, Control, EdgeConfig, Snapshot, serve};
 use tokio_util::sync::CancellationToken;
 
+/// As in the program itself.
+#[global_allocator]
+static MEMORY: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 type Anyhow = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> Result<(), Anyhow> {
