@@ -21,6 +21,8 @@ verb_help() {
                                 one edge under every kind of load for an hour's requests: nothing may grow or stay
 ./x conformance [--only http1|http2|websocket] [--json FILE] [--write]
                                 public conformance cases against the real edge; docs/conformance.md
+./x crash [--quick] [--only PART] [--write]
+                                kills at every instant, lost and damaged files, everything at once; docs/crash-matrix.md
 ./x fuzz [TARGET…] [--seconds N] [--list]
                                 coverage-guided fuzzing of what reads strangers' bytes
 ./x help                        this text

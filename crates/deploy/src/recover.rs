@@ -3,6 +3,7 @@
 use spec::SagaId;
 
 use crate::error::DeployError;
+use crate::names::Scope;
 use crate::release::{Event, Release, State};
 use crate::report::{Report, ServiceReport};
 use crate::roll_out::{RollOut, after};
@@ -34,7 +35,24 @@ pub struct Recovered {
 pub fn interrupted(world: &World) -> Result<Vec<Interrupted>, DeployError> {
     let failed = |source| DeployError::Ledger { operation: "list unfinished roll-outs", source };
     let undecided = undecided(world)?;
-    let rows = world.ledger.unfinished_sagas().map_err(failed)?;
+    sorted_out(world, world.ledger.unfinished_sagas().map_err(failed)?, undecided)
+}
+
+/// The same of one operation that still holds the lock of its scope: what it has left because its journal could not be
+/// written, as on a full disk.
+pub fn left_by(world: &World, scope: &Scope, of: &str) -> Result<Vec<Interrupted>, DeployError> {
+    let failed = |source| DeployError::Ledger { operation: "list unfinished roll-outs", source };
+    let mut rows = world.ledger.unfinished_sagas().map_err(failed)?;
+    rows.retain(|row| operation(&row.id) == of);
+    let undecided = world.releases(scope, None)?.into_iter().filter(is_undecided).collect();
+    sorted_out(world, rows, undecided)
+}
+
+fn sorted_out(
+    world: &World,
+    rows: Vec<ledger::SagaRow>,
+    undecided: Vec<Release>,
+) -> Result<Vec<Interrupted>, DeployError> {
     for release in undecided {
         let is_held = rows.iter().any(|row| row.kind == TOGETHER);
         if !is_held && !rows.iter().any(|row| is_of(&row.id, &release)) {

@@ -2,6 +2,7 @@
 //!
 //! - `tidy` holds the house rules that no compiler knows: floors, file names, lints, the lock file, words.
 //! - `bench` measures the release binary under a load tool that is not ours, and keeps the page of figures.
+//! - `crash` makes the table and the page of the crash matrix.
 //! - `docs` writes the reference pages that are generated from the binary.
 //!
 //! This crate stands beside the stairs: no other crate may import it, and it imports none of them,
@@ -9,6 +10,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a development tool: its output is its purpose")]
 
 mod bench;
+mod crash;
 mod docs;
 mod error;
 mod house;
@@ -34,6 +36,8 @@ enum Task {
     Tidy,
     /// Measure the release binary and print one row per figure.
     Bench(bench::Options),
+    /// Print the crash matrix from what its rows wrote down.
+    Crash(crash::Options),
     /// Write the reference pages that come from the binary.
     Docs(docs::Options),
 }
@@ -42,6 +46,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().task {
         Task::Tidy => tidy::run(),
         Task::Bench(options) => bench::run(&options),
+        Task::Crash(options) => crash::run(&options),
         Task::Docs(options) => docs::run(&options),
     };
     match outcome {

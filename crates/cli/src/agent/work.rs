@@ -1,5 +1,7 @@
 //! Carrying operations out: the lease, the work, the record, and what is done again after a crash.
 
+mod unfinished;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -109,12 +111,15 @@ pub fn take_turn(agent: &Agent, waiting: Waiting) -> Turn {
 
 /// Writes down how an operation ended, whether or not it had begun.
 pub fn write_end(agent: &Agent, scope: &Scope, operation: &mut Operation, ended: &Ended) {
-    operation.ended_ms = Some(agent.parts.clock.now_ms());
-    operation.ended = Some(ended.clone());
-    let written = save(agent, operation).and_then(|()| note(agent, scope, operation, "operation.ended"));
-    if let Err(failure) = written {
+    if let Err(failure) = try_write_end(agent, scope, operation, ended) {
         tracing::error!(operation = operation.id, "could not write down how it ended: {}", failure.message);
     }
+}
+
+fn try_write_end(agent: &Agent, scope: &Scope, operation: &mut Operation, ended: &Ended) -> Result<(), Failure> {
+    operation.ended_ms = Some(agent.parts.clock.now_ms());
+    operation.ended = Some(ended.clone());
+    save(agent, operation).and_then(|()| note(agent, scope, operation, "operation.ended"))
 }
 
 async fn carry_out(
@@ -127,13 +132,10 @@ async fn carry_out(
 ) {
     telling::begun(&agent, &scope, &operation);
     let renewing = tokio::spawn(renew(agent.clone(), lease.clone()));
-    let ended = perform(&agent, &live, &lease, &operation, left).await;
+    let ended = unfinished::to_the_end(&agent, &scope, &live, &lease, &operation, left).await;
     renewing.abort();
-    write_end(&agent, &scope, &mut operation, &ended);
+    unfinished::close(&agent, &scope, &live, &lease, &mut operation, &ended).await;
     telling::ended(&agent, &scope, &operation, &ended);
-    if let Err(error) = agent.parts.ledger.release(&lease) {
-        tracing::error!(operation = operation.id, "could not free the lock: {error}");
-    }
     live.end(ended);
     queue::go_on(&agent, &scope);
 }

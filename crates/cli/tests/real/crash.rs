@@ -4,6 +4,8 @@
 //! `./x crash` runs all of them to their full extent and makes the page of counts from what they wrote down.
 
 mod after;
+mod disk;
+mod engine;
 mod files;
 mod journal;
 mod processes;

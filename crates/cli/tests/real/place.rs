@@ -96,7 +96,6 @@ impl Place {
         );
     }
 
-    #[expect(dead_code, reason = "its test comes next")]
     /// Puts the state folder on a file system in memory with room for so many bytes; needs the rights of root.
     pub fn mount(&mut self, bytes: u64) {
         let size = format!("size={bytes},mode=750");
