@@ -113,6 +113,8 @@ struct Run {
     ports: Vec<u16>,
     volumes: Vec<String>,
     build: &'static str,
+    /// Each stage with its time, for the table.
+    took: Vec<String>,
 }
 
 fn run(name: &str) {
@@ -123,7 +125,8 @@ fn run(name: &str) {
         true => run.live(),
         false => run.refused(),
     }
-    eprintln!("| {} | {} | {} |", name.replace('_', "-"), run.shape.stands_for, run.shape.expected);
+    let took = run.took.join(", ");
+    eprintln!("| {} | {} | {} | {took} |", name.replace('_', "-"), run.shape.stands_for, run.shape.expected);
 }
 
 impl Run {
@@ -132,7 +135,7 @@ impl Run {
         let ports = ports();
         copy(folder, place.dir());
         let shape = Shape::read(&std::fs::read_to_string(folder.join("compose.yaml")).unwrap());
-        let mut run = Run { shape, place, ports, volumes: Vec::new(), build: "one" };
+        let mut run = Run { shape, place, ports, volumes: Vec::new(), build: "one", took: Vec::new() };
         let settings: String = run.variables().iter().map(|(key, value)| format!("{key}={value}\n")).collect();
         let known = std::fs::read_to_string(folder.join(".env")).unwrap_or_default();
         run.place.write(".env", &format!("{known}{settings}"));
@@ -184,16 +187,27 @@ impl Run {
         for text in &self.shape.plan {
             plan.says(&self.filled(text));
         }
-        self.place.run(&["up", "--yes", "--no-soak"]).done();
-        self.look();
+        self.timed("up", |run| {
+            run.place.run(&["up", "--yes", "--no-soak"]).done();
+            run.look();
+        });
         self.place.run(&["up", "--yes"]).done().says("Nothing had to be changed");
 
-        let service = self.under_load(Run::update);
-        self.under_load(|run| {
-            run.place.run(&["rollback", &service, "--yes"]).done();
-            run.build = "one";
+        let service = self.timed("update", |run| run.under_load(Run::update));
+        self.timed("rollback", |run| {
+            run.under_load(|run| {
+                run.place.run(&["rollback", &service, "--yes"]).done();
+                run.build = "one";
+            });
         });
-        self.goes_away();
+        self.timed("down", Run::goes_away);
+    }
+
+    fn timed<T>(&mut self, stage: &str, work: impl FnOnce(&mut Run) -> T) -> T {
+        let began = std::time::Instant::now();
+        let done = work(self);
+        self.took.push(format!("{stage} {:.1} s", began.elapsed().as_secs_f64()));
+        done
     }
 
     /// Every request that is sent meanwhile is answered.
