@@ -8,6 +8,20 @@ use super::super::place::{Place, Ran, image, wait, web};
 use super::row::{Became, Row, stride};
 use super::{LIMIT, bring_up, other};
 
+/// The second engine's bridge, made by the machine's own: with none at all, an engine that starts takes away
+/// `docker0`, which is the other's.
+const BRIDGE: &str = "mainstay-eng0";
+const BRIDGE_NETWORK: &str = "mainstay-test-engine";
+
+fn make_bridge() {
+    let named = format!("com.docker.network.bridge.name={BRIDGE}");
+    let words = ["network", "create", "--opt", &named, "--subnet", "10.214.0.0/24", BRIDGE_NETWORK];
+    let made = Command::new("docker").args(words).output().unwrap();
+    let said = String::from_utf8_lossy(&made.stderr);
+    // One that a killed run has left is as good.
+    assert!(made.status.success() || said.contains("already exists"), "{said}");
+}
+
 /// A second Docker. Its containers outlive its death, as a server's should (`live-restore`).
 struct Engine {
     dir: tempfile::TempDir,
@@ -16,6 +30,7 @@ struct Engine {
 
 impl Engine {
     fn start() -> Engine {
+        make_bridge();
         let dir = tempfile::tempdir().unwrap();
         let process = Engine::run(dir.path());
         let engine = Engine { dir, process };
@@ -29,7 +44,7 @@ impl Engine {
         let socket = format!("unix://{}", at("sock"));
         Command::new("dockerd")
             .args(["--data-root", &at("data"), "--exec-root", &at("exec"), "--pidfile", &at("pid"), "--host", &socket])
-            .args(["--bridge=none", "--iptables=false", "--live-restore"])
+            .args(["--bridge", BRIDGE, "--iptables=false", "--live-restore"])
             // Networks of its own, beside those of the machine's engine.
             .args(["--default-address-pool", "base=10.213.0.0/16,size=24"])
             .stdout(Stdio::null())
@@ -90,6 +105,7 @@ impl Drop for Engine {
         let pid = nix::unistd::Pid::from_raw(i32::try_from(self.process.id()).unwrap_or_default());
         let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
         let _ = self.process.wait();
+        let _ = Command::new("docker").args(["network", "rm", BRIDGE_NETWORK]).output();
         // It leaves its containerd behind when it was killed before.
         let file = self.dir.path().join("exec/containerd/containerd.pid");
         if let Some(pid) = std::fs::read_to_string(file).ok().and_then(|text| text.trim().parse::<i32>().ok()) {
