@@ -56,9 +56,21 @@ build_images() {
     [ -x "$script" ] || die "$script is missing from this checkout" "run: git status $script"
   done
   with_docker lab/images/base.sh
+  check_data_has_its_secrets
   "$PLATFORM/secrets.sh"
   with_docker "$PLATFORM/build.sh" ${UP_LITE:+"$UP_LITE"}
   touch "$(built_mark)"
+}
+
+# Data that outlived its clone opens only with the passwords it was made with; new ones would fail service by service.
+check_data_has_its_secrets() {
+  local volumes
+  [ ! -e "$PLATFORM/.env" ] || return 0
+  volumes=$(with_docker docker volume ls --quiet --filter "name=^${UP_NAME:-ytempire}-production_" | tr '\n' ' ')
+  [ -n "$volumes" ] || return 0
+  problem "this machine holds data of an earlier clone, and the passwords that open it are not here" \
+    "put that clone's .env into $PLATFORM, or give the data up: docker volume rm $volumes"
+  refuse_on_problems
 }
 
 built_mark() { printf '%s/built%s' "$X_CACHE" "$UP_LITE"; }

@@ -42,3 +42,10 @@ expect "--lite and --http change the production environment and nothing else" 0 
 
 in_x 'UP_LITE=--lite UP_HTTP=; adapted_platform_file /dev/null'
 expect "a platform file without the place to change is an error" 1 '*has no production environment*'
+
+in_x 'with_docker() { echo ytempire-production_pgdata; }; PLATFORM=/nonexistent; check_data_has_its_secrets'
+expect "data whose passwords are gone is told before it fails service by service" 1 \
+  '*data of an earlier clone*put that clone*.env into /nonexistent*docker volume rm ytempire-production_pgdata*'
+
+in_x 'with_docker() { :; }; PLATFORM=/nonexistent; check_data_has_its_secrets'
+expect "without data nothing is missing" 0 ''
