@@ -33,8 +33,9 @@ enum Look {
 const STABLE: Duration = Duration::from_secs(5);
 /// How long a restarted container may take to show how it falls.
 const SECOND_FALL: Duration = Duration::from_secs(3);
-/// Pause before the success is confirmed; shorter than the interval, since the first success is in.
-const CONFIRM: Duration = Duration::from_millis(50);
+/// Pause before the success is confirmed; shorter than the interval, since the first success is in, and longer than
+/// the first looks': what falls over right after its first answer shall have fallen.
+const CONFIRM: Duration = Duration::from_millis(80);
 /// The first looks come quickly, since many services are ready in a fraction of a second; the pause
 /// then grows past the service's own interval to its longest.
 const EAGER: Duration = Duration::from_millis(20);
@@ -74,7 +75,7 @@ pub async fn gate(world: &World, service: &ServiceName, container: &str, health:
                 ),
             });
         }
-        let pause = if successes > 0 { CONFIRM.min(interval) } else { interval };
+        let pause = if successes > 0 { CONFIRM.min(health.interval) } else { interval };
         tokio::time::sleep(pause).await;
         if since >= EAGER_FOR {
             interval = (interval + interval / 4).min(health.max_interval);
