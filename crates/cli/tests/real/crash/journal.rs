@@ -120,9 +120,9 @@ fn real_a_canary_with_a_soak_survives_the_agents_death_after_every_journal_entry
     let mut place = trusted_under_own_processes("crashc", &images[0], trust);
     let mut row = Row::new("canary and soak: agent after each entry");
     let load = Load::start(place.port);
-    every_entry(&mut place, &mut row, (1, 0), |place| deploy(other(place, &images)));
+    every_entry(&mut place, &mut row, (3, 0), |place| deploy(other(place, &images)));
     row.answered(&load.end(), &["one", "two"]);
-    row.end(20);
+    row.end(6);
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn never_twice(test: &str, strategy: &str, name: &'static str, sampled: u32, lea
 
 #[test]
 fn real_an_exclusive_service_is_never_there_twice_through_the_agents_death_after_every_journal_entry() {
-    never_twice("crashx", "exclusive", "exclusive: agent after each entry", 1, 14);
+    never_twice("crashx", "exclusive", "exclusive: agent after each entry", 2, 6);
 }
 
 #[test]
@@ -203,9 +203,9 @@ fn real_a_rolling_deploy_survives_the_agents_death_after_every_journal_entry() {
     let mut place = replaced_by("crashroll", &images[0], "rolling", "    deploy: {replicas: 2}\n");
     let mut row = Row::new("rolling: agent after each entry");
     let load = Load::start(place.port);
-    every_entry(&mut place, &mut row, (1, 0), |place| deploy(other(place, &images)));
+    every_entry(&mut place, &mut row, (3, 0), |place| deploy(other(place, &images)));
     row.answered(&load.end(), &["one", "two"]);
-    row.end(20);
+    row.end(6);
 }
 
 /// `web` and `api`, and what is deployed of both at once.
