@@ -106,11 +106,11 @@ fn real_a_failed_deploy_is_undone_through_the_agents_death_after_every_journal_e
     let mut place = under_own_processes("crashf", &one);
     let mut row = Row::new("failed deploy: agent after each entry");
     let load = Load::start(place.port);
-    every_entry(&mut place, &mut row, (1, 3), |_| deploy(&crashing));
+    every_entry(&mut place, &mut row, (2, 3), |_| deploy(&crashing));
     row.answered(&load.end(), &["one"]);
     assert_eq!(place.service("web")["release"], "r1");
     nothing_to_do(&place);
-    row.end(9);
+    row.end(4);
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn together(test: &str, name: &'static str, (sampled, code, least): (u32, i32, u
 fn real_a_deploy_that_is_one_ends_whole_or_not_at_all_whenever_the_agent_dies() {
     // Every fourth entry: each of them is tried in the fake world, and by `./x crash` in the real one.
     let name = "all or nothing, undone: agent after each entry";
-    together("crashall", name, (4, 3, 8), ["two", "crashing"]);
+    together("crashall", name, (10, 3, 3), ["two", "crashing"]);
 }
 
 #[test]
