@@ -39,6 +39,10 @@ impl Failure {
         self
     }
 
+    pub fn in_a_line(&self) -> String {
+        std::iter::once(&self.message).chain(&self.causes).map(String::as_str).collect::<Vec<_>>().join(": ")
+    }
+
     pub fn print(&self) {
         eprintln!("error: {}", self.message);
         for cause in &self.causes {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use spec::SagaId;
 
 use crate::log::LogEvent;
@@ -40,6 +41,10 @@ pub struct NoFaults;
 
 /// Asked before every step and undo. An error means that the right to go on is lost.
 pub type Fence = Arc<dyn Fn() -> Result<(), BoxError> + Send + Sync>;
+
+/// Awaited before something is tried again that has failed, for as long as the world as a whole is out of reach: what
+/// could not even be tried does not use up the attempts.
+pub type Ready = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// A request to stop. Clones share it. It is heard between steps, and by steps that ask.
 /// After a step that commits it is ignored.

@@ -29,7 +29,7 @@
 //! 4. **The end is one commit.** The last entry and the outcome are written in one transaction.
 //!
 //! A step that [`commits`](Step::commits) closes the way back: behind it, failures are retried a few times with growing
-//! pauses. A saga that can go neither forward nor back is *stuck*: a state of its own, never resumed by itself, with the
+//! pauses, and not before the world is in reach at all ([`Ready`]). A saga that can go neither forward nor back is *stuck*: a state of its own, never resumed by itself, with the
 //! step and the reason, until a person calls [`Runner::retry_stuck`]. Params, a state, steps or a log that this version of
 //! the program cannot read make it stuck, too: guessing could do harm, and the version that can read them may come back.
 //!
@@ -56,7 +56,7 @@ pub mod testing;
 mod tests;
 
 pub use error::{Result, SagaError};
-pub use faults::{Abort, Faults, Fence, Inject, NoFaults, Observer};
+pub use faults::{Abort, Faults, Fence, Inject, NoFaults, Observer, Ready};
 pub use futures_util::future::BoxFuture;
 pub use log::{Illegal, LogEvent, Position, Shape, StepShape, next};
 pub use runner::{Outcome, Retries, Runner};

@@ -161,6 +161,9 @@ impl<S: Saga> Run<'_, S> {
         }
         if failures > 0 {
             tokio::time::sleep(self.runner.retries.pause(failures)).await;
+            if let Some(ready) = &self.runner.ready {
+                ready().await;
+            }
         }
         Ok(())
     }

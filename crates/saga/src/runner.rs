@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use spec::SagaId;
 
 use crate::error::{Result, SagaError};
-use crate::faults::{Abort, Faults, Fence, NoFaults, Observer};
+use crate::faults::{Abort, Faults, Fence, NoFaults, Observer, Ready};
 use crate::log::Shape;
 use crate::run::Run;
 use crate::step::{Failure, Saga, Step, StepError, Undo};
@@ -22,6 +22,7 @@ pub struct Runner {
     pub(crate) observers: Vec<Arc<dyn Observer>>,
     pub(crate) faults: Arc<dyn Faults>,
     pub(crate) fence: Option<Fence>,
+    pub(crate) ready: Option<Ready>,
     pub(crate) retries: Retries,
     lease_token: Option<u64>,
 }
@@ -70,6 +71,7 @@ impl Runner {
             observers: Vec::new(),
             faults,
             fence: None,
+            ready: None,
             retries: Retries::default(),
             lease_token: None,
         }
@@ -93,6 +95,13 @@ impl Runner {
     #[must_use]
     pub fn fence(mut self, fence: Fence) -> Self {
         self.fence = Some(fence);
+        self
+    }
+
+    /// What is awaited before another attempt.
+    #[must_use]
+    pub fn ready(mut self, ready: Ready) -> Self {
+        self.ready = Some(ready);
         self
     }
 

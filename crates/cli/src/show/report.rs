@@ -36,18 +36,25 @@ pub async fn print(context: &Context, client: &Client, scope: Option<&Scope>, en
         Ended::Left { .. } => Ok(130),
         Ended::Report { report } => {
             if !context.global.json {
-                let status: Status = client.post("/v1/status", &Some(&report.scope)).await?;
-                report_of(&report, &status);
+                // It is over and decided by now: that nobody can look at it any more does not make it a failure.
+                match client.post::<Status>("/v1/status", &Some(&report.scope)).await {
+                    Ok(status) => table(&report, &status),
+                    Err(failure) => eprintln!("how it stands now could not be asked: {}", failure.in_a_line()),
+                }
+                report_of(&report);
             }
             Ok(report.ending.exit_code())
         }
     }
 }
 
-fn report_of(report: &Report, status: &Status) {
+fn table(report: &Report, status: &Status) {
     if let Some(platform) = status.platforms.iter().find(|platform| platform.scope == report.scope) {
         println!("{}", tables::platform(platform));
     }
+}
+
+fn report_of(report: &Report) {
     for (service, cause) in report.failures() {
         failure(service, cause);
     }
@@ -82,7 +89,12 @@ fn failure(service: &ServiceReport, cause: &Cause) {
             eprintln!("  it was rolled back: traffic is back on the release before, no `rollback` is needed");
         }
         Ending::RolledBack => eprintln!("  it was rolled back: traffic stayed where it was"),
-        Ending::Stuck => eprintln!("  it is stuck and needs a person: `mainstay status` shows how it stands"),
+        Ending::Stuck => {
+            eprintln!("  it is stuck and needs a person: `mainstay status` shows how it stands");
+            eprintln!(
+                "hint: put right what the cause names, then `mainstay up` brings the service to what its files say"
+            );
+        }
         _ => {}
     }
     if let Some(kept) = &cause.kept {
@@ -107,6 +119,12 @@ fn gone(scope: Option<&Scope>, removed: &Removed) {
         removed.networks.len(),
         removed.volumes.len()
     );
+    for (network, why) in &removed.kept_networks {
+        eprintln!("Network {network} stays, it is in use: {why}");
+        eprintln!(
+            "hint: `docker network inspect {network}` names who is on it; where that container is gone, restart Docker and run this again"
+        );
+    }
     if !removed.kept_volumes.is_empty() {
         eprintln!("Its data stays in: {}", removed.kept_volumes.join(", "));
     }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ledger::SagaRow;
+use machine::docker::DockerError;
 use saga::{LogEvent, Observer, Outcome as SagaOutcome, Runner};
 use serde_json::json;
 use spec::platform::NoticeKind;
@@ -89,7 +90,28 @@ pub(crate) fn bare_runner(world: &World) -> Runner {
     if let Some(fence) = &world.fence {
         runner = runner.fence(fence.clone());
     }
-    runner
+    let world = world.clone();
+    runner.ready(Arc::new(move || Box::pin(docker_answers(world.clone()))))
+}
+
+/// How often Docker is asked whether it is back.
+const BACK: Duration = Duration::from_millis(500);
+
+/// Waits as long as Docker is away: without it nothing can be finished or undone, and given up in the middle a roll-out
+/// would be stuck for no reason but an engine that was restarted.
+async fn docker_answers(world: World) {
+    let mut is_told = false;
+    while let Err(DockerError::NotReachable { .. } | DockerError::Timeout { .. }) = world.docker.ping().await {
+        if !is_told {
+            let text = "Docker does not answer; this goes on by itself as soon as it does (`systemctl start docker`)";
+            world.talk.say(None, text);
+            is_told = true;
+        }
+        tokio::time::sleep(BACK).await;
+    }
+    if is_told {
+        world.talk.say(None, "Docker answers again");
+    }
 }
 
 struct Watch {

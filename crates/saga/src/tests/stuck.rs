@@ -53,6 +53,25 @@ async fn a_person_can_have_a_stuck_saga_tried_again_in_the_direction_it_had() {
     assert!(matches!(again, Outcome::Stopped { error: SagaError::NotStuck { .. } }));
 }
 
+#[tokio::test(start_paused = true)]
+async fn while_the_world_is_out_of_reach_no_attempt_is_used_up() {
+    let (office, town) = (Office::new(), Town::breaking(&["sweep", "sweep"]));
+    let away = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let waited = away.clone();
+    let runner = office.runner().ready(std::sync::Arc::new(move || {
+        let waited = waited.clone();
+        Box::pin(async move {
+            tokio::time::sleep(std::time::Duration::from_secs(3_600)).await;
+            waited.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        })
+    }));
+    let began = tokio::time::Instant::now();
+    assert!(runner.run::<Move>(&town, &office.id, &Abort::new()).await.is_done());
+    assert_eq!(town.things(), AFTER);
+    assert_eq!(away.load(std::sync::atomic::Ordering::SeqCst), 2, "asked before each further attempt, and only then");
+    assert!(began.elapsed() > std::time::Duration::from_secs(7_200));
+}
+
 #[test]
 fn a_saga_of_an_unknown_kind_can_be_given_up_with_a_reason() {
     let office = Office::new();

@@ -8,6 +8,9 @@ use super::super::place::{Place, Ran, image, wait, web};
 use super::row::{Became, Row, stride};
 use super::{LIMIT, bring_up, other};
 
+/// Longer than all the pauses between the attempts at one step.
+const LONG: Duration = Duration::from_secs(14);
+
 /// The second engine's bridge, made by the machine's own: with none at all, an engine that starts takes away
 /// `docker0`, which is the other's.
 const BRIDGE: &str = "mainstay-eng0";
@@ -133,11 +136,15 @@ fn real_a_deploy_is_finished_or_undone_when_docker_is_killed_in_the_middle_of_it
         let mut row = Row::new("Docker in mid-deploy, and its return");
         let load = Load::start(place.port);
         let count = if stride(4) == 1 { 16 } else { 4 };
-        for moment in (0..count).map(|number| Duration::from_millis(50 + 1_800 / count * number)) {
+        for number in 0..count {
+            let moment = Duration::from_millis(50 + 1_800 / count * number);
             let next = other(&place, &images).clone();
             let command = place.begin(&["deploy", "web", "--image", &next, "--yes"]);
             std::thread::sleep(moment);
             engine.kill();
+            if number == count / 2 {
+                std::thread::sleep(LONG);
+            }
             engine.come_back();
             let ran = Ran::of(command.wait_with_output().unwrap());
             assert!([0, 1, 3].contains(&ran.code), "killed after {moment:?}: {ran:#?}");
