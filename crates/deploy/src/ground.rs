@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use machine::docker::{NetworkSpec, VolumeSpec};
+use machine::docker::{AddressPool, NetworkSpec, VolumeSpec};
 use serde_json::Value;
 use spec::compose::{MountKind, Resource, Service};
 use spec::resolve::speaks_http;
@@ -175,14 +175,11 @@ fn refuse_missing_external(kind: &str, resource: &Resource) -> Result<(), Deploy
 
 fn network_spec(loaded: &Loaded, network: &Resource) -> NetworkSpec {
     let raw = &network.raw;
-    let ipam = raw.pointer("/ipam/config/0");
-    let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
     NetworkSpec {
         name: network.name.clone(),
         driver: text(raw.get("driver")).unwrap_or_else(|| "bridge".into()),
         internal: flag(raw, "internal"),
-        subnet: text(ipam.and_then(|ipam| ipam.get("subnet"))),
-        gateway: text(ipam.and_then(|ipam| ipam.get("gateway"))),
+        pools: raw.pointer("/ipam/config").and_then(Value::as_array).into_iter().flatten().filter_map(pool).collect(),
         attachable: flag(raw, "attachable"),
         ipv6: flag(raw, "enable_ipv6"),
         options: strings(raw.get("driver_opts")),
@@ -190,10 +187,20 @@ fn network_spec(loaded: &Loaded, network: &Resource) -> NetworkSpec {
     }
 }
 
+/// A block without a subnet says nothing.
+fn pool(ipam: &Value) -> Option<AddressPool> {
+    Some(AddressPool {
+        subnet: text(ipam.get("subnet"))?,
+        gateway: text(ipam.get("gateway")),
+        range: text(ipam.get("ip_range")),
+        reserved: strings(ipam.get("aux_addresses")),
+    })
+}
+
 fn volume_spec(loaded: &Loaded, volume: &Resource) -> VolumeSpec {
     VolumeSpec {
         name: volume.name.clone(),
-        driver: volume.raw.get("driver").and_then(Value::as_str).map(str::to_owned),
+        driver: text(volume.raw.get("driver")),
         options: strings(volume.raw.get("driver_opts")),
         labels: labels(loaded, &volume.raw),
     }
@@ -208,6 +215,10 @@ fn labels(loaded: &Loaded, raw: &Value) -> BTreeMap<String, String> {
 
 fn flag(raw: &Value, key: &str) -> bool {
     raw.get(key).and_then(Value::as_bool).unwrap_or(false)
+}
+
+fn text(value: Option<&Value>) -> Option<String> {
+    value.and_then(Value::as_str).map(str::to_owned)
 }
 
 fn strings(value: Option<&Value>) -> BTreeMap<String, String> {

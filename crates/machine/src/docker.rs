@@ -16,9 +16,9 @@ pub use crate::error::DockerError;
 pub use engine::Engine;
 pub use fake::{Behaviour, FakeDocker, HealthScript};
 pub use types::{
-    Attachment, Container, ContainerDetail, ContainerEvent, ContainerSpec, Environment, Health, HealthSpec, Image,
-    Labels, LogLine, LogRange, Mount, Network, NetworkSpec, Restart, StampedLine, State, Stats, Version, Volume,
-    VolumeSpec,
+    AddressPool, Attachment, Container, ContainerDetail, ContainerEvent, ContainerSpec, Environment, Health,
+    HealthSpec, Image, Labels, LogLine, LogRange, Mount, Network, NetworkSpec, Restart, StampedLine, State, Stats,
+    Version, Volume, VolumeSpec,
 };
 
 /// Which of a program's two outputs a line came from.

@@ -74,6 +74,7 @@ contract! {
     networks:
         a_new_network_has_a_subnet_and_a_gateway_inside_it
         a_network_with_its_own_subnet_has_its_first_address_as_gateway
+        a_network_with_a_range_gives_addresses_out_of_it
         a_network_name_that_is_taken_is_a_conflict
         a_network_that_does_not_exist_is_not_found
         networks_are_listed_by_label

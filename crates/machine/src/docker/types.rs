@@ -214,16 +214,32 @@ pub struct NetworkSpec {
     pub driver: String,
     /// No way out of the machine.
     pub internal: bool,
-    /// `None`: the engine picks a free one.
-    pub subnet: Option<String>,
-    /// `None`: the first address of the subnet.
-    pub gateway: Option<String>,
+    /// None at all: the engine picks a free one.
+    pub pools: Vec<AddressPool>,
     /// Containers made by hand may join an overlay network.
     pub attachable: bool,
     pub ipv6: bool,
     /// The driver's own options.
     pub options: BTreeMap<String, String>,
     pub labels: Labels,
+}
+
+/// Addresses of a network, of version 4 or 6.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AddressPool {
+    pub subnet: String,
+    /// `None`: the first address of the subnet.
+    pub gateway: Option<String>,
+    /// Where in the subnet containers get their addresses; `None`: anywhere.
+    pub range: Option<String>,
+    /// Addresses that others than Docker's containers have, by name.
+    pub reserved: BTreeMap<String, String>,
+}
+
+impl AddressPool {
+    pub fn subnet(subnet: impl Into<String>) -> Self {
+        Self { subnet: subnet.into(), ..Self::default() }
+    }
 }
 
 impl NetworkSpec {
@@ -233,8 +249,7 @@ impl NetworkSpec {
             name: name.into(),
             driver: "bridge".to_owned(),
             internal: false,
-            subnet: None,
-            gateway: None,
+            pools: Vec::new(),
             attachable: false,
             ipv6: false,
             options: BTreeMap::new(),

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use machine::docker::{ContainerSpec, DockerError, NetworkSpec};
+use machine::docker::{AddressPool, ContainerSpec, DockerError, NetworkSpec};
 
 use crate::ground::{Ground, Program};
 
@@ -24,11 +24,33 @@ pub(crate) async fn a_new_network_has_a_subnet_and_a_gateway_inside_it(ground: &
 pub(crate) async fn a_network_with_its_own_subnet_has_its_first_address_as_gateway(ground: &Ground) {
     // A range that the engine does not pick by itself; the last part differs between test runs side by side.
     let part = std::process::id() % 250;
-    let spec = NetworkSpec { subnet: Some(format!("10.99.{part}.0/24")), internal: true, ..ground.network("own") };
+    let pools = vec![AddressPool::subnet(format!("10.99.{part}.0/24"))];
+    let spec = NetworkSpec { pools, internal: true, ..ground.network("own") };
     let made = ground.docker().create_network(&spec).await.unwrap();
-    assert_eq!(made.subnet, spec.subnet);
+    assert_eq!(made.subnet.as_deref(), spec.pools.first().map(|pool| pool.subnet.as_str()));
     assert_eq!(made.gateway.map(|gateway| gateway.to_string()), Some(format!("10.99.{part}.1")));
     assert!(made.internal);
+}
+
+pub(crate) async fn a_network_with_a_range_gives_addresses_out_of_it(ground: &Ground) {
+    let part = std::process::id() % 250;
+    let spec = NetworkSpec {
+        pools: vec![AddressPool {
+            gateway: Some(format!("10.98.{part}.7")),
+            range: Some(format!("10.98.{part}.128/25")),
+            reserved: [("router".to_owned(), format!("10.98.{part}.128"))].into(),
+            ..AddressPool::subnet(format!("10.98.{part}.0/24"))
+        }],
+        ..ground.network("ranged")
+    };
+    let made = ground.docker().create_network(&spec).await.unwrap();
+    assert_eq!(made.gateway.map(|gateway| gateway.to_string()), Some(format!("10.98.{part}.7")));
+    let id = ground.docker().create(&ground.container("web", Program::Sleeps)).await.unwrap();
+    ground.docker().connect(&made.name, &id, &[]).await.unwrap();
+    ground.docker().start(&id).await.unwrap();
+    let detail = ground.docker().inspect(&id).await.unwrap().unwrap();
+    let own = detail.networks[&made.name].address.map(|own| own.to_string());
+    assert_eq!(own, Some(format!("10.98.{part}.129")), "the first of the range is reserved");
 }
 
 pub(crate) async fn a_network_name_that_is_taken_is_a_conflict(ground: &Ground) {

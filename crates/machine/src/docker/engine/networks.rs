@@ -6,7 +6,7 @@ use bollard::models::{
 use bollard::query_parameters::ListNetworksOptionsBuilder;
 
 use super::{Engine, LONG_PATIENCE, PATIENCE, plain, translate};
-use crate::docker::{DockerError, DockerResult, Network, NetworkSpec};
+use crate::docker::{AddressPool, DockerError, DockerResult, Network, NetworkSpec};
 
 pub(super) async fn list(engine: &Engine, labels: &[(String, String)]) -> DockerResult<Vec<Network>> {
     let options = ListNetworksOptionsBuilder::new().filters(&translate::label_filter(labels)).build();
@@ -28,11 +28,7 @@ pub(super) async fn create(engine: &Engine, spec: &NetworkSpec) -> DockerResult<
         let message = format!("network with name {} already exists", spec.name);
         return Err(DockerError::Conflict { operation: "create", thing, message });
     }
-    let pool = |subnet: &String| IpamConfig {
-        subnet: Some(subnet.clone()),
-        gateway: spec.gateway.clone(),
-        ..IpamConfig::default()
-    };
+    let pools: Vec<IpamConfig> = spec.pools.iter().map(pool).collect();
     let request = NetworkCreateRequest {
         name: spec.name.clone(),
         driver: Some(spec.driver.clone()),
@@ -40,12 +36,21 @@ pub(super) async fn create(engine: &Engine, spec: &NetworkSpec) -> DockerResult<
         attachable: Some(spec.attachable),
         enable_ipv6: Some(spec.ipv6),
         options: (!spec.options.is_empty()).then(|| spec.options.clone().into_iter().collect()),
-        ipam: spec.subnet.as_ref().map(|subnet| Ipam { config: Some(vec![pool(subnet)]), ..Ipam::default() }),
+        ipam: (!pools.is_empty()).then(|| Ipam { config: Some(pools), ..Ipam::default() }),
         labels: Some(spec.labels.clone().into_iter().collect()),
         ..NetworkCreateRequest::default()
     };
     let made = engine.ask("create", thing, LONG_PATIENCE, engine.client.create_network(request)).await?;
     inspect(engine, &made.id).await
+}
+
+fn pool(pool: &AddressPool) -> IpamConfig {
+    IpamConfig {
+        subnet: Some(pool.subnet.clone()),
+        gateway: pool.gateway.clone(),
+        ip_range: pool.range.clone(),
+        auxiliary_addresses: (!pool.reserved.is_empty()).then(|| pool.reserved.clone().into_iter().collect()),
+    }
 }
 
 /// The network is looked up first: for a container that does not run, the engine takes any name and says yes.

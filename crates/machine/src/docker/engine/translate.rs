@@ -80,8 +80,11 @@ fn attachments(id: &str, settings: Option<models::NetworkSettings>) -> BTreeMap<
 
 pub(super) fn network(from: models::Network) -> Network {
     let config = from.ipam.and_then(|ipam| ipam.config).unwrap_or_default();
-    let first = config.into_iter().next().unwrap_or_default();
+    // Of several pools the one of version 4, by which services are reached.
+    let is_v4 = |pool: &&models::IpamConfig| pool.subnet.as_deref().and_then(base).is_some();
+    let first = config.iter().find(is_v4).or(config.first()).cloned().unwrap_or_default();
     let subnet = first.subnet.filter(|subnet| !subnet.is_empty());
+    let range = first.ip_range.filter(|range| !range.is_empty());
     let told = first.gateway.as_deref().and_then(|text| text.split('/').next()?.parse().ok());
     let bridge = from.driver.as_deref() == Some("bridge");
     Network {
@@ -90,7 +93,13 @@ pub(super) fn network(from: models::Network) -> Network {
         driver: from.driver.unwrap_or_default(),
         internal: from.internal.unwrap_or_default(),
         // A bridge with a subnet of somebody's choice does not tell its gateway: it is the first address then.
-        gateway: told.or_else(|| subnet.as_deref().filter(|_| bridge).and_then(first_address)),
+        // The engine takes it out of the range, where there is one.
+        gateway: told.or_else(|| {
+            let ranged = range.as_deref().filter(|range| base(range) != subnet.as_deref().and_then(base));
+            let chosen = ranged.and_then(base).map(IpAddr::V4);
+            let chosen = chosen.or_else(|| subnet.as_deref().and_then(first_address));
+            chosen.filter(|_| bridge)
+        }),
         subnet,
         labels: labels(from.labels),
     }
@@ -181,8 +190,11 @@ fn address(endpoint: &models::EndpointSettings) -> Option<IpAddr> {
 }
 
 fn first_address(subnet: &str) -> Option<IpAddr> {
-    let base: Ipv4Addr = subnet.split('/').next()?.parse().ok()?;
-    Some(IpAddr::V4(Ipv4Addr::from(u32::from(base).checked_add(1)?)))
+    Some(IpAddr::V4(Ipv4Addr::from(u32::from(base(subnet)?).checked_add(1)?)))
+}
+
+fn base(subnet: &str) -> Option<Ipv4Addr> {
+    subnet.split('/').next()?.parse().ok()
 }
 
 fn bare(name: &str) -> String {

@@ -3,7 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::world::World;
-use crate::docker::{Attachment, DockerError, DockerResult, Labels, Network, NetworkSpec, Volume, VolumeSpec};
+use crate::docker::{
+    AddressPool, Attachment, DockerError, DockerResult, Labels, Network, NetworkSpec, Volume, VolumeSpec,
+};
 
 /// The networks that every engine has from the start.
 const PREDEFINED: [&str; 3] = ["bridge", "host", "none"];
@@ -30,18 +32,21 @@ impl World {
         let number = self.next_number();
         // Each network gets a /24 of its own out of 10.200.0.0/13, in order.
         let base = Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 200, 0, 0)) + (u32::from(number) << 8));
-        let subnet = spec.subnet.clone().unwrap_or_else(|| format!("{base}/24"));
+        let pool = spec.pools.first().cloned().unwrap_or_else(|| AddressPool::subnet(format!("{base}/24")));
+        let subnet = pool.subnet.clone();
+        let chosen = pool.gateway.as_deref().and_then(|gateway| gateway.parse().ok());
         let addressed = spec.driver == "bridge";
         let network = Network {
             id: self.new_id(),
             name: spec.name.clone(),
             driver: spec.driver.clone(),
             internal: spec.internal,
-            gateway: first_address(&subnet).filter(|_| addressed),
+            gateway: chosen.or_else(|| first_address(&subnet)).filter(|_| addressed),
             subnet: Some(subnet).filter(|_| addressed),
             labels: spec.labels.clone(),
         };
         self.networks.insert(spec.name.clone(), network.clone());
+        self.pools.insert(spec.name.clone(), pool);
         network
     }
 
@@ -97,11 +102,17 @@ impl World {
 
     /// The lowest address that no container has, as Docker's own allocator gives.
     pub(super) fn free_address(&self, network: &str) -> Option<IpAddr> {
-        let IpAddr::V4(gateway) = self.networks.get(network)?.gateway? else { return None };
+        let gateway = self.networks.get(network)?.gateway?;
+        let pool = self.pools.get(network)?;
+        let lowest = base(&pool.subnet)?;
+        let first = pool.range.as_deref().and_then(base).unwrap_or(lowest);
         let taken = |address: IpAddr| {
-            self.containers.values().any(|one| one.networks.get(network).is_some_and(|at| at.address == Some(address)))
+            let is_reserved = pool.reserved.values().any(|reserved| reserved.parse() == Ok(address));
+            let is_given = |at: &Attachment| at.address == Some(address);
+            let has_it = self.containers.values().any(|one| one.networks.get(network).is_some_and(is_given));
+            is_reserved || has_it || address == gateway || address == IpAddr::V4(lowest)
         };
-        (1..=253).map(|step| IpAddr::V4(Ipv4Addr::from(u32::from(gateway) + step))).find(|address| !taken(*address))
+        (0..=253).map(|step| IpAddr::V4(Ipv4Addr::from(u32::from(first) + step))).find(|address| !taken(*address))
     }
 
     pub(super) fn create_volume(&mut self, spec: &VolumeSpec) -> Volume {
@@ -142,6 +153,9 @@ pub(super) fn conflict(operation: &'static str, thing: String, message: String) 
 }
 
 fn first_address(subnet: &str) -> Option<IpAddr> {
-    let base: Ipv4Addr = subnet.split('/').next()?.parse().ok()?;
-    Some(IpAddr::V4(Ipv4Addr::from(u32::from(base) + 1)))
+    Some(IpAddr::V4(Ipv4Addr::from(u32::from(base(subnet)?) + 1)))
+}
+
+fn base(subnet: &str) -> Option<Ipv4Addr> {
+    subnet.split('/').next()?.parse().ok()
 }

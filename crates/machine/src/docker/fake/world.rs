@@ -11,8 +11,8 @@ use super::places::conflict;
 use super::store::FakeImage;
 use crate::clock::Clock;
 use crate::docker::{
-    Attachment, ContainerDetail, ContainerEvent, ContainerSpec, DockerError, DockerResult, Health, LogLine, Network,
-    State, Stats, Volume,
+    AddressPool, Attachment, ContainerDetail, ContainerEvent, ContainerSpec, DockerError, DockerResult, Health,
+    LogLine, Network, State, Stats, Volume,
 };
 use crate::process::Stream;
 
@@ -24,6 +24,8 @@ pub(super) struct World {
     pub(super) containers: BTreeMap<String, FakeContainer>,
     pub(super) images: Vec<FakeImage>,
     pub(super) networks: BTreeMap<String, Network>,
+    /// Of each network.
+    pub(super) pools: BTreeMap<String, AddressPool>,
     pub(super) volumes: BTreeMap<String, Volume>,
     pub(super) calls: Vec<String>,
     pub(super) refusals: Vec<(String, String)>,
@@ -39,6 +41,7 @@ impl World {
             containers: BTreeMap::new(),
             images: Vec::new(),
             networks: BTreeMap::new(),
+            pools: BTreeMap::new(),
             volumes: BTreeMap::new(),
             calls: Vec::new(),
             refusals: Vec::new(),
