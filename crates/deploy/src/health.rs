@@ -52,7 +52,7 @@ pub async fn gate(world: &World, service: &ServiceName, container: &str, health:
         }
         let detail = inspect(world, container).await?;
         let since = world.clock.monotonic().saturating_sub(began);
-        match look(world, detail.as_ref(), health, since).await {
+        match look(detail.as_ref(), health, since).await {
             Look::Good => successes += 1,
             Look::Hopeless(cause) => return Ok(Gate::Unhealthy { cause }),
             Look::NotYet(why) => {
@@ -69,10 +69,7 @@ pub async fn gate(world: &World, service: &ServiceName, container: &str, health:
         if since >= health.budget {
             let budget = spec::units::human_duration(health.budget);
             return Ok(Gate::Unhealthy {
-                cause: format!(
-                    "not healthy within {budget}: {last}{}",
-                    elsewhere(world, detail.as_ref(), health).await
-                ),
+                cause: format!("not healthy within {budget}: {last}{}", elsewhere(detail.as_ref(), health)),
             });
         }
         let pause = if successes > 0 { CONFIRM.min(health.interval) } else { interval };
@@ -100,7 +97,7 @@ fn probed(check: &Check) -> bool {
     matches!(check, Check::Http { .. } | Check::Grpc { .. })
 }
 
-async fn look(world: &World, detail: Option<&ContainerDetail>, health: &Health, since: Duration) -> Look {
+async fn look(detail: Option<&ContainerDetail>, health: &Health, since: Duration) -> Look {
     let Some(detail) = detail else { return Look::Hopeless("the container is gone".into()) };
     if let Some(cause) = hopeless(detail) {
         return Look::Hopeless(cause);
@@ -118,9 +115,12 @@ async fn look(world: &World, detail: Option<&ContainerDetail>, health: &Health, 
             let addr = SocketAddr::new(ip, *port);
             grpc(machine::net::grpc_health(addr, service, health.timeout).await, *port, *must_answer, since)
         }
-        Check::Tcp { port } => tcp(world, detail, *port, health.timeout, since).await,
+        Check::Tcp { port } => match tcp(detail, *port, health.timeout).await {
+            Ok(()) => stays(detail, health, since),
+            Err(why) => Look::NotYet(why),
+        },
         Check::Docker => docker(detail),
-        Check::Stable => stable(since),
+        Check::Stable => stays(detail, health, since),
     }
 }
 
@@ -192,12 +192,22 @@ fn grpc(said: Result<GrpcHealth, NetError>, port: u16, must_answer: bool, since:
     }
 }
 
-async fn tcp(world: &World, detail: &ContainerDetail, port: u16, timeout: Duration, since: Duration) -> Look {
-    let _ = world;
-    let Some(ip) = address(detail) else { return Look::NotYet("it has no address yet".into()) };
-    match machine::net::tcp_connect(SocketAddr::new(ip, port), timeout).await {
-        Ok(()) => stable(since),
-        Err(error) => Look::NotYet(format!("port {port}: {error}")),
+async fn tcp(detail: &ContainerDetail, port: u16, timeout: Duration) -> Result<(), String> {
+    let ip = address(detail).ok_or("it has no address yet")?;
+    let connected = machine::net::tcp_connect(SocketAddr::new(ip, port), timeout).await;
+    connected.map_err(|error| format!("port {port}: {error}"))
+}
+
+/// A health check that the image brings along knows more than time does, and counts where the files say nothing.
+fn stays(detail: &ContainerDetail, health: &Health, since: Duration) -> Look {
+    if !health.with_images_own || detail.health.is_none() {
+        return stable(since);
+    }
+    match docker(detail) {
+        Look::NotYet(why) => Look::NotYet(format!(
+            "{why} (the image brings it along; `health` in mainstay.yaml proves the service another way)"
+        )),
+        look => look,
     }
 }
 
@@ -218,8 +228,7 @@ fn stable(since: Duration) -> Look {
 }
 
 /// A wrong port is the commonest mistake: say where the service does listen.
-async fn elsewhere(world: &World, detail: Option<&ContainerDetail>, health: &Health) -> String {
-    let _ = world;
+fn elsewhere(detail: Option<&ContainerDetail>, health: &Health) -> String {
     let port = match &health.check {
         Check::Http { port, .. } | Check::Grpc { port, .. } | Check::Tcp { port } => *port,
         _ => return String::new(),

@@ -398,3 +398,28 @@ async fn what_is_given_up_after_the_old_copies_have_gone_still_brings_them_back(
         legal(&site.world, &outcome).await;
     }
 }
+
+/// The first look at a release of which no file says how its health is told.
+async fn undeclared(behaviour: Behaviour, with_images_own: bool, budget: Duration) -> deploy::health::Gate {
+    let site = site(Strategy::BlueGreen, behaviour).await;
+    let id = site.docker.run_now(&container("shop-production-web-r2", "2")).unwrap();
+    let health =
+        spec::Health { interval: Duration::from_millis(5), budget, with_images_own, ..spec::Health::default() };
+    let web = ServiceName::parse("web").unwrap();
+    deploy::health::gate(&site.world, &web, &id, &health).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_health_check_that_the_image_brings_along_counts_where_the_files_say_nothing() {
+    use deploy::health::Gate;
+    let healthy = undeclared(Behaviour::healthy_after(3), true, Duration::from_secs(5)).await;
+    assert!(matches!(healthy, Gate::Healthy { .. }), "it needs no stable seconds: {healthy:?}");
+    let Gate::Unhealthy { cause } = undeclared(Behaviour::never_healthy(), true, Duration::ZERO).await else {
+        panic!("its own check never passed");
+    };
+    assert!(cause.contains("its own health check is still starting (the image brings it along"), "{cause}");
+    let Gate::Unhealthy { cause } = undeclared(Behaviour::healthy_after(0), false, Duration::ZERO).await else {
+        panic!("it has not stayed up for 5 s");
+    };
+    assert!(cause.contains("stay up for 5 s"), "what the file asks for is asked: {cause}");
+}

@@ -41,6 +41,7 @@ pub(super) fn resolve(
         Asked::Nothing => {}
         Asked::This(check) => {
             health.check = check;
+            health.with_images_own = false;
             proof.reason = reason;
             proof.warning = None;
         }
@@ -97,6 +98,7 @@ fn derive(service: &Service, port: Option<&Found>, strategy: Strategy, is_grpc: 
         return Proof { health: with(Check::Docker), reason, warning: None };
     }
     let reason = "no health check is declared".to_owned();
+    let unsaid = |check| Health { with_images_own: true, ..with(check) };
     match (port, strategy) {
         (_, Strategy::Job) => Proof {
             health: with(Check::Stable),
@@ -112,11 +114,11 @@ fn derive(service: &Service, port: Option<&Found>, strategy: Strategy, is_grpc: 
                 "no health check is declared: a connection to port {} and 5 stable seconds count as healthy",
                 found.port
             );
-            Proof { health: with(Check::Tcp { port: found.port }), reason, warning: Some(taken) }
+            Proof { health: unsaid(Check::Tcp { port: found.port }), reason, warning: Some(taken) }
         }
         (None, _) => {
             let taken = "no health check is declared: 5 stable seconds count as healthy".to_owned();
-            Proof { health: with(Check::Stable), reason, warning: Some(taken) }
+            Proof { health: unsaid(Check::Stable), reason, warning: Some(taken) }
         }
     }
 }

@@ -173,6 +173,9 @@ pub struct Health {
     /// How long it may take altogether.
     #[serde(with = "duration")]
     pub budget: Duration,
+    /// Whether a health check that the image brings along has to pass as well: neither file says how health is told.
+    #[serde(default)]
+    pub with_images_own: bool,
 }
 
 /// What a health check asks.
@@ -371,6 +374,7 @@ impl Default for Health {
             timeout: defaults::HEALTH_TIMEOUT,
             successes: defaults::HEALTH_SUCCESSES,
             budget: defaults::HEALTH_BUDGET,
+            with_images_own: false,
         }
     }
 }
