@@ -5,6 +5,8 @@
 //! Only what a release must own is changed: the image is pinned, the container is named after the
 //! release, published ports are left to the edge, and networks and volumes are the platform's.
 
+mod service;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::Path;
@@ -17,6 +19,7 @@ use crate::attached::Attached;
 use crate::ground::named_volumes;
 use crate::names::{self, Scope};
 use crate::release::side_by_side;
+use service::{leave_to_the_edge, limits, outlive_a_reboot, without_emptiness};
 
 /// What a definition is rendered from.
 #[derive(Debug, Clone, Copy)]
@@ -310,15 +313,6 @@ pub struct Surroundings<'a> {
     pub gateways: &'a BTreeMap<String, IpAddr>,
 }
 
-/// The edge carries TCP; whatever else is published stays Docker's.
-fn leave_to_the_edge(service: &mut Map<String, Value>) {
-    let Some(Value::Array(mut ports)) = service.remove("ports") else { return };
-    ports.retain(|port| port.get("protocol").and_then(Value::as_str).is_some_and(|protocol| protocol != "tcp"));
-    if !ports.is_empty() {
-        service.insert("ports".into(), Value::Array(ports));
-    }
-}
-
 fn leave_alias(service: &mut Map<String, Value>, alias: &str) {
     let networks = service.get_mut("networks").and_then(Value::as_object_mut);
     for network in networks.into_iter().flat_map(Map::values_mut) {
@@ -326,98 +320,6 @@ fn leave_alias(service: &mut Map<String, Value>, alias: &str) {
             aliases.retain(|known| known != alias);
         }
     }
-}
-
-/// A service that says nothing about it comes back after a crash and after a reboot of the host; Compose's own
-/// silence means that it stays away. What the file does say, `restart: "no"` as well, is left as it is.
-fn outlive_a_reboot(service: &mut Map<String, Value>, strategy: Strategy) {
-    if strategy == Strategy::Job {
-        return end_once(service);
-    }
-    let policy = service.get("deploy").and_then(|deploy| deploy.get("restart_policy"));
-    let is_said = service.contains_key("restart") || policy.is_some();
-    if !is_said {
-        service.insert("restart".into(), json!("unless-stopped"));
-    }
-}
-
-/// A job that Docker starts again after it has ended well would never end. One that it tries again after a failure may.
-fn end_once(service: &mut Map<String, Value>) {
-    if service.get("restart").and_then(Value::as_str).is_some_and(|word| matches!(word, "always" | "unless-stopped")) {
-        service.insert("restart".into(), json!("no"));
-    }
-    let Some(deploy) = service.get_mut("deploy").and_then(Value::as_object_mut) else { return };
-    let condition = deploy.get("restart_policy").and_then(|policy| policy.get("condition")).and_then(Value::as_str);
-    if condition.is_none_or(|condition| condition == "any") {
-        deploy.remove("restart_policy");
-    }
-}
-
-/// The limits of the plan, which may be scaled to the host, replace those of the file.
-fn limits(service: &mut Map<String, Value>, plan: &ServicePlan) {
-    let deploy = service.entry("deploy").or_insert_with(|| json!({}));
-    let Some(deploy) = deploy.as_object_mut() else { return };
-    deploy.remove("replicas");
-    if plan.limits.cpus.is_none() && plan.limits.memory.is_none() {
-        if deploy.is_empty() {
-            service.remove("deploy");
-        }
-        return;
-    }
-    // Compose takes the old keys for these only where `deploy` says nothing about them.
-    let pids = service.remove("pids_limit");
-    let reserved = service.remove("mem_reservation");
-    let Some(deploy) = service.get_mut("deploy").and_then(Value::as_object_mut) else { return };
-    let resources = deploy.entry("resources").or_insert_with(|| json!({}));
-    let Some(resources) = resources.as_object_mut() else { return };
-    if let Some(reserved) = reserved {
-        let reservations = resources.entry("reservations").or_insert_with(|| json!({}));
-        if let Some(reservations) = reservations.as_object_mut() {
-            reservations.entry("memory").or_insert(json!(text(&reserved)));
-        }
-    }
-    let mut wanted = Map::new();
-    if let Some(cpus) = plan.limits.cpus {
-        wanted.insert("cpus".into(), json!(cpus));
-    }
-    if let Some(memory) = plan.limits.memory {
-        wanted.insert("memory".into(), json!(memory.0.to_string()));
-    }
-    if let Some(pids) = resources.get("limits").and_then(|limits| limits.get("pids")).cloned().or(pids) {
-        wanted.insert("pids".into(), pids);
-    }
-    resources.insert("limits".into(), Value::Object(wanted));
-    cap_reservations(resources, plan);
-}
-
-/// Compose fills `deploy` up with empty mappings as soon as one key of it is written, also when that is only the number
-/// of copies, which is no part of a definition.
-fn without_emptiness(service: &mut Map<String, Value>) {
-    let is_empty = |value: &Value| value.is_null() || value.as_object().is_some_and(Map::is_empty);
-    if service.get("deploy").and_then(Value::as_object).is_some_and(|deploy| deploy.values().all(is_empty)) {
-        service.remove("deploy");
-    }
-}
-
-/// Docker refuses a reservation above its limit, so a scaled limit takes the reservation along.
-fn cap_reservations(resources: &mut Map<String, Value>, plan: &ServicePlan) {
-    let Some(reservations) = resources.get_mut("reservations").and_then(Value::as_object_mut) else { return };
-    let reserved = reservations.get("memory").and_then(|value| value.as_str()?.parse::<u64>().ok());
-    if let (Some(limit), Some(reserved)) = (plan.limits.memory, reserved)
-        && reserved > limit.0
-    {
-        reservations.insert("memory".into(), json!(limit.0.to_string()));
-    }
-    let reserved = reservations.get("cpus").and_then(|value| value.as_f64().or_else(|| value.as_str()?.parse().ok()));
-    if let (Some(limit), Some(reserved)) = (plan.limits.cpus, reserved)
-        && reserved > limit
-    {
-        reservations.insert("cpus".into(), json!(limit));
-    }
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn real_name(name: Option<&str>, key: &str) -> String {
@@ -452,12 +354,6 @@ fn sorted(value: &Value) -> Value {
 mod tests {
     use super::*;
 
-    fn restart_of(service: Value, strategy: Strategy) -> Option<String> {
-        let mut service = service.as_object().cloned().unwrap();
-        outlive_a_reboot(&mut service, strategy);
-        service.get("restart").map(|value| value.as_str().unwrap().to_owned())
-    }
-
     #[test]
     fn each_copy_has_a_key_and_a_container_of_its_own_and_answers_to_the_services_name() {
         let service = json!({ "image": "i", "container_name": "shop-r1", "networks": { "back": null } });
@@ -468,37 +364,5 @@ mod tests {
         assert_eq!(three["services"]["worker"], one["services"]["worker"], "the first stays as it is");
         assert_eq!(three["services"]["worker-2"]["networks"]["back"]["aliases"], json!(["worker"]));
         assert_eq!(with_copies(three.clone(), "worker", "shop-r1", 2), three, "a copy that is there stays as it is");
-    }
-
-    #[test]
-    fn a_service_without_a_restart_policy_comes_back_and_one_that_has_one_keeps_it() {
-        let silent = || json!({ "image": "shop/api" });
-        assert_eq!(restart_of(silent(), Strategy::BlueGreen).unwrap(), "unless-stopped");
-        assert_eq!(restart_of(silent(), Strategy::Keep).unwrap(), "unless-stopped");
-        assert_eq!(restart_of(json!({ "restart": "no" }), Strategy::BlueGreen).unwrap(), "no");
-        let swarm = json!({ "deploy": { "restart_policy": { "condition": "on-failure" } } });
-        assert_eq!(restart_of(swarm, Strategy::BlueGreen), None);
-        assert_eq!(restart_of(silent(), Strategy::Job), None);
-    }
-
-    #[test]
-    fn a_number_of_copies_leaves_nothing_behind_and_other_words_about_deploying_stay() {
-        let left = |deploy: Value| {
-            let mut service = json!({ "image": "a", "deploy": deploy }).as_object().cloned().unwrap();
-            without_emptiness(&mut service);
-            service.get("deploy").cloned()
-        };
-        assert_eq!(left(json!({ "resources": {}, "placement": {} })), None);
-        let mode = json!({ "mode": "global", "placement": {} });
-        assert_eq!(left(mode.clone()), Some(mode));
-    }
-
-    #[test]
-    fn a_job_is_not_started_again_after_it_has_ended_well() {
-        assert_eq!(restart_of(json!({ "restart": "always" }), Strategy::Job).unwrap(), "no");
-        assert_eq!(restart_of(json!({ "restart": "on-failure:3" }), Strategy::Job).unwrap(), "on-failure:3");
-        let mut any = json!({ "deploy": { "restart_policy": { "condition": "any" } } }).as_object().cloned().unwrap();
-        outlive_a_reboot(&mut any, Strategy::Job);
-        assert_eq!(any["deploy"], json!({}));
     }
 }

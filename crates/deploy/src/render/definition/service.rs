@@ -1,0 +1,148 @@
+//! What becomes of a service's own part of the Compose file.
+
+use serde_json::{Map, Value, json};
+use spec::{ServicePlan, Strategy};
+
+/// The edge carries TCP; whatever else is published stays Docker's.
+pub(super) fn leave_to_the_edge(service: &mut Map<String, Value>) {
+    let Some(Value::Array(mut ports)) = service.remove("ports") else { return };
+    ports.retain(|port| port.get("protocol").and_then(Value::as_str).is_some_and(|protocol| protocol != "tcp"));
+    if !ports.is_empty() {
+        service.insert("ports".into(), Value::Array(ports));
+    }
+}
+
+/// A service that says nothing about it comes back after a crash and after a reboot of the host; Compose's own
+/// silence means that it stays away. What the file does say, `restart: "no"` as well, is left as it is.
+pub(super) fn outlive_a_reboot(service: &mut Map<String, Value>, strategy: Strategy) {
+    if strategy == Strategy::Job {
+        return end_once(service);
+    }
+    let policy = service.get("deploy").and_then(|deploy| deploy.get("restart_policy"));
+    let is_said = service.contains_key("restart") || policy.is_some();
+    if !is_said {
+        service.insert("restart".into(), json!("unless-stopped"));
+    }
+}
+
+/// A job that Docker starts again after it has ended well would never end. One that it tries again after a failure may.
+fn end_once(service: &mut Map<String, Value>) {
+    if service.get("restart").and_then(Value::as_str).is_some_and(|word| matches!(word, "always" | "unless-stopped")) {
+        service.insert("restart".into(), json!("no"));
+    }
+    let Some(deploy) = service.get_mut("deploy").and_then(Value::as_object_mut) else { return };
+    let condition = deploy.get("restart_policy").and_then(|policy| policy.get("condition")).and_then(Value::as_str);
+    if condition.is_none_or(|condition| condition == "any") {
+        deploy.remove("restart_policy");
+    }
+}
+
+/// The limits of the plan, which may be scaled to the host, replace those of the file.
+pub(super) fn limits(service: &mut Map<String, Value>, plan: &ServicePlan) {
+    let deploy = service.entry("deploy").or_insert_with(|| json!({}));
+    let Some(deploy) = deploy.as_object_mut() else { return };
+    deploy.remove("replicas");
+    if plan.limits.cpus.is_none() && plan.limits.memory.is_none() {
+        if deploy.is_empty() {
+            service.remove("deploy");
+        }
+        return;
+    }
+    // Compose takes the old keys for these only where `deploy` says nothing about them.
+    let pids = service.remove("pids_limit");
+    let reserved = service.remove("mem_reservation");
+    let Some(deploy) = service.get_mut("deploy").and_then(Value::as_object_mut) else { return };
+    let resources = deploy.entry("resources").or_insert_with(|| json!({}));
+    let Some(resources) = resources.as_object_mut() else { return };
+    if let Some(reserved) = reserved {
+        let reservations = resources.entry("reservations").or_insert_with(|| json!({}));
+        if let Some(reservations) = reservations.as_object_mut() {
+            reservations.entry("memory").or_insert(json!(text(&reserved)));
+        }
+    }
+    let mut wanted = Map::new();
+    if let Some(cpus) = plan.limits.cpus {
+        wanted.insert("cpus".into(), json!(cpus));
+    }
+    if let Some(memory) = plan.limits.memory {
+        wanted.insert("memory".into(), json!(memory.0.to_string()));
+    }
+    if let Some(pids) = resources.get("limits").and_then(|limits| limits.get("pids")).cloned().or(pids) {
+        wanted.insert("pids".into(), pids);
+    }
+    resources.insert("limits".into(), Value::Object(wanted));
+    cap_reservations(resources, plan);
+}
+
+/// Compose fills `deploy` up with empty mappings as soon as one key of it is written, also when that is only the number
+/// of copies, which is no part of a definition.
+pub(super) fn without_emptiness(service: &mut Map<String, Value>) {
+    let is_empty = |value: &Value| value.is_null() || value.as_object().is_some_and(Map::is_empty);
+    if service.get("deploy").and_then(Value::as_object).is_some_and(|deploy| deploy.values().all(is_empty)) {
+        service.remove("deploy");
+    }
+}
+
+/// Docker refuses a reservation above its limit, so a scaled limit takes the reservation along.
+fn cap_reservations(resources: &mut Map<String, Value>, plan: &ServicePlan) {
+    let Some(reservations) = resources.get_mut("reservations").and_then(Value::as_object_mut) else { return };
+    let reserved = reservations.get("memory").and_then(|value| value.as_str()?.parse::<u64>().ok());
+    if let (Some(limit), Some(reserved)) = (plan.limits.memory, reserved)
+        && reserved > limit.0
+    {
+        reservations.insert("memory".into(), json!(limit.0.to_string()));
+    }
+    let reserved = reservations.get("cpus").and_then(|value| value.as_f64().or_else(|| value.as_str()?.parse().ok()));
+    if let (Some(limit), Some(reserved)) = (plan.limits.cpus, reserved)
+        && reserved > limit
+    {
+        reservations.insert("cpus".into(), json!(limit));
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn restart_of(service: Value, strategy: Strategy) -> Option<String> {
+        let mut service = service.as_object().cloned().unwrap();
+        outlive_a_reboot(&mut service, strategy);
+        service.get("restart").map(|value| value.as_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn a_service_without_a_restart_policy_comes_back_and_one_that_has_one_keeps_it() {
+        let silent = || json!({ "image": "shop/api" });
+        assert_eq!(restart_of(silent(), Strategy::BlueGreen).unwrap(), "unless-stopped");
+        assert_eq!(restart_of(silent(), Strategy::Keep).unwrap(), "unless-stopped");
+        assert_eq!(restart_of(json!({ "restart": "no" }), Strategy::BlueGreen).unwrap(), "no");
+        let swarm = json!({ "deploy": { "restart_policy": { "condition": "on-failure" } } });
+        assert_eq!(restart_of(swarm, Strategy::BlueGreen), None);
+        assert_eq!(restart_of(silent(), Strategy::Job), None);
+    }
+
+    #[test]
+    fn a_number_of_copies_leaves_nothing_behind_and_other_words_about_deploying_stay() {
+        let left = |deploy: Value| {
+            let mut service = json!({ "image": "a", "deploy": deploy }).as_object().cloned().unwrap();
+            without_emptiness(&mut service);
+            service.get("deploy").cloned()
+        };
+        assert_eq!(left(json!({ "resources": {}, "placement": {} })), None);
+        let mode = json!({ "mode": "global", "placement": {} });
+        assert_eq!(left(mode.clone()), Some(mode));
+    }
+
+    #[test]
+    fn a_job_is_not_started_again_after_it_has_ended_well() {
+        assert_eq!(restart_of(json!({ "restart": "always" }), Strategy::Job).unwrap(), "no");
+        assert_eq!(restart_of(json!({ "restart": "on-failure:3" }), Strategy::Job).unwrap(), "on-failure:3");
+        let mut any = json!({ "deploy": { "restart_policy": { "condition": "any" } } }).as_object().cloned().unwrap();
+        outlive_a_reboot(&mut any, Strategy::Job);
+        assert_eq!(any["deploy"], json!({}));
+    }
+}
