@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use machine::docker::DockerError;
 use spec::ServiceName;
 
 use crate::draft::containers;
@@ -20,6 +21,9 @@ pub struct Removed {
     pub containers: Vec<String>,
     pub networks: Vec<String>,
     pub volumes: Vec<String>,
+    /// Networks that are still used, each with what Docker says of it.
+    #[serde(default)]
+    pub kept_networks: Vec<(String, String)>,
     /// Volumes that were left, with the data in them.
     pub kept_volumes: Vec<String>,
 }
@@ -39,7 +43,6 @@ pub async fn remove_service(world: &World, scope: &Scope, service: &ServiceName)
 
 /// Takes a whole platform in one environment away.
 pub async fn down(world: &World, scope: &Scope, volumes: bool) -> Result<Removed, DeployError> {
-    let platform = world.platform(scope)?;
     let mut removed = Removed::default();
     for service in world.serving(scope)?.into_keys() {
         world.clear_serving(scope, &service)?;
@@ -59,8 +62,14 @@ pub async fn down(world: &World, scope: &Scope, volumes: bool) -> Result<Removed
         removed.containers.push(name?);
     }
     for network in world.docker.networks(&scope.selector()).await.map_err(failed("list networks"))? {
-        gone(world.docker.remove_network(&network.name).await, "remove a network")?;
-        removed.networks.push(network.name);
+        match world.docker.remove_network(&network.name).await {
+            // Somebody else's container is on it, or one that Docker only believes to be.
+            Err(DockerError::Conflict { message, .. }) => removed.kept_networks.push((network.name, message)),
+            result => {
+                gone(result, "remove a network")?;
+                removed.networks.push(network.name);
+            }
+        }
     }
     for volume in world.docker.volumes(&scope.selector()).await.map_err(failed("list volumes"))? {
         match volumes {
@@ -71,7 +80,6 @@ pub async fn down(world: &World, scope: &Scope, volumes: bool) -> Result<Removed
             false => removed.kept_volumes.push(volume.name),
         }
     }
-    let _ = platform;
     retire(world, scope, None)?;
     Ok(removed)
 }
@@ -94,13 +102,13 @@ fn retire(world: &World, scope: &Scope, service: Option<&ServiceName>) -> Result
     Ok(())
 }
 
-fn gone(result: Result<(), machine::docker::DockerError>, operation: &str) -> Result<(), DeployError> {
+fn gone(result: Result<(), DockerError>, operation: &str) -> Result<(), DeployError> {
     match result {
         Err(error) if !is_gone(&error) => Err(failed(operation)(error)),
         _ => Ok(()),
     }
 }
 
-fn failed(operation: &str) -> impl Fn(machine::docker::DockerError) -> DeployError {
+fn failed(operation: &str) -> impl Fn(DockerError) -> DeployError {
     move |source| DeployError::Docker { operation: operation.to_owned(), source }
 }

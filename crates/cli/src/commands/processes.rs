@@ -161,7 +161,7 @@ pub async fn stop(context: &Context) -> Result<u8, Failure> {
     for (name, lock) in [("supervisor", SUPERVISOR_LOCK), ("agent", AGENT_LOCK), ("edge", EDGE_LOCK)] {
         end(&root, name, lock).await?;
     }
-    eprintln!("agent and edge have stopped; containers keep running.");
+    eprintln!("agent and edge have stopped; containers are left as they are.");
     Ok(0)
 }
 
