@@ -14,7 +14,7 @@ use crate::release::{Origin, Release};
 use crate::render::definition::Source;
 use crate::up::Request;
 use crate::world::World;
-use crate::{adopt, drift, graphics, ground, images, load};
+use crate::{adopt, doors, drift, graphics, ground, images, load};
 
 pub struct Draft {
     pub loaded: Loaded,
@@ -74,6 +74,7 @@ async fn compare(world: &World, request: &Request, loaded: Loaded) -> Result<Dra
         change.migration = loaded.platform.service(change.service.as_ref()).and_then(|plan| plan.migrate.clone());
     }
     could_be_started(&loaded, &images, &changes)?;
+    doors::refuse_taken(world, &loaded)?;
     let plan = Plan {
         scope: loaded.scope.clone(),
         changes,

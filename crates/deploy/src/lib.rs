@@ -26,6 +26,7 @@ pub mod canary;
 pub mod certificates;
 pub mod copies;
 pub mod diff;
+mod doors;
 mod draft;
 pub mod drift;
 pub mod error;

@@ -26,7 +26,7 @@ use crate::report::{Outcome, Report, ServiceReport};
 use crate::roll_out::{Params, RollOut, after, can_share};
 use crate::store::Platform;
 use crate::world::World;
-use crate::{adopt, drift, ground, hooks, images, load, removal, scale, shown, together};
+use crate::{adopt, doors, drift, ground, hooks, images, load, removal, scale, shown, together};
 
 /// What was asked for.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -116,7 +116,7 @@ pub async fn up(world: &World, operation: &str, request: &Request, host: &HostSi
     adopt::adopt(world, &draft)?;
     scale::forget_overtaken(world, &draft.loaded)?;
     world.sync_routes().await?;
-    open_doors(world, &platform).await?;
+    doors::open(world, &platform).await?;
     if !idle {
         hooks::before(world, about, "pre_deploy", &hook_plan.pre_deploy).await?;
     }
@@ -150,26 +150,6 @@ fn begun(operation: &str, request: &Request, draft: &Draft) -> Notice {
         services: draft.plan.pending().map(|change| change.service.clone()).collect(),
         why: request.why.clone(),
         ..Notice::new(NoticeKind::Started, scope, request.source.dir.clone(), "up", &request.by)
-    }
-}
-
-/// A public port that another program holds is found out now, not after everything has started.
-async fn open_doors(world: &World, platform: &Platform) -> Result<(), DeployError> {
-    let status = world.edge.status().await;
-    let status = status.map_err(|source| DeployError::Edge { operation: "ask for its listeners".into(), source })?;
-    let tcp = platform.edge.tcp.iter().map(|tcp| &tcp.listen);
-    let own = platform.edge.ports.iter().map(|port| &port.listen);
-    let doors: Vec<_> = platform.http.iter().chain(&platform.https).chain(tcp).chain(own).collect();
-    let ours = |listener: &edge::ListenerState| doors.iter().any(|bind| bind.parse() == Ok(listener.bind));
-    let closed = status.listeners.iter().find(|listener| listener.error.is_some() && ours(listener));
-    match closed {
-        None => Ok(()),
-        Some(listener) => Err(DeployError::Refused(format!(
-            "the edge cannot listen on {0}: {1}; see who holds it with `ss -ltnp 'sport = :{2}'`, stop that, or write another address under `edge`",
-            listener.bind,
-            listener.error.as_deref().unwrap_or_default(),
-            listener.bind.port()
-        ))),
     }
 }
 

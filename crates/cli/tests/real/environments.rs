@@ -119,3 +119,32 @@ fn real_three_environments_of_one_compose_file_live_side_by_side_and_images_are_
     place.run(&["down", "-e", "dev", "--yes", "--volumes"]).done();
     assert_eq!([1, 2].map(|one| ask(NAMES[one], three.ports[one])), ["two", "two"]);
 }
+
+#[test]
+fn real_a_port_that_leads_to_one_environment_is_refused_to_the_next_and_is_free_after_it() {
+    let one = image("one", &[]);
+    let place = Place::new("doors");
+    let (shared, ports) = (testkit::free_port(), [testkit::free_port(), place.port]);
+    place.compose(&service("web", &one, ""));
+    let environments = ["staging", "production"].iter().zip(ports).map(|(name, port)| {
+        format!(
+            "  {name}:\n    edge:\n      http: \"127.0.0.1:{port}\"\n      tcp: [{{listen: \"127.0.0.1:{shared}\", service: web, port: 8080}}]\n"
+        )
+    });
+    place.write(
+        "mainstay.yaml",
+        &format!(
+            "version: 1\nplatform: {}\nenvironments:\n{}services:\n  web: {{strategy: blue-green, port: 8080, health: {{path: /health, budget: 10s}}, soak: 0s}}\n",
+            place.name,
+            environments.collect::<String>()
+        ),
+    );
+    place.run(&["up", "-e", "staging", "--yes"]).done();
+    for verb in [["plan", "-e", "production"].as_slice(), &["up", "-e", "production", "--yes"]] {
+        place.run(verb).ended(4).says(&format!("127.0.0.1:{shared} is taken: {} (staging) has it", place.name));
+    }
+    assert!(lines(&docker(&["ps", "-aq", "--filter", &format!("name={}-production-", place.name)])).is_empty());
+    place.run(&["down", "-e", "staging", "--volumes", "--yes"]).done();
+    place.run(&["up", "-e", "production", "--yes"]).done();
+    place.run(&["down", "-e", "production", "--volumes", "--yes"]).done();
+}

@@ -1,0 +1,66 @@
+//! Public ports: each leads to one place.
+
+use spec::EdgePlan;
+use spec::platform::Bind;
+
+use crate::error::DeployError;
+use crate::load::Loaded;
+use crate::store::Platform;
+use crate::world::World;
+
+/// A port that leads to one service of another environment or platform is refused before anything is touched.
+/// Where both tell requests apart by their host they share a port.
+pub fn refuse_taken(world: &World, loaded: &Loaded) -> Result<(), DeployError> {
+    let mine = &loaded.platform;
+    for other in world.platforms()?.iter().filter(|other| other.scope != loaded.scope) {
+        let (ours, theirs) = (alone(&mine.edge), alone(&other.edge));
+        let shared = |http: &[String], https: &[String]| binds(http.iter().chain(https)).collect::<Vec<_>>();
+        let clashes = [
+            meeting(&ours, &theirs),
+            meeting(&ours, &shared(&other.http, &other.https)),
+            meeting(&shared(&mine.http, &mine.https), &theirs),
+        ];
+        if let Some(bind) = clashes.into_iter().flatten().next() {
+            return Err(DeployError::Refused(format!(
+                "{bind} is taken: {} has it on this machine; give {} another port (a variable in `ports` of the Compose file can differ between environments), or take the other away with `mainstay down`",
+                other.scope, loaded.scope
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Those that lead to one service, whatever is asked for.
+fn alone(edge: &EdgePlan) -> Vec<Bind> {
+    let own = edge.ports.iter().map(|port| &port.listen);
+    binds(edge.tcp.iter().map(|tcp| &tcp.listen).chain(own)).collect()
+}
+
+fn meeting(ours: &[Bind], theirs: &[Bind]) -> Option<Bind> {
+    ours.iter().find(|bind| theirs.iter().any(|other| other.meets(bind))).copied()
+}
+
+fn binds<'a>(written: impl Iterator<Item = &'a String>) -> impl Iterator<Item = Bind> {
+    // Port 0 is whichever is free.
+    written.filter_map(|bind| Bind::parse(bind).ok()).filter(|bind| bind.0.port() != 0)
+}
+
+/// A public port that another program holds is found out now, not after everything has started.
+pub async fn open(world: &World, platform: &Platform) -> Result<(), DeployError> {
+    let status = world.edge.status().await;
+    let status = status.map_err(|source| DeployError::Edge { operation: "ask for its listeners".into(), source })?;
+    let tcp = platform.edge.tcp.iter().map(|tcp| &tcp.listen);
+    let own = platform.edge.ports.iter().map(|port| &port.listen);
+    let doors: Vec<_> = platform.http.iter().chain(&platform.https).chain(tcp).chain(own).collect();
+    let ours = |listener: &edge::ListenerState| doors.iter().any(|bind| bind.parse() == Ok(listener.bind));
+    let closed = status.listeners.iter().find(|listener| listener.error.is_some() && ours(listener));
+    match closed {
+        None => Ok(()),
+        Some(listener) => Err(DeployError::Refused(format!(
+            "the edge cannot listen on {0}: {1}; see who holds it with `ss -ltnp 'sport = :{2}'`, stop that, or write another address under `edge`",
+            listener.bind,
+            listener.error.as_deref().unwrap_or_default(),
+            listener.bind.port()
+        ))),
+    }
+}
