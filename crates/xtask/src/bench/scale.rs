@@ -140,7 +140,7 @@ fn ledger(state: &Path) -> Outcome<f64> {
 
 fn compose(services: usize) -> String {
     let image = super::images::name("one");
-    let service = |number| format!("  s{number}:\n    image: {image}\n    expose: ['8080']\n");
+    let service = |number| format!("  s{number}:\n    image: {image}\n    init: true\n    expose: ['8080']\n");
     format!("services:\n{}", (0..services).map(service).collect::<String>())
 }
 
@@ -149,10 +149,11 @@ fn file(platform: &str, environments: &[String], port: u16, services: usize) -> 
         format!("  {name}: {{edge: {{http: \"127.0.0.1:{}\"}}}}\n", usize::from(port) + number)
     };
     let environments: String = environments.iter().enumerate().map(environment).collect();
+    // What an operator chooses to wait for is no part of the figures.
     let service = |number| {
         let health = "health: {path: /health, budget: 120s}";
         format!(
-            "  s{number}: {{strategy: blue-green, port: 8080, {health}, warm: 0s, drain: 1s, routes: [{{path: /s{number}}}]}}\n"
+            "  s{number}: {{strategy: blue-green, port: 8080, {health}, warm: 0s, drain: 1s, soak: 0s, routes: [{{path: /s{number}}}]}}\n"
         )
     };
     let services: String = (0..services).map(service).collect();
