@@ -5,6 +5,7 @@ use spec::{EnvironmentName, PlatformName, SagaId, ServiceName};
 
 use crate::error::Result;
 use crate::open::{Ledger, Tx};
+use crate::sums;
 
 /// Something that happened, before it has a number and a time.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,18 +70,16 @@ const NARROW: &str = "(?1 IS NULL OR substr(kind, 1, length(?1)) = ?1) AND (?2 I
 
 impl Tx<'_> {
     pub fn append_event(&self, event: NewEvent) -> Result<i64> {
+        let (now, data) = (self.now_ms(), event.data.to_string());
+        let service: Option<&str> = event.service.as_ref().map(AsRef::as_ref);
+        let saga: Option<&str> = event.saga.as_ref().map(AsRef::as_ref);
+        let (platform, environment): (&str, &str) = (event.platform.as_ref(), event.environment.as_ref());
+        let (of, in_saga) = (service.unwrap_or_default(), saga.unwrap_or_default());
+        let sum = sums::of(&[&now.to_string(), &event.kind, platform, environment, of, in_saga, &data]);
         self.sql("append an event", |connection| {
             connection.execute(
-                "INSERT INTO event (at_ms, kind, platform, environment, service, saga, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                rusqlite::params![
-                    self.now_ms(),
-                    event.kind,
-                    event.platform.as_ref(),
-                    event.environment.as_ref(),
-                    event.service.as_ref().map(AsRef::as_ref),
-                    event.saga.as_ref().map(AsRef::as_ref),
-                    event.data.to_string(),
-                ],
+                "INSERT INTO event (at_ms, kind, platform, environment, service, saga, data, sum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                rusqlite::params![now, event.kind, platform, environment, service, saga, data, sum],
             )?;
             Ok(connection.last_insert_rowid())
         })

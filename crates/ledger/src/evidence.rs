@@ -4,6 +4,7 @@ use spec::Evidence;
 
 use crate::error::{LedgerError, Result};
 use crate::open::{Ledger, Tx};
+use crate::sums;
 
 // === impl Ledger ===
 
@@ -25,16 +26,12 @@ impl Tx<'_> {
     pub fn record_evidence(&self, evidence: &Evidence) -> Result<i64> {
         let verdict = serde_json::to_string(&evidence.verdict)
             .map_err(|source| LedgerError::Encode { what: format!("the verdict on `{}`", evidence.subject), source })?;
+        let (kind, subject, detail) = (&evidence.kind, &evidence.subject, evidence.detail.to_string());
+        let sum = sums::of(&[&evidence.at_ms.to_string(), kind, subject, &verdict, &detail]);
         self.sql("record evidence", |connection| {
             connection.execute(
-                "INSERT INTO evidence (at_ms, kind, subject, verdict, detail) VALUES (?1, ?2, ?3, ?4, ?5)",
-                rusqlite::params![
-                    evidence.at_ms,
-                    evidence.kind,
-                    evidence.subject,
-                    verdict,
-                    evidence.detail.to_string()
-                ],
+                "INSERT INTO evidence (at_ms, kind, subject, verdict, detail, sum) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                rusqlite::params![evidence.at_ms, kind, subject, verdict, detail, sum],
             )?;
             Ok(connection.last_insert_rowid())
         })

@@ -11,7 +11,7 @@
 //! 2. **Order is a number, not a time.** Rows are ordered by `seq`, leases are judged by their fencing token and the audit
 //!    chain by its hashes, because a wall clock can jump in either direction.
 //! 3. **Nothing is thrown away silently.** A damaged file is reported and left as it is; [`Ledger::set_aside`] renames it
-//!    when somebody decides so. A record that no longer decodes is an error with its name, or is listed as unreadable.
+//!    when somebody decides so. A row that is not what was written any more counts as damage. A record that no longer decodes is an error with its name, or is listed as unreadable.
 //!
 //! ```text
 //!   deploy, backup, gates ...      saga
@@ -41,6 +41,7 @@ mod record;
 mod retention;
 mod saga_log;
 mod set_aside;
+mod sums;
 
 pub use audit::{AuditEntry, AuditHead, AuditVerdict, Chain};
 pub use error::{LedgerError, Result};

@@ -8,7 +8,10 @@ use crate::error::{LedgerError, Result};
 const APPLICATION: i64 = 0x4D53_5459;
 
 /// Name and text of every migration. The schema version is how many of them were applied.
-const MIGRATIONS: &[(&str, &str)] = &[("0001_ledger.sql", include_str!("../migrations/0001_ledger.sql"))];
+const MIGRATIONS: &[(&str, &str)] = &[
+    ("0001_ledger.sql", include_str!("../migrations/0001_ledger.sql")),
+    ("0002_row_sums.sql", include_str!("../migrations/0002_row_sums.sql")),
+];
 
 /// Refuses a database of somebody else, and one that a newer program wrote. Changes nothing.
 pub(crate) fn refuse_strangers(connection: &Connection, file: &str) -> Result<()> {
@@ -26,6 +29,11 @@ pub(crate) fn refuse_strangers(connection: &Connection, file: &str) -> Result<()
 /// Whether nothing was ever put into this file.
 pub(crate) fn is_new(connection: &Connection) -> rusqlite::Result<bool> {
     Ok(version(connection)? == 0)
+}
+
+/// Whether its rows may have sums: since the second migration.
+pub(crate) fn has_sums(connection: &Connection) -> rusqlite::Result<bool> {
+    Ok(version(connection)? >= 2)
 }
 
 /// Applies what is missing, each migration in a transaction of its own.
@@ -86,8 +94,10 @@ mod tests {
     use super::*;
 
     /// The hashes of released migrations. A line is added with a migration and is never changed.
-    const RELEASED: &[(&str, &str)] =
-        &[("0001_ledger.sql", "eb9cfe20621c792e40f90d64c4fa8eac6d2df96daaf892490bc4d1e5e08b9103")];
+    const RELEASED: &[(&str, &str)] = &[
+        ("0001_ledger.sql", "eb9cfe20621c792e40f90d64c4fa8eac6d2df96daaf892490bc4d1e5e08b9103"),
+        ("0002_row_sums.sql", "4e03b4c34afabcdd383ea2b87c1c21d41aa2ae352ea64d3dd252d4ae2750531f"),
+    ];
 
     #[test]
     fn a_released_migration_is_never_edited() {

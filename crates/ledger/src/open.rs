@@ -13,7 +13,7 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use machine::clock::Clock;
 
 use crate::error::{LedgerError, Result};
-use crate::migrate;
+use crate::{migrate, sums};
 
 /// How long one process waits for another that is writing.
 const BUSY: Duration = Duration::from_secs(5);
@@ -127,6 +127,10 @@ impl Tx<'_> {
         run(self.connection).map_err(|source| LedgerError::sort(operation, self.file, source))
     }
 
+    pub(crate) fn file(&self) -> &str {
+        self.file
+    }
+
     /// Decodes stored JSON, and names the row when it cannot.
     pub(crate) fn decode<T: serde::de::DeserializeOwned>(
         &self,
@@ -182,6 +186,9 @@ fn prepare(connection: &Connection, file: &str, patience: Duration) -> Result<()
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(fault("open"))?;
     migrate::refuse_strangers(connection, file)?;
     check(connection, file)?;
+    if migrate::has_sums(connection).map_err(fault("read the schema version"))? {
+        sums::check(connection, file)?;
+    }
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(fault("open"))?;
     configure(connection).map_err(fault("configure"))?;
     migrate::migrate(connection, file)

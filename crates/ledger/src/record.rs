@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use crate::error::{LedgerError, Result};
 use crate::lease::unsigned;
 use crate::open::{Ledger, Tx};
+use crate::sums;
 
 /// Records of one kind, with those that no longer decode named beside them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,37 +74,42 @@ impl Tx<'_> {
     pub fn put_record(&self, kind: &str, key: &str, record: &impl Serialize) -> Result<()> {
         let body =
             serde_json::to_string(record).map_err(|source| LedgerError::Encode { what: named(kind, key), source })?;
+        let now = self.now_ms();
+        let sum = sums::of(&[kind, key, &body, &now.to_string()]);
         self.sql("write a record", |connection| {
             connection
                 .execute(
-                    "INSERT INTO record (kind, key, body, updated_ms) VALUES (?1, ?2, ?3, ?4)
-                     ON CONFLICT (kind, key) DO UPDATE SET body = ?3, updated_ms = ?4",
-                    rusqlite::params![kind, key, body, self.now_ms()],
+                    "INSERT INTO record (kind, key, body, updated_ms, sum) VALUES (?1, ?2, ?3, ?4, ?5)
+                     ON CONFLICT (kind, key) DO UPDATE SET body = ?3, updated_ms = ?4, sum = ?5",
+                    rusqlite::params![kind, key, body, now, sum],
                 )
                 .map(|_| ())
         })
     }
 
     pub fn get_record<T: DeserializeOwned>(&self, kind: &str, key: &str) -> Result<Option<T>> {
-        let body: Option<String> = self.sql("look up a record", |connection| {
-            connection
-                .query_row("SELECT body FROM record WHERE kind = ?1 AND key = ?2", [kind, key], |row| row.get(0))
-                .optional()
+        let found = self.sql("look up a record", |connection| {
+            let query = "SELECT key, body, updated_ms, sum FROM record WHERE kind = ?1 AND key = ?2";
+            connection.query_row(query, [kind, key], stored).optional()
         })?;
-        body.map(|body| self.decode(&body, || named(kind, key))).transpose()
+        found.map(|found| self.decode(&self.sound(kind, &found)?.body, || named(kind, key))).transpose()
     }
 
     pub fn list_records<T: DeserializeOwned>(&self, kind: &str, key_prefix: &str) -> Result<Vec<(String, T)>> {
-        let decode = |(key, body): (String, String)| Ok((key.clone(), self.decode(&body, || named(kind, &key))?));
+        let decode = |found: Stored| {
+            let record = self.decode(&self.sound(kind, &found)?.body, || named(kind, &found.key))?;
+            Ok((found.key, record))
+        };
         self.bodies(kind, key_prefix)?.into_iter().map(decode).collect()
     }
 
     pub fn list_readable_records<T: DeserializeOwned>(&self, kind: &str, key_prefix: &str) -> Result<Records<T>> {
         let mut records = Records { readable: Vec::new(), unreadable: Vec::new() };
-        for (key, body) in self.bodies(kind, key_prefix)? {
-            match serde_json::from_str(&body) {
-                Ok(record) => records.readable.push((key, record)),
-                Err(error) => records.unreadable.push(UnreadableRecord { key, reason: error.to_string() }),
+        for found in self.bodies(kind, key_prefix)? {
+            let sound = self.sound(kind, &found).map_err(|error| error.to_string());
+            match sound.and_then(|found| serde_json::from_str(&found.body).map_err(|error| error.to_string())) {
+                Ok(record) => records.readable.push((found.key, record)),
+                Err(reason) => records.unreadable.push(UnreadableRecord { key: found.key, reason }),
             }
         }
         Ok(records)
@@ -123,18 +129,19 @@ impl Tx<'_> {
         keep: usize,
         may_go: &impl Fn(&T) -> bool,
     ) -> Result<usize> {
-        let old: Vec<(String, String)> = self.sql("list old records", |connection| {
+        let old: Vec<Stored> = self.sql("list old records", |connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT key, body FROM record WHERE kind = ?1 ORDER BY updated_ms DESC, length(key) DESC, key DESC LIMIT -1 OFFSET ?2",
+                "SELECT key, body, updated_ms, sum FROM record WHERE kind = ?1 ORDER BY updated_ms DESC, length(key) DESC, key DESC LIMIT -1 OFFSET ?2",
             )?;
             let keep = i64::try_from(keep).unwrap_or(i64::MAX);
-            statement.query_map(rusqlite::params![kind, keep], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+            statement.query_map(rusqlite::params![kind, keep], stored)?.collect()
         })?;
         let mut forgotten = 0;
-        for (key, body) in old {
+        for found in old {
             // One that cannot be read is not thrown away: somebody may still want to look at it.
-            if serde_json::from_str::<T>(&body).is_ok_and(|record| may_go(&record)) {
-                forgotten += usize::from(self.delete_record(kind, &key)?);
+            let is_sound = self.sound(kind, &found).is_ok();
+            if is_sound && serde_json::from_str::<T>(&found.body).is_ok_and(|record| may_go(&record)) {
+                forgotten += usize::from(self.delete_record(kind, &found.key)?);
             }
         }
         Ok(forgotten)
@@ -152,16 +159,42 @@ impl Tx<'_> {
         })
     }
 
-    fn bodies(&self, kind: &str, key_prefix: &str) -> Result<Vec<(String, String)>> {
+    /// What was written, or the finding that it is something else by now.
+    fn sound<'s>(&self, kind: &str, found: &'s Stored) -> Result<&'s Stored> {
+        let parts = [kind, &found.key, &found.body, &found.updated_ms.to_string()];
+        match found.sum.is_none_or(|sum| sum == sums::of(&parts)) {
+            true => Ok(found),
+            false => Err(LedgerError::Damaged {
+                file: self.file().to_owned(),
+                finding: format!("{} is not what was written", named(kind, &found.key)),
+                source: None,
+            }),
+        }
+    }
+
+    fn bodies(&self, kind: &str, key_prefix: &str) -> Result<Vec<Stored>> {
         self.sql("list records", |connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT key, body FROM record WHERE kind = ?1 AND key >= ?2 AND key < ?3 ORDER BY key",
+                "SELECT key, body, updated_ms, sum FROM record WHERE kind = ?1 AND key >= ?2 AND key < ?3 ORDER BY key",
             )?;
             // A range of the primary key: records with other beginnings are not read at all.
             let end = format!("{key_prefix}{}", char::MAX);
-            statement.query_map([kind, key_prefix, &end], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+            statement.query_map([kind, key_prefix, &end], stored)?.collect()
         })
     }
+}
+
+/// A record as it lies there.
+struct Stored {
+    key: String,
+    body: String,
+    updated_ms: i64,
+    /// `None` in what an earlier version wrote.
+    sum: Option<i64>,
+}
+
+fn stored(row: &rusqlite::Row<'_>) -> rusqlite::Result<Stored> {
+    Ok(Stored { key: row.get(0)?, body: row.get(1)?, updated_ms: row.get(2)?, sum: row.get(3)? })
 }
 
 fn named(kind: &str, key: &str) -> String {

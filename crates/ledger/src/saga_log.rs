@@ -8,6 +8,7 @@ use spec::{EnvironmentName, PlatformName, SagaId};
 use crate::error::{LedgerError, Result};
 use crate::lease::{signed, unsigned};
 use crate::open::{Ledger, Tx};
+use crate::sums;
 
 /// One long operation.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -139,18 +140,13 @@ const SELECT: &str = "SELECT id, kind, params, steps, lease_token, created_ms, o
 
 impl Tx<'_> {
     pub fn create_saga(&self, row: &SagaRow) -> Result<()> {
+        let (id, params, steps): (&str, _, _) = (row.id.as_ref(), row.params.to_string(), row.steps.to_string());
+        let sum = sums::of(&[id, &row.kind, &params, &steps, &row.created_ms.to_string()]);
         let inserted = self.sql("create a saga", |connection| {
             connection.execute(
-                "INSERT INTO saga (id, kind, params, steps, lease_token, created_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-                 ON CONFLICT (id) DO NOTHING",
-                rusqlite::params![
-                    row.id.as_ref() as &str,
-                    row.kind,
-                    row.params.to_string(),
-                    row.steps.to_string(),
-                    row.lease_token.map(signed),
-                    row.created_ms
-                ],
+                "INSERT INTO saga (id, kind, params, steps, lease_token, created_ms, sum)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (id) DO NOTHING",
+                rusqlite::params![id, row.kind, params, steps, row.lease_token.map(signed), row.created_ms, sum],
             )
         })?;
         if inserted == 0 {
@@ -168,10 +164,13 @@ impl Tx<'_> {
     }
 
     pub fn append_saga_event(&self, id: &SagaId, index: u64, event: &Value) -> Result<i64> {
+        let (saga, index, now, event): (&str, _, _, _) = (id.as_ref(), signed(index), self.now_ms(), event.to_string());
+        let sum = sums::of(&[saga, &index.to_string(), &now.to_string(), &event]);
         let inserted = self.sql("append to a saga's log", |connection| {
             let inserted = connection.execute(
-                "INSERT INTO saga_event (saga, idx, at_ms, event) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (saga, idx) DO NOTHING",
-                rusqlite::params![id.as_ref() as &str, signed(index), self.now_ms(), event.to_string()],
+                "INSERT INTO saga_event (saga, idx, at_ms, event, sum) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT (saga, idx) DO NOTHING",
+                rusqlite::params![saga, index, now, event, sum],
             )?;
             Ok((inserted > 0).then(|| connection.last_insert_rowid()))
         })?;

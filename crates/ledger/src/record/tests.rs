@@ -144,3 +144,17 @@ fn old_records_that_may_go_are_forgotten_and_the_newest_are_kept() {
     left.sort_by_key(String::len);
     assert_eq!(left, ["op5", "op10", "op11", "op12"]);
 }
+
+#[test]
+fn a_record_that_has_changed_under_an_open_ledger_is_named_and_never_taken_for_what_was_written() {
+    let ledger = ledger();
+    ledger.put_record("slot", "a", &"one").unwrap();
+    ledger.put_record("slot", "b", &"two").unwrap();
+    ledger.bare(|connection| connection.execute_batch("UPDATE record SET body = '\"onf\"' WHERE key = 'a'"));
+    let error = ledger.get_record::<String>("slot", "a").unwrap_err();
+    assert!(error.to_string().contains("the slot record `a` is not what was written"), "{error}");
+    assert!(ledger.list_records::<String>("slot", "").is_err());
+    let records = ledger.list_readable_records::<String>("slot", "").unwrap();
+    assert_eq!((records.readable.len(), records.unreadable.len()), (1, 1));
+    assert_eq!(ledger.forget_records::<String>("slot", 0, |_| true).unwrap(), 1, "it is not thrown away");
+}
