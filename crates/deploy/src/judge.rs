@@ -26,6 +26,8 @@ pub enum Watched {
     Soak,
     /// Before it, with a share of them.
     Canary { share: Percent },
+    /// While so many of its copies serve beside the old ones.
+    Batch { copies: u32 },
 }
 
 /// Figures as a person compares them.
@@ -43,7 +45,7 @@ impl Watched {
     /// The kind of evidence.
     pub fn kind(&self) -> &'static str {
         match self {
-            Watched::Soak => "soak",
+            Watched::Soak | Watched::Batch { .. } => "soak",
             Watched::Canary { .. } => "canary",
         }
     }

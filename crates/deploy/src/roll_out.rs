@@ -66,6 +66,11 @@ impl Params {
         self.soak && is_possible && !plan.soak.is_zero()
     }
 
+    /// Whether the copies of a release that comes in batch by batch are watched beside the old ones.
+    pub fn watches_batches(&self) -> bool {
+        self.soak && self.rolls() && self.release.plan.port.is_some() && !self.release.plan.soak.is_zero()
+    }
+
     /// Whether traffic may go back by itself: not past a migration with which the release before does not work.
     pub fn goes_back(&self) -> bool {
         self.migration().is_none_or(|migration| migration.kind.can_go_back())

@@ -148,16 +148,20 @@ fn generations(state: &mut State, old: &Table, snapshot: &Snapshot) -> Vec<Arc<G
     for pool in snapshot.pools.iter().filter(|pool| names.insert((&pool.name, &pool.release))) {
         let living = old.generations.iter().find(|generation| generation.is(pool)).cloned();
         let generation = living.or_else(|| revived(state, pool)).unwrap_or_else(|| {
-            let key = (pool.name.clone(), pool.release.clone());
-            let tally = state.tallies.entry(key).or_insert_with(|| Arc::new(Tally::default()));
+            let tally = tally_of(state, pool, &pool.release);
+            let guests = pool.guests.as_ref().map(|guests| tally_of(state, pool, &guests.release));
             let gate = state.gates.entry(pool.name.clone()).or_default();
             let same = |g: &&Arc<Generation>| g.pool.name == pool.name && g.pool.release == pool.release;
             let before = old.generations.iter().find(same).or_else(|| state.draining.iter().find(same));
-            Arc::new(Generation::new(pool.clone(), tally.clone(), gate.clone(), before.map(|g| &**g)))
+            Arc::new(Generation::new(pool.clone(), tally, gate.clone(), before.map(|g| &**g)).with_guests(guests))
         });
         chosen.push(generation);
     }
     chosen
+}
+
+fn tally_of(state: &mut State, pool: &Pool, release: &str) -> Arc<Tally> {
+    state.tallies.entry((pool.name.clone(), release.to_owned())).or_default().clone()
 }
 
 fn revived(state: &mut State, pool: &Pool) -> Option<Arc<Generation>> {
@@ -206,7 +210,8 @@ pub(crate) fn tidy(state: &mut State, table: &Table) {
     state.draining.retain(|generation| generation.in_flight() > 0);
     let mut per_pool = std::collections::BTreeMap::<String, usize>::new();
     let is_used = |key: &(String, String)| {
-        let same = |g: &&Arc<Generation>| g.pool.name == key.0 && g.pool.release == key.1;
+        let is_guest = |g: &Generation| g.pool.guests.as_ref().is_some_and(|guests| guests.release == key.1);
+        let same = |g: &&Arc<Generation>| g.pool.name == key.0 && (g.pool.release == key.1 || is_guest(g));
         table.generations.iter().find(same).or(state.draining.iter().find(same)).is_some()
     };
     let unused: Vec<_> = state.tallies.keys().filter(|key| !is_used(key)).cloned().collect();

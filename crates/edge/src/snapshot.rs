@@ -122,6 +122,16 @@ pub struct Pool {
     pub slow_start_ms: u64,
     #[serde(default)]
     pub hold: Option<Hold>,
+    /// Those of its targets that run the release which comes in beside this one, copy by copy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guests: Option<Guests>,
+}
+
+/// What these targets answer counts as their own release's.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Guests {
+    pub release: String,
+    pub targets: Vec<SocketAddr>,
 }
 
 impl Pool {
@@ -145,6 +155,7 @@ impl Pool {
             outlier: None,
             slow_start_ms: 0,
             hold: None,
+            guests: None,
         }
     }
 }

@@ -85,7 +85,7 @@ fn failure(service: &ServiceReport, cause: &Cause) {
     }
     match cause.ending {
         Ending::Failed => eprintln!("  nothing was changed"),
-        Ending::RolledBack if cause.step == "soak" => {
+        Ending::RolledBack if cause.step == "soak" || cause.step.starts_with("watch-") => {
             eprintln!("  it was rolled back: traffic is back on the release before, no `rollback` is needed");
         }
         Ending::RolledBack => eprintln!("  it was rolled back: traffic stayed where it was"),

@@ -96,6 +96,43 @@ fn real_traffic_flips_back_by_itself_when_the_new_release_is_slow() {
 }
 
 #[test]
+fn real_a_rolling_release_is_watched_beside_the_old_copies_and_goes_back_before_more_of_them_have_gone() {
+    let place = Place::trusted("fliproll", "soak: {time: 20s, requests: 30}");
+    place.compose(&web(&image("one", &[]), "    deploy: {replicas: 3}\n"));
+    place.platform("5m", "");
+    let written = std::fs::read_to_string(place.dir().join("mainstay.yaml")).unwrap();
+    place.write("mainstay.yaml", &written.replace("strategy: blue-green", "strategy: rolling"));
+    place.run(&["up", "--yes"]).done();
+    let load = Load::start(place.port);
+    asked(&load, 150);
+    let ran = deploy(&place, &image("failing", &[("FAIL_RATIO_PERCENT", "50")])).ended(3);
+    ran.says("watches r2 beside the old copies for 20 s").says("answers were 5xx").says("it was rolled back");
+    assert!(!ran.err.contains("leave-2"), "no old copy has gone: {}", ran.err);
+    back_on_the_first(&place, "r2");
+    // A quarter of the requests met the new copy, and half of those failed.
+    only_its_own_failures(&load.end(), "failing", 60);
+    let (verdict, detail) = evidence(&place, "soak");
+    assert_eq!(verdict, "fail");
+    assert_eq!(detail["judgement"]["old"]["errors"], 0, "what the new copy answers is not the old ones': {detail:#}");
+    assert_eq!(running(&place), 3);
+
+    let load = Load::start(place.port);
+    place.write(
+        "mainstay.yaml",
+        &std::fs::read_to_string(place.dir().join("mainstay.yaml")).unwrap().replace("20s", "2s"),
+    );
+    let ran = deploy(&place, &image("two", &[])).done();
+    ran.says("r3 does no worse than r1");
+    load.end().only(&["one", "two"]);
+    assert_eq!(evidence(&place, "soak").0, "pass");
+}
+
+/// How many containers run.
+fn running(place: &Place) -> usize {
+    place.containers().iter().filter(|(_, state)| state == "running").count()
+}
+
+#[test]
 fn real_a_good_release_stays_and_one_that_nobody_asks_stays_unjudged() {
     let (place, load) = watched("soak", "soak: {time: 2s, requests: 50}");
     let ran = deploy(&place, &image("two", &[])).done();

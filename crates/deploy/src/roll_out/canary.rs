@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use edge::PoolFigures;
 use saga::StepError;
 use spec::platform::Pause;
 use spec::{Percent, Verdict, human_duration};
 
-use super::soak::{Baseline, LOOK_EVERY, Look, Timer, conclude, figures, judged, tell, unseen, whole};
+use super::soak::{Baseline, LOOK_EVERY, Timer, beside, conclude, figures, judged, tell, unseen, whole};
 use super::steps::{Done, current, finish_requests, wrap};
 use super::{Found, Params};
 use crate::canary::{Canary, Decision};
@@ -92,7 +91,7 @@ pub fn judge<'a>(world: &'a World, params: &'a Params, found: &'a mut Found, sha
             let settled = matches!(plan.pause, Pause::Time(time) if passed * 2 >= time);
             let judgement = match figures(world, release).await {
                 Ok(figures) => {
-                    judged(params, watch, &look(&baseline, &figures, params), passed, settled || long(passed))
+                    judged(params, watch, &beside(&baseline, &figures, params), passed, settled || long(passed))
                 }
                 Err(error) => unseen(params, watch, passed, &error),
             };
@@ -137,20 +136,4 @@ fn long(passed: Duration) -> bool {
 fn decision(world: &World, params: &Params) -> Result<Option<Decision>, StepError> {
     let canary = world.canary_of(&params.release.scope, &params.release.service).map_err(wrap("read the canary"))?;
     Ok(canary.filter(|canary| canary.release == params.release.id).and_then(|canary| canary.decision))
-}
-
-/// Both releases since the share was opened: the same minutes, the same clients.
-/// An old release that was hardly asked in them is looked at over a longer time.
-fn look(baseline: &Baseline, now: &PoolFigures, params: &Params) -> Look {
-    let old = params.previous.as_ref().map(|previous| now.of(previous.as_ref()));
-    let beside = old.as_ref().map(|old| match now.started_ms == baseline.edge_started_ms {
-        true => old.total.since(&baseline.old),
-        false => old.total.clone(),
-    });
-    let enough = u64::from(params.release.plan.soak_limits.requests);
-    let lately = old.map(|old| old.recent).unwrap_or_default();
-    Look {
-        old: beside.filter(|beside| beside.requests() >= enough).unwrap_or(lately),
-        new: baseline.since(now, &params.release),
-    }
 }

@@ -4,12 +4,15 @@
 //! left, and as its guests those of the new one that have joined. One acknowledged epoch per step, and a copy is stopped
 //! only when the edge has drained it. Every batch can be undone, so a failure in the last one leads back to the whole
 //! old release; the switch itself only takes the rest of the old copies away.
+//!
+//! The first copies that join are watched beside the old ones for the service's `soak` time, and looked at again after
+//! every later batch: a release that does worse leads back to the old copies before more of them have gone.
 
 pub mod steps;
 
 use saga::Step;
 
-use super::{Params, RollOut, migration, steps as common};
+use super::{Params, RollOut, migration, soak, steps as common};
 
 /// What is replaced in one go: first old copies leave, then new ones come.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -61,12 +64,26 @@ fn of(params: &Params) -> Vec<Batch> {
 pub fn line(params: &Params) -> Vec<Step<RollOut>> {
     let mut line = vec![Step::new("pin", common::pin).undo(common::unpin)];
     line.extend(migration(params));
+    let mut is_first = true;
     for (index, batch) in of(params).into_iter().enumerate() {
         let name = |word: &str| format!("{word}-{}", index + 1);
         if !batch.leaving().is_empty() {
             line.extend(leave(name, &batch));
         }
+        // Without an old copy beside it there is nothing to compare a new one with.
+        let is_watched = params.watches_batches() && batch.old.1 > 0;
+        if is_watched && is_first {
+            line.push(Step::new("measure", soak::measure_both).no_undo("it only looks"));
+        }
+        let copies = batch.new.1;
         line.extend(come(name, &batch));
+        if is_watched {
+            line.push(
+                Step::new(name("watch"), move |w, p, f| soak::batch(w, p, f, copies, is_first))
+                    .no_undo("it only looks"),
+            );
+            is_first = false;
+        }
     }
     line.extend([
         Step::new("switch", common::switch).undo(common::switch_back).commits(),

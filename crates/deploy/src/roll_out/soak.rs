@@ -67,33 +67,102 @@ pub fn soak<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) -> D
     Box::pin(async move {
         let release = &params.release;
         let Some(baseline) = found.baseline.clone() else { return Ok(()) };
-        let since = found.switched_ms.unwrap_or(baseline.since_ms);
         let time = release.plan.soak;
         world.talk.say(Some(&release.service), format!("watches {} for {}", release.id, human_duration(time)));
-        let (mut told, timer) = (None, Timer::since(world, since));
-        let judgement = loop {
+        let since_ms = found.switched_ms.unwrap_or(baseline.since_ms);
+        let watch = Watch { watched: Watched::Soak, since_ms, time, heeds_abort: params.goes_back() };
+        let look = |figures: &PoolFigures| Look { old: baseline.old.clone(), new: baseline.since(figures, release) };
+        let judgement = watch.until_over(world, params, look).await?;
+        conclude(world, params, found, judgement)
+    })
+}
+
+/// Both releases' figures, right before the first copies join.
+pub fn measure_both<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) -> Done<'a> {
+    Box::pin(async move {
+        let figures = figures(world, &params.release).await?;
+        let old = params.previous.as_ref().map(|previous| figures.of(previous.as_ref()).total);
+        found.baseline = Some(Baseline {
+            old: old.unwrap_or_default(),
+            before: figures.of(params.release.id.as_ref()).total,
+            edge_started_ms: figures.started_ms,
+            since_ms: world.clock.now_ms(),
+        });
+        Ok(())
+    })
+}
+
+/// Watches the copies that have joined beside the old ones, before more of those go: the first for the service's time,
+/// later ones as they are found.
+pub fn batch<'a>(world: &'a World, params: &'a Params, found: &'a mut Found, copies: u32, is_first: bool) -> Done<'a> {
+    Box::pin(async move {
+        let release = &params.release;
+        let Some(baseline) = found.baseline.clone() else { return Ok(()) };
+        let time = if is_first { release.plan.soak } else { Duration::ZERO };
+        if is_first {
+            let text = format!("watches {} beside the old copies for {}", release.id, human_duration(time));
+            world.talk.say(Some(&release.service), text);
+        }
+        let since_ms = if is_first { baseline.since_ms } else { world.clock.now_ms() };
+        let watch = Watch { watched: Watched::Batch { copies }, since_ms, time, heeds_abort: true };
+        let judgement = watch.until_over(world, params, |figures| beside(&baseline, figures, params)).await?;
+        conclude(world, params, found, judgement)
+    })
+}
+
+/// How a release is looked at for a time.
+struct Watch {
+    watched: Watched,
+    since_ms: i64,
+    time: Duration,
+    /// Whether there is a way back that somebody who gives up can take.
+    heeds_abort: bool,
+}
+
+impl Watch {
+    /// To the end of its time, or until the release is found to be worse.
+    async fn until_over(
+        &self,
+        world: &World,
+        params: &Params,
+        look: impl Fn(&PoolFigures) -> Look,
+    ) -> Result<Judgement, StepError> {
+        let (release, time) = (&params.release, self.time);
+        let (mut told, timer) = (None, Timer::since(world, self.since_ms));
+        loop {
             let passed = timer.passed();
-            let over = passed >= time;
             let judgement = match figures(world, release).await {
-                Ok(figures) => {
-                    let look = Look { old: baseline.old.clone(), new: baseline.since(&figures, release) };
-                    judged(params, Watched::Soak, &look, passed, passed * 2 >= time)
-                }
-                Err(error) => unseen(params, Watched::Soak, passed, &error),
+                Ok(figures) => judged(params, self.watched, &look(&figures), passed, passed * 2 >= time),
+                Err(error) => unseen(params, self.watched, passed, &error),
             };
-            if over || matches!(judgement.verdict, Verdict::Fail(_)) {
-                break judgement;
+            if passed >= time || matches!(judgement.verdict, Verdict::Fail(_)) {
+                return Ok(judgement);
             }
-            if world.abort.is_requested() && params.goes_back() {
+            if world.abort.is_requested() && self.heeds_abort {
                 return Err(StepError::aborted("given up during the soak"));
             }
             tell(world, release, &mut told, passed, || {
                 format!("watched for {} more: {}", human_duration(whole(time - passed)), judgement.new)
             });
             tokio::time::sleep(LOOK_EVERY.min(time - passed)).await;
-        };
-        conclude(world, params, found, judgement)
-    })
+        }
+    }
+}
+
+/// Both releases since they have served side by side: the same minutes, the same clients.
+/// An old release that was hardly asked in them is looked at over a longer time.
+pub(super) fn beside(baseline: &Baseline, now: &PoolFigures, params: &Params) -> Look {
+    let old = params.previous.as_ref().map(|previous| now.of(previous.as_ref()));
+    let beside = old.as_ref().map(|old| match now.started_ms == baseline.edge_started_ms {
+        true => old.total.since(&baseline.old),
+        false => old.total.clone(),
+    });
+    let enough = u64::from(params.release.plan.soak_limits.requests);
+    let lately = old.map(|old| old.recent).unwrap_or_default();
+    Look {
+        old: beside.filter(|beside| beside.requests() >= enough).unwrap_or(lately),
+        new: baseline.since(now, &params.release),
+    }
 }
 
 /// Writes the judgement into the journal's state, tells it, and fails where it says so.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use edge::Pool;
-use edge::snapshot::{Health, Hold, Outlier, Protocol};
+use edge::snapshot::{Guests, Health, Hold, Outlier, Protocol};
 use spec::platform::ServiceProtocol;
 
 use super::millis;
@@ -30,6 +30,10 @@ pub fn pool(release: &Release) -> Pool {
             .map(|outlier| Outlier { consecutive: outlier.failures, eject_ms: millis(outlier.eject) }),
         slow_start_ms: millis(plan.slow_start),
         hold: hold(release),
+        guests: release.guests.as_ref().map(|guests| Guests {
+            release: guests.release.to_string(),
+            targets: release.targets_at(&guests.addresses),
+        }),
         ..Pool::new(release.pool(), release.id.to_string(), targets)
     }
 }
@@ -62,7 +66,7 @@ fn hold(release: &Release) -> Option<Hold> {
 /// The pool of another port than the main one, on which requests of other containers arrive.
 pub fn at(release: &Release, port: u16) -> Pool {
     let bytes = tcp(release, port);
-    Pool { name: bytes.name, targets: bytes.targets, health: None, ..pool(release) }
+    Pool { name: bytes.name, targets: bytes.targets, health: None, guests: None, ..pool(release) }
 }
 
 /// The pool of a TCP port, which has its own name: its port is seldom the one that serves HTTP.

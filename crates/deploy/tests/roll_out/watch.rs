@@ -10,12 +10,17 @@ use saga::{Inject, LogEvent, Runner};
 use spec::platform::{MigrationKind, Pause};
 use spec::{Canary, Job, Migration, Percent, ReleaseId, ServiceName, Strategy, Verdict};
 
-use crate::site::{Sites, legal, params, scope, seen, site};
-use crate::{STRATEGIES, succeeded};
+use crate::site::{Case, Sites, legal, params, scope, seen, site};
+use crate::succeeded;
+
+/// Each way in which a release is watched.
+fn cases() -> [Case; 3] {
+    [Strategy::BlueGreen.into(), Strategy::Exclusive.into(), Case { strategy: Strategy::Rolling, old: 2, new: 2 }]
+}
 
 /// A roll-out that earns its traffic in moments: a canary of two steps where that can be, and a soak.
-fn watched(strategy: Strategy) -> Params {
-    let mut params = params(strategy);
+fn watched(case: impl Into<Case>) -> Params {
+    let mut params = params(case);
     params.soak = true;
     params.release.plan.soak = Duration::from_millis(20);
     let pause = Pause::Time(Duration::from_millis(10));
@@ -25,12 +30,17 @@ fn watched(strategy: Strategy) -> Params {
 
 #[tokio::test]
 async fn a_watched_roll_out_ends_with_the_new_release_serving_and_unjudged_without_requests() {
-    for strategy in STRATEGIES {
-        let sites = Sites::new(strategy);
+    for case in cases() {
+        let (strategy, sites) = (case.strategy, Sites::new(case));
         let world = sites.living_world().await;
-        let found = saga::testing::runs_to_the_end::<RollOut>(&world, &watched(strategy)).await;
+        let found = saga::testing::runs_to_the_end::<RollOut>(&world, &watched(case)).await;
         let kinds: Vec<_> = found.judged.iter().map(|judgement| judgement.watch.kind()).collect();
-        let expected = if strategy == Strategy::BlueGreen { vec!["canary", "canary", "soak"] } else { vec!["soak"] };
+        let expected = match strategy {
+            Strategy::BlueGreen => vec!["canary", "canary", "soak"],
+            // After each batch beside which an old copy serves.
+            Strategy::Rolling => vec!["soak", "soak"],
+            _ => vec!["soak"],
+        };
         assert_eq!(kinds, expected);
         assert!(found.judged.iter().all(|judgement| matches!(judgement.verdict, Verdict::Unknown(_))), "{found:?}");
         let seen = seen(&world).await;
@@ -44,19 +54,19 @@ async fn a_watched_roll_out_ends_with_the_new_release_serving_and_unjudged_witho
 
 #[tokio::test]
 async fn each_step_of_a_watched_roll_out_may_run_twice() {
-    for strategy in STRATEGIES {
-        let sites = Sites::new(strategy);
+    for case in cases() {
+        let sites = Sites::new(case);
         let make = async || sites.living_world().await;
-        saga::testing::each_step_twice::<RollOut, _>(make, &watched(strategy), async |w| seen(w).await).await;
+        saga::testing::each_step_twice::<RollOut, _>(make, &watched(case), async |w| seen(w).await).await;
     }
 }
 
 #[tokio::test]
 async fn a_failure_at_any_step_of_a_watched_roll_out_leaves_the_old_release_serving_alone() {
-    for strategy in STRATEGIES {
-        let sites = Sites::new(strategy);
+    for case in cases() {
+        let sites = Sites::new(case);
         let make = async || sites.living_world().await;
-        saga::testing::fail_at_each_step_leaves_world_as_before::<RollOut, _>(make, &watched(strategy), async |w| {
+        saga::testing::fail_at_each_step_leaves_world_as_before::<RollOut, _>(make, &watched(case), async |w| {
             assert!(w.canaries().unwrap().is_empty());
             seen(w).await
         })
@@ -66,10 +76,10 @@ async fn a_failure_at_any_step_of_a_watched_roll_out_leaves_the_old_release_serv
 
 #[tokio::test]
 async fn a_crash_after_any_entry_of_a_watched_roll_out_is_finished_or_undone() {
-    for strategy in STRATEGIES {
-        let sites = Sites::new(strategy);
+    for case in cases() {
+        let sites = Sites::new(case);
         let make = async || sites.living_world().await;
-        saga::testing::crash_after_each_event_and_recover::<RollOut>(make, &watched(strategy), async |w, o| {
+        saga::testing::crash_after_each_event_and_recover::<RollOut>(make, &watched(case), async |w, o| {
             legal(w, o).await
         })
         .await;

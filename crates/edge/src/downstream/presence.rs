@@ -9,6 +9,7 @@ use super::fault::Fault;
 use crate::limits::Limits;
 use crate::protect::permit::Permit;
 use crate::seen::record::Record;
+use crate::upstream::tally::Tally;
 use crate::uptime::{ms, now_ms};
 
 /// The connection goes on.
@@ -110,7 +111,7 @@ impl Presence {
         this.requests.fetch_add(1, Ordering::Relaxed);
         this.idle_since.store(0, Ordering::Relaxed);
         this.head_since.store(0, Ordering::Relaxed);
-        Busy { presence: this.clone(), permit: None, record: None, is_owed: false }
+        Busy { presence: this.clone(), permit: None, record: None, guest: None, is_owed: false }
     }
 
     pub(crate) fn is_idle(&self) -> bool {
@@ -312,6 +313,8 @@ pub(crate) struct Busy {
     pub(crate) permit: Option<Box<Permit>>,
     /// What the access log will tell of it, while the log is on.
     pub(crate) record: Option<Box<Record>>,
+    /// Who counts its answer, where that came from a guest of its pool.
+    pub(crate) guest: Option<Arc<Tally>>,
     /// Whether the next piece of its response waits for the client.
     is_owed: bool,
 }

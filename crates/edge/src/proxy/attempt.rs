@@ -35,6 +35,7 @@ struct Reached {
 }
 
 /// Sends the request to one of the generation's targets, the preferred one if it is well.
+/// Whatever comes of it, `tried` says which of them was asked last.
 pub(crate) async fn attempt(
     edge: &Edge,
     generation: &Generation,
@@ -42,8 +43,9 @@ pub(crate) async fn attempt(
     mut request: Request<RequestBody>,
     place: Option<Waiting>,
     mut trail: Option<&mut Trail>,
+    tried: &mut Option<usize>,
 ) -> Result<Answered, Reason> {
-    let mut reached = reach(edge, generation, prefer, true, trail.as_deref_mut()).await?;
+    let mut reached = reach(edge, generation, prefer, true, trail.as_deref_mut(), tried).await?;
     // Who waits behind comes after; its turn begins when this task has written and lets others run.
     drop(place);
     let memo = remember(&mut reached, &request);
@@ -61,7 +63,7 @@ pub(crate) async fn attempt(
     };
     count(&generation.tally.retries);
     // Not from the pool again: what killed the first connection has most likely killed its neighbours.
-    let mut reached = reach(edge, generation, prefer, false, trail.as_deref_mut()).await?;
+    let mut reached = reach(edge, generation, prefer, false, trail.as_deref_mut(), tried).await?;
     again.body_mut().goes_to(reached.link.state());
     match exchange(&mut reached.link, again, trail).await {
         Ok(response) => Ok(answered(generation, response, reached, None)),
@@ -167,12 +169,14 @@ async fn reach(
     prefer: Option<usize>,
     may_pool: bool,
     mut trail: Option<&mut Trail>,
+    tried: &mut Option<usize>,
 ) -> Result<Reached, Reason> {
     let mut avoid = None;
     loop {
         let Some(index) = preferred(generation, prefer, avoid).or_else(|| generation.choose(avoid)) else {
             return Err(no_target());
         };
+        *tried = Some(index);
         let target = &generation.targets[index];
         if let Some(trail) = trail.as_deref_mut() {
             trail.tries(target.addr);

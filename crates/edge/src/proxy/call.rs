@@ -46,6 +46,7 @@ struct Head {
 }
 
 /// Sends the request to one of the generation's targets, the preferred one if it is well.
+/// Whatever comes of it, `tried` says which of them was asked last.
 pub(crate) async fn call(
     edge: &Edge,
     generation: &Arc<Generation>,
@@ -53,12 +54,13 @@ pub(crate) async fn call(
     request: Request<RequestBody>,
     mut place: Option<Waiting>,
     mut trail: Option<&mut Trail>,
+    tried: &mut Option<usize>,
 ) -> Result<Answered, Reason> {
     let (head, loan) = taken_apart(request);
     let patience = patience(generation, &head);
     let (mut avoid, mut repeats) = (None, 0);
     loop {
-        let (berth, target) = reach(edge, generation, prefer, avoid, trail.as_deref_mut()).await?;
+        let (berth, target) = reach(edge, generation, prefer, avoid, trail.as_deref_mut(), tried).await?;
         // Who waits behind comes after.
         drop(place.take());
         let Berth { sender, place: seat, is_new } = berth;
@@ -183,12 +185,14 @@ async fn reach(
     prefer: Option<usize>,
     avoid: Option<usize>,
     mut trail: Option<&mut Trail>,
+    tried: &mut Option<usize>,
 ) -> Result<(Berth, usize), Reason> {
     let (mut avoid, mut has_missed) = (avoid, false);
     loop {
         let Some(index) = preferred(generation, prefer, avoid).or_else(|| generation.choose(avoid)) else {
             return Err(no_target());
         };
+        *tried = Some(index);
         let target = &generation.targets[index];
         if let Some(trail) = trail.as_deref_mut() {
             trail.tries(target.addr);

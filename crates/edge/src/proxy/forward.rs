@@ -96,7 +96,7 @@ async fn respond(visitor: &Arc<Visitor>, mut request: Request<Incoming>) -> Resu
     let answered = |status, busy: &mut Busy| {
         let took = began.elapsed();
         note(busy, |record| (record.status, record.head) = (Some(status), Some(took)));
-        tally.answered(status, took);
+        busy.guest.as_ref().unwrap_or(&tally).answered(status, took);
         if let Some(rules) = &rules {
             rules.tally.answered(status, took);
         }
@@ -112,7 +112,7 @@ async fn respond(visitor: &Arc<Visitor>, mut request: Request<Incoming>) -> Resu
         Err((reason, mut busy)) => {
             answered(reason.status, &mut busy);
             note(&mut busy, |record| record.code = Some(reason.code));
-            crate::upstream::tally::count(&tally.unanswered);
+            crate::upstream::tally::count(&busy.guest.as_ref().unwrap_or(&tally).unanswered);
             visitor.edge.counts.own_answer(&reason);
             let reason = policy.iter().fold(reason, |reason, policy| gate::sign(policy, client, reason));
             answer(&reason, &shape, id, busy)
@@ -333,12 +333,14 @@ async fn pass(
     }
     headers::announce_body(&mut request);
     let trail = busy.record.as_mut().map(|record| &mut record.trail);
-    let attempt = attempt(edge, &generation, way.stay.target, request, place, trail);
+    let mut tried = None;
+    let attempt = attempt(edge, &generation, way.stay.target, request, place, trail, &mut tried);
     let attempted = match policy.and_then(|policy| policy.response_time) {
         None => attempt.await,
         // Boxed, so that a route without a limit does not carry the room for one that has it.
         Some(limit) => tokio::time::timeout(limit, Box::pin(attempt)).await.unwrap_or_else(|_elapsed| Err(too_long())),
     };
+    busy.guest = generation.guest(tried).cloned();
     let Answered { response, link, target } = match attempted {
         Ok(answered) => answered,
         Err(reason) => return Err((reason, busy)),
@@ -397,11 +399,13 @@ async fn pass_call(
     }
     let policy = way.policy.as_deref();
     let trail = busy.record.as_mut().map(|record| &mut record.trail);
-    let asked = call::call(edge, generation, way.stay.target, request, place, trail);
+    let mut tried = None;
+    let asked = call::call(edge, generation, way.stay.target, request, place, trail, &mut tried);
     let asked = match policy.and_then(|policy| policy.response_time) {
         None => asked.await,
         Some(limit) => tokio::time::timeout(limit, asked).await.unwrap_or_else(|_elapsed| Err(too_long())),
     };
+    busy.guest = generation.guest(tried).cloned();
     let call::Answered { response, call, target } = match asked {
         Ok(answered) => answered,
         Err(reason) => return Err((reason, busy)),

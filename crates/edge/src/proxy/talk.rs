@@ -34,7 +34,8 @@ pub(crate) struct Verdict {
 impl Verdict {
     pub(super) fn tell(self, has_failed: bool) {
         if has_failed {
-            count(&self.generation.tally.failed_calls);
+            let tally = self.generation.guest(Some(self.target)).unwrap_or(&self.generation.tally);
+            count(&tally.failed_calls);
         }
         self.generation.did(self.target, !has_failed);
     }

@@ -25,6 +25,8 @@ pub(crate) struct Generation {
     /// Shared with the generation before and after, where only the list of one release's targets has changed.
     pub(crate) targets: Box<[Arc<Target>]>,
     pub(crate) tally: Arc<Tally>,
+    /// Its guests' counters.
+    guest_tally: Option<Arc<Tally>>,
     /// The pool's, whatever the release.
     pub(crate) gate: Arc<Gate>,
     pub(super) turn: AtomicUsize,
@@ -48,6 +50,7 @@ impl Generation {
             is_choosy: pool.health.is_some() || pool.outlier.is_some() || pool.slow_start_ms > 0,
             looking: Mutex::new(None),
             tally,
+            guest_tally: None,
             gate,
             turn: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
@@ -58,6 +61,20 @@ impl Generation {
             cut: CancellationToken::new(),
             pool: Pool { hold: None, ..pool },
         }
+    }
+
+    /// The same, whose guests are counted here.
+    pub(crate) fn with_guests(mut self, tally: Option<Arc<Tally>>) -> Generation {
+        self.guest_tally = tally;
+        self
+    }
+
+    /// The counters of the release that runs there, if it is another than this one.
+    pub(crate) fn guest(&self, target: Option<usize>) -> Option<&Arc<Tally>> {
+        let tally = self.guest_tally.as_ref()?;
+        let addr = self.targets.get(target?)?.addr;
+        let guests = self.pool.guests.as_ref()?;
+        guests.targets.contains(&addr).then_some(tally)
     }
 
     /// Counts a request in; it is counted out when the guard is dropped.

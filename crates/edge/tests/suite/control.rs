@@ -248,3 +248,39 @@ async fn figures_tell_a_release_from_the_one_before_it_and_outlive_the_switch() 
     assert!(seen.of("r9").total.quantile(0.95).is_none());
     assert!(lab.control.figures("another").await.unwrap().releases.is_empty());
 }
+
+#[tokio::test]
+async fn what_the_guests_of_a_pool_answer_counts_as_their_own_releases() {
+    let failing = upstream(|mut stream| async move {
+        while read_head(&mut stream).await.is_some() {
+            let answer = "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n";
+            let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, answer.as_bytes()).await;
+        }
+    })
+    .await;
+    let silent = upstream(|mut stream| async move {
+        // It takes the request and hangs up.
+        read_head(&mut stream).await;
+    })
+    .await;
+    let own = echo("a").await;
+    let mut lab = lab(&[own]).await;
+    for (epoch, guest, unanswered) in [(2, failing, 0), (3, silent, 4)] {
+        let release = format!("r{epoch}");
+        let guests = Some(edge::snapshot::Guests { release: release.clone(), targets: vec![guest] });
+        let both = edge::Pool { guests, ..pool("r1", &[own, guest]) };
+        let before = lab.control.figures(POOL).await.unwrap().of("r1").total;
+        lab.address = lab.control.apply(&snapshot(epoch, both)).await.unwrap().listeners[0].bind;
+        for _ in 0..8 {
+            lab.get("/").await;
+        }
+        let seen = lab.control.figures(POOL).await.unwrap();
+        let (own, guest) = (seen.of("r1").total.since(&before), seen.of(&release).total);
+        assert_eq!((own.requests(), own.errors()), (4, 0), "{release}");
+        assert_eq!((guest.requests(), guest.errors(), guest.unanswered), (4, 4, unanswered), "{release}");
+    }
+    // One that has left is known a little longer, as any release is.
+    lab.address = lab.switch(4, "r1", &[own]).await.listeners[0].bind;
+    lab.get("/").await;
+    assert_eq!(lab.control.figures(POOL).await.unwrap().of("r2").total.requests(), 4);
+}
