@@ -279,7 +279,7 @@ fn canary(world: &World, request: &Request, release: &Release) -> Option<spec::C
 }
 
 /// How the roll-outs of this operation ended that were begun before the agent's last start.
-fn ended_before(world: &World, operation: &str) -> Result<BTreeMap<ServiceName, ServiceReport>, DeployError> {
+pub fn ended_before(world: &World, operation: &str) -> Result<BTreeMap<ServiceName, ServiceReport>, DeployError> {
     let filter = SagaFilter { kind: Some(<RollOut as saga::Saga>::KIND.into()), ..SagaFilter::default() };
     let failed = |source| DeployError::Ledger { operation: "list the operation's roll-outs", source };
     let mut reports = BTreeMap::new();

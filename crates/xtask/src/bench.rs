@@ -11,6 +11,7 @@ mod images;
 mod lab;
 mod load;
 mod machine;
+mod many;
 mod page;
 mod peer;
 mod row;
@@ -84,6 +85,11 @@ pub(crate) const BENCHES: &[Bench] = &[
         name: "switch",
         shows: "from the command to traffic on the new release, without the time the application itself needs, beside Compose",
         measure: peer::switch,
+    },
+    Bench {
+        name: "in-a-row",
+        shows: "a hundred deploys one after the other: what is left behind by them",
+        measure: many::in_a_row,
     },
     Bench {
         name: "verbs",

@@ -32,7 +32,13 @@ pub async fn begin(agent: &Agent, begin: Begin) -> Result<String, Failure> {
         Err(holder) if wait => Err(holder),
         Err(holder) => return Err(DeployError::Locked { scope: scope.to_string(), holder: holder.note }.into()),
     };
-    let number = agent.parts.ledger.next_number(OPERATION).map_err(failed("number the operation"))?;
+    let number = match agent.parts.ledger.next_number(OPERATION).map_err(failed("number the operation")) {
+        Ok(number) => number,
+        Err(failure) => {
+            lease.into_iter().for_each(|lease| unfinished::free(agent, lease));
+            return Err(failure);
+        }
+    };
     let operation = Operation {
         id: format!("op{number}"),
         word: work.word().into(),
@@ -72,11 +78,10 @@ struct Leftover {
 fn start(agent: &Agent, waiting: Waiting, lease: Lease, left: Leftover) -> Result<(), Failure> {
     let Waiting { operation, scope, live } = waiting;
     let written = save(agent, &operation).and_then(|()| note(agent, &scope, &operation, "operation.started"));
-    if written.is_err() {
-        // Nothing has begun, so nothing shall be locked.
-        let _ = agent.parts.ledger.release(&lease);
+    if let Err(failure) = written {
+        unfinished::free(agent, lease);
+        return Err(failure);
     }
-    written?;
     tokio::spawn(carry_out(agent.clone(), scope, lease, live, operation, left));
     Ok(())
 }
@@ -199,7 +204,7 @@ async fn go_on(world: &World, roll_outs: Vec<Interrupted>) -> Vec<ServiceReport>
 fn ended_already(agent: &Agent, operation: &Operation, work: &Work, mut finished: Vec<ServiceReport>) -> Option<Ended> {
     let (scope, over) = match work {
         Work::Rollback(request) => (&request.scope, gone_back(agent, request, finished.pop())),
-        Work::Restart(request) => (&request.scope, Ok(finished.pop())),
+        Work::Restart(request) => (&request.scope, made_already(agent, operation, finished.pop())),
         _ => return None,
     };
     match over {
@@ -338,6 +343,19 @@ fn close(agent: &Agent, mut operation: Operation, ended: Ended) -> Result<(), Fa
     save(agent, &operation)?;
     agent.operations.open(&operation.id).end(ended);
     Ok(())
+}
+
+/// How a restart ended, if it has: a second one would be one too many, also where the agent died between the end of its
+/// roll-out and its own.
+fn made_already(
+    agent: &Agent,
+    operation: &Operation,
+    finished: Option<ServiceReport>,
+) -> Result<Option<ServiceReport>, Failure> {
+    match finished {
+        Some(report) => Ok(Some(report)),
+        None => Ok(deploy::up::ended_before(&agent.world(), &operation.id)?.into_values().next()),
+    }
 }
 
 /// How a rollback ended, if it has: its roll-out was finished just now, or before the crash already.

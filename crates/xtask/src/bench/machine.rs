@@ -46,7 +46,7 @@ pub(crate) fn at_rest(lab: &mut Lab) -> Outcome<Vec<Row>> {
         let Some(pid) = lab.process(verb)? else {
             continue;
         };
-        let megabytes = kilobytes(&read(&format!("/proc/{pid}/smaps_rollup"))?, "Pss:") as f64 / 1000.0;
+        let megabytes = megabytes(pid)?;
         sum += megabytes;
         rows.push(Row::of(format!("memory at rest: {verb}"), "MB", &[megabytes]));
     }
@@ -55,6 +55,11 @@ pub(crate) fn at_rest(lab: &mut Lab) -> Outcome<Vec<Row>> {
     }
     rows.push(Row::of("memory at rest: all of Mainstay", "MB", &[sum]).at_most(MEMORY_MB));
     Ok(rows)
+}
+
+/// Proportional memory of a process.
+pub(crate) fn megabytes(pid: u32) -> Outcome<f64> {
+    Ok(kilobytes(&read(&format!("/proc/{pid}/smaps_rollup"))?, "Pss:") as f64 / 1000.0)
 }
 
 /// Less than a tenth of the smallest server that is usually rented.

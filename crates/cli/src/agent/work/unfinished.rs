@@ -76,6 +76,18 @@ fn probe(agent: &Agent) -> ledger::Result<()> {
     agent.parts.ledger.put_record("probe", "room", &agent.parts.clock.now_ms())
 }
 
+/// Nothing has begun, so nothing shall be locked; on a full disk that, too, waits until it can be written.
+/// Whoever holds a lock in this agent is taken to live, so one that was forgotten would keep everybody out for good.
+pub fn free(agent: &Agent, lease: Lease) {
+    let agent = agent.clone();
+    tokio::spawn(async move {
+        while let Err(error) = agent.parts.ledger.release(&lease) {
+            tracing::error!(lease = lease.name, "could not free the lock: {error}");
+            tokio::time::sleep(AGAIN).await;
+        }
+    });
+}
+
 /// Writes down how it ended and frees the lock, however long that takes: an operation without an end would be done
 /// again at the next start, and a lock that nobody holds would keep everybody out.
 pub async fn close(
