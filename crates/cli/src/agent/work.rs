@@ -77,7 +77,7 @@ struct Leftover {
 
 fn start(agent: &Agent, waiting: Waiting, lease: Lease, left: Leftover) -> Result<(), Failure> {
     let Waiting { operation, scope, live } = waiting;
-    let written = save(agent, &operation).and_then(|()| note(agent, &scope, &operation, "operation.started"));
+    let written = save_and_note(agent, &scope, &operation, "operation.started");
     if let Err(failure) = written {
         unfinished::free(agent, lease);
         return Err(failure);
@@ -124,7 +124,7 @@ pub fn write_end(agent: &Agent, scope: &Scope, operation: &mut Operation, ended:
 fn try_write_end(agent: &Agent, scope: &Scope, operation: &mut Operation, ended: &Ended) -> Result<(), Failure> {
     operation.ended_ms = Some(agent.parts.clock.now_ms());
     operation.ended = Some(ended.clone());
-    save(agent, operation).and_then(|()| note(agent, scope, operation, "operation.ended"))
+    save_and_note(agent, scope, operation, "operation.ended")
 }
 
 async fn carry_out(
@@ -386,6 +386,22 @@ fn used_shell(operation: &Operation) -> bool {
 }
 
 fn save(agent: &Agent, operation: &Operation) -> Result<(), Failure> {
+    let stored = stored(operation);
+    agent.parts.ledger.put_record(OPERATION, &stored.id, &stored).map_err(failed("record the operation"))
+}
+
+/// Both or neither: one that is recorded and was never begun would be begun at the agent's next start.
+fn save_and_note(agent: &Agent, scope: &Scope, operation: &Operation, kind: &str) -> Result<(), Failure> {
+    let (stored, event) = (stored(operation), event(scope, operation, kind));
+    let written = agent.parts.ledger.transaction(|tx| {
+        tx.put_record(OPERATION, &stored.id, &stored)?;
+        tx.append_event(event).map(drop)
+    });
+    written.map_err(failed("record the operation"))
+}
+
+/// As it is kept: without the values of the caller's shell.
+fn stored(operation: &Operation) -> Operation {
     let mut stored = operation.clone();
     if let Some(Work::Up(request)) = &mut stored.work
         && !request.source.shell.is_empty()
@@ -393,23 +409,22 @@ fn save(agent: &Agent, operation: &Operation) -> Result<(), Failure> {
         request.source.shell.clear();
         stored.word.push('$');
     }
-    agent.parts.ledger.put_record(OPERATION, &stored.id, &stored).map_err(failed("record the operation"))
+    stored
 }
 
-fn note(agent: &Agent, scope: &Scope, operation: &Operation, kind: &str) -> Result<(), Failure> {
+fn event(scope: &Scope, operation: &Operation, kind: &str) -> NewEvent {
     let ended = operation.ended.as_ref().map(|ended| match ended {
         Ended::Report { report } => json!(report.ending),
         Ended::Removed { .. } | Ended::Pruned { .. } | Ended::Left { .. } => json!(Ending::Done),
         Ended::Failed { failure } => json!({ "error": failure.message }),
         Ended::Waits { .. } => json!(null),
     });
-    let event = NewEvent {
+    NewEvent {
         kind: kind.into(),
         platform: scope.platform.clone(),
         environment: scope.environment.clone(),
         service: None,
         saga: None,
         data: json!({ "operation": operation.id, "what": operation.word, "by": operation.by, "ended": ended }),
-    };
-    agent.parts.ledger.append_event(event).map(drop).map_err(failed("record the event"))
+    }
 }
