@@ -112,6 +112,11 @@ pub(crate) fn run(options: &Options) -> Outcome {
         }
         return Ok(());
     }
+    if options.write && (options.quick || !options.names.is_empty()) {
+        return Err(TaskError::Refused(
+            "only a whole run is kept: --write goes with neither names nor --quick".to_owned(),
+        ));
+    }
     let machine = Machine::look()?;
     let rows = measure(options, &chosen)?;
     if options.json {

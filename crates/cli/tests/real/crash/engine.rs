@@ -114,10 +114,29 @@ impl Drop for Engine {
         if let Some(pid) = std::fs::read_to_string(file).ok().and_then(|text| text.trim().parse::<i32>().ok()) {
             let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGTERM);
         }
+        end_forgotten(self.dir.path());
         let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
         let own = self.dir.path().display().to_string();
         for mount in mounts.lines().filter_map(|line| line.split(' ').nth(1)).filter(|path| path.starts_with(&own)) {
             let _ = Command::new("umount").args(["--lazy", mount]).output();
+        }
+    }
+}
+
+/// An engine that is killed while it makes a container knows nothing of it afterwards, and nobody would ever end it.
+fn end_forgotten(dir: &std::path::Path) {
+    let dir = dir.display().to_string();
+    let read = |pid: &str, what: &str| std::fs::read_to_string(format!("/proc/{pid}/{what}")).unwrap_or_default();
+    let all = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let processes: Vec<String> = all.filter(|name| name.parse::<i32>().is_ok()).collect();
+    let is_shim =
+        |pid: &&String| read(pid, "cmdline").contains("containerd-shim") && read(pid, "cmdline").contains(&dir);
+    for shim in processes.iter().filter(is_shim) {
+        let parent = |pid: &str| Some(read(pid, "stat").rsplit_once(')')?.1.split_whitespace().nth(1)?.to_owned());
+        let children = processes.iter().filter(|pid| parent(pid).as_ref() == Some(shim));
+        for pid in children.chain([shim]) {
+            let pid = nix::unistd::Pid::from_raw(pid.parse().unwrap());
+            let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
         }
     }
 }
