@@ -3,7 +3,10 @@
 //! It brings the edge to what the ledger says, follows containers whose address has changed,
 //! stops warm releases whose time is over, and forgets releases beyond those that are kept.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
+use spec::ServiceName;
 
 use crate::error::DeployError;
 use crate::release::{Event, Release, State};
@@ -89,13 +92,9 @@ fn is_followed(release: &Release, platforms: &[Platform]) -> bool {
 }
 
 async fn expire(world: &World, platform: &Platform) -> Result<Vec<String>, DeployError> {
-    let now = world.clock.now_ms();
     let mut expired = Vec::new();
-    for mut release in world.releases(&platform.scope, None)? {
-        let over = release.state == State::Parked && release.parked_until_ms.is_some_and(|until| until <= now);
-        if !over {
-            continue;
-        }
+    let releases = world.releases(&platform.scope, None)?;
+    for mut release in cold(&releases, world.clock.now_ms(), platform.keep_releases.max(1) as usize) {
         copies::remove(world, &release).await?;
         world.advance(&mut release, &Event::Expired)?;
         release.parked_until_ms = None;
@@ -103,6 +102,23 @@ async fn expire(world: &World, platform: &Platform) -> Result<Vec<String>, Deplo
         expired.push(release.container);
     }
     Ok(expired)
+}
+
+/// Pure: the warm releases whose time is over, and those beyond the newest few of each service: who deploys every minute
+/// does not fill the machine with what nobody goes back to.
+fn cold(releases: &[Release], now_ms: i64, keep: usize) -> Vec<Release> {
+    let mut warm: BTreeMap<&ServiceName, usize> = BTreeMap::new();
+    let mut cold = Vec::new();
+    for release in releases.iter().rev().filter(|release| release.state == State::Parked) {
+        // While its successor is watched a release is warm without an end, and is not to be counted yet.
+        let Some(until) = release.parked_until_ms.filter(|until| *until < i64::MAX) else { continue };
+        let count = warm.entry(&release.service).or_default();
+        *count += usize::from(until > now_ms);
+        if until <= now_ms || *count > keep {
+            cold.push(release.clone());
+        }
+    }
+    cold
 }
 
 /// Keeps the serving release, the warm one and the newest few of each service; a failed one only

@@ -423,3 +423,19 @@ async fn a_health_check_that_the_image_brings_along_counts_where_the_files_say_n
     };
     assert!(cause.contains("stay up for 5 s"), "what the file asks for is asked: {cause}");
 }
+
+#[tokio::test]
+async fn no_more_releases_stay_warm_than_are_kept_and_the_newest_do() {
+    let site = site(Strategy::BlueGreen, Behaviour::healthy_after(1)).await;
+    for number in 3..=10 {
+        let mut warm = site::release(number, Strategy::BlueGreen);
+        warm.state = State::Parked;
+        // The oldest is what the newest is still compared with.
+        warm.parked_until_ms = Some(if number == 3 { i64::MAX } else { i64::MAX - 1 });
+        site.world.save_release(&warm).unwrap();
+    }
+    let mut expired = deploy::tick::tick(&site.world).await.unwrap().expired;
+    expired.sort();
+    assert_eq!(expired, ["shop-production-web-r4", "shop-production-web-r5"], "five are kept");
+    assert!(deploy::tick::tick(&site.world).await.unwrap().expired.is_empty());
+}
