@@ -338,7 +338,7 @@ fn real_a_restart_survives_the_agents_death_after_every_journal_entry_and_is_mad
     let mut row = Row::new("restart: agent after each entry");
     let load = Load::start(place.port);
     let mut commands = 0;
-    every_entry(&mut place, &mut row, (4, 0), |_| {
+    every_entry(&mut place, &mut row, (1, 0), |_| {
         commands += 1;
         words(&["restart", "web", "--yes"])
     });
