@@ -68,6 +68,17 @@ pub struct Failure {
     pub ending: Ending,
 }
 
+impl Failure {
+    /// Whether the release had requests of everybody when it failed.
+    pub fn is_of_a_watch(&self) -> bool {
+        is_watch(&self.step)
+    }
+}
+
+pub(crate) fn is_watch(step: &str) -> bool {
+    step == "soak" || step.starts_with("watch-")
+}
+
 impl Report {
     pub fn new(scope: Scope, services: Vec<ServiceReport>, took_ms: u64) -> Report {
         let ending = services.iter().fold(Ending::Done, |worst, service| match &service.result {

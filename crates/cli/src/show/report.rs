@@ -85,15 +85,18 @@ fn failure(service: &ServiceReport, cause: &Cause) {
     }
     match cause.ending {
         Ending::Failed => eprintln!("  nothing was changed"),
-        Ending::RolledBack if cause.step == "soak" || cause.step.starts_with("watch-") => {
+        Ending::RolledBack if cause.is_of_a_watch() => {
             eprintln!("  it was rolled back: traffic is back on the release before, no `rollback` is needed");
         }
         Ending::RolledBack => eprintln!("  it was rolled back: traffic stayed where it was"),
         Ending::Stuck => {
             eprintln!("  it is stuck and needs a person: `mainstay status` shows how it stands");
-            eprintln!(
-                "hint: put right what the cause names, then `mainstay up` brings the service to what its files say"
-            );
+            // One that serves although it does worse says itself what goes back.
+            if !cause.is_of_a_watch() {
+                eprintln!(
+                    "hint: put right what the cause names, then `mainstay up` brings the service to what its files say"
+                );
+            }
         }
         _ => {}
     }

@@ -14,7 +14,7 @@ use super::{Found, Params, RollOut};
 use crate::error::{DeployError, Ending};
 use crate::notify::Notice;
 use crate::release::{Event, Release};
-use crate::report::{Failure, Outcome, Phase, ServiceReport};
+use crate::report::{self, Failure, Outcome, Phase, ServiceReport};
 use crate::world::World;
 
 /// Starts a new roll-out and follows it to its end.
@@ -155,7 +155,7 @@ fn finish(world: &World, params: &Params, outcome: &SagaOutcome<Found>) -> Resul
 /// Traffic that went back by itself is told of by itself: it may be the one service of ten that a deploy changed.
 fn tell_flip(world: &World, params: &Params, result: &Outcome) -> Result<(), DeployError> {
     let Outcome::Failed(failure) = result else { return Ok(()) };
-    let has_flipped = is_watch(&failure.step) && failure.ending == Ending::RolledBack && !world.abort.is_requested();
+    let has_flipped = failure.is_of_a_watch() && failure.ending == Ending::RolledBack && !world.abort.is_requested();
     let release = &params.release;
     if let Some(platform) = world.platform(&release.scope)?.filter(|_| has_flipped) {
         world.tell(Notice {
@@ -282,12 +282,7 @@ fn undone(
 
 /// Whether a failure of this step says something about the release, whose container is kept then.
 fn is_verdict(step: &str) -> bool {
-    step == "run" || is_watch(step) || step.starts_with("healthy") || step.starts_with("judge ")
-}
-
-/// Whether the release had requests of everybody in this step.
-fn is_watch(step: &str) -> bool {
-    step == "soak" || step.starts_with("watch-")
+    step == "run" || report::is_watch(step) || step.starts_with("healthy") || step.starts_with("judge ")
 }
 
 /// The container that failed; with several copies it is not always the first.

@@ -43,12 +43,7 @@ pub fn open<'a>(world: &'a World, params: &'a Params, found: &'a mut Found, shar
         };
         world.save_canary(&canary).map_err(wrap("record the canary's share"))?;
         let applied = world.push_routes().await.map_err(wrap("share the traffic"))?;
-        found.baseline = Some(Baseline {
-            old: figures.of(beside.as_ref()).total,
-            before: figures.of(release.id.as_ref()).total,
-            edge_started_ms: figures.started_ms,
-            since_ms,
-        });
+        found.baseline = Some(Baseline::of(&figures, params, since_ms, |old| old.total));
         let text = format!("{} gets {share} of the requests (epoch {})", release.id, applied.epoch);
         world.talk.say(Some(&release.service), text);
         Ok(())

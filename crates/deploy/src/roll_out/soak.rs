@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use edge::{Figures, PoolFigures};
+use edge::{Figures, PoolFigures, ReleaseFigures};
 use saga::StepError;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -39,6 +39,22 @@ pub(super) struct Look {
 }
 
 impl Baseline {
+    /// From now on, with what counts of the old release.
+    pub(super) fn of(
+        figures: &PoolFigures,
+        params: &Params,
+        since_ms: i64,
+        old: impl FnOnce(ReleaseFigures) -> Figures,
+    ) -> Baseline {
+        let previous = params.previous.as_ref().map(|previous| figures.of(previous.as_ref()));
+        Baseline {
+            old: previous.map(old).unwrap_or_default(),
+            before: figures.of(params.release.id.as_ref()).total,
+            edge_started_ms: figures.started_ms,
+            since_ms,
+        }
+    }
+
     /// The new release's requests since the watch began.
     pub(super) fn since(&self, now: &PoolFigures, release: &Release) -> Figures {
         let total = now.of(release.id.as_ref()).total;
@@ -50,13 +66,16 @@ impl Baseline {
 pub fn measure<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) -> Done<'a> {
     Box::pin(async move {
         let figures = figures(world, &params.release).await?;
-        let old = params.previous.as_ref().map(|previous| figures.of(previous.as_ref()).recent);
-        found.baseline = Some(Baseline {
-            old: old.unwrap_or_default(),
-            before: figures.of(params.release.id.as_ref()).total,
-            edge_started_ms: figures.started_ms,
-            since_ms: world.clock.now_ms(),
-        });
+        found.baseline = Some(Baseline::of(&figures, params, world.clock.now_ms(), |old| old.recent));
+        Ok(())
+    })
+}
+
+/// Both releases' figures, right before the first copies join.
+pub fn measure_both<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) -> Done<'a> {
+    Box::pin(async move {
+        let figures = figures(world, &params.release).await?;
+        found.baseline = Some(Baseline::of(&figures, params, world.clock.now_ms(), |old| old.total));
         Ok(())
     })
 }
@@ -74,21 +93,6 @@ pub fn soak<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) -> D
         let look = |figures: &PoolFigures| Look { old: baseline.old.clone(), new: baseline.since(figures, release) };
         let judgement = watch.until_over(world, params, look).await?;
         conclude(world, params, found, judgement)
-    })
-}
-
-/// Both releases' figures, right before the first copies join.
-pub fn measure_both<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) -> Done<'a> {
-    Box::pin(async move {
-        let figures = figures(world, &params.release).await?;
-        let old = params.previous.as_ref().map(|previous| figures.of(previous.as_ref()).total);
-        found.baseline = Some(Baseline {
-            old: old.unwrap_or_default(),
-            before: figures.of(params.release.id.as_ref()).total,
-            edge_started_ms: figures.started_ms,
-            since_ms: world.clock.now_ms(),
-        });
-        Ok(())
     })
 }
 
