@@ -130,13 +130,19 @@ fn restarted(since: Duration) -> Look {
     if since < SECOND_FALL { Look::NotYet(text) } else { Look::Hopeless(text) }
 }
 
+/// How what was killed is called. Docker does not always notice in time that memory was the cause.
+pub(crate) fn killed(detail: &ContainerDetail) -> Option<&'static str> {
+    if detail.oom_killed {
+        return Some("out of memory: the kernel killed it at its memory limit");
+    }
+    (detail.exit_code == Some(137) && detail.state != ContainerState::Running)
+        .then_some("it was killed (exit code 137); running out of memory is the usual cause")
+}
+
 /// What can never become healthy.
 fn hopeless(detail: &ContainerDetail) -> Option<String> {
-    if detail.oom_killed {
-        return Some("out of memory: the kernel killed it at its memory limit".into());
-    }
-    if detail.exit_code == Some(137) && detail.state != ContainerState::Running {
-        return Some("it was killed (exit code 137); running out of memory is the usual cause".into());
+    if let Some(cause) = killed(detail) {
+        return Some(cause.into());
     }
     let code = detail.exit_code.unwrap_or_default();
     match detail.state {

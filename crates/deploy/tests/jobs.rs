@@ -89,3 +89,14 @@ async fn a_job_that_fails_tells_its_code_and_its_last_lines_and_the_run_before_s
     legal(&site.world, &outcome).await;
     assert!(site.docker.inspect("shop-production-web-r2").await.unwrap().is_some(), "it is kept for inspection");
 }
+
+#[tokio::test]
+async fn a_job_that_was_killed_tells_of_memory_even_where_docker_did_not_notice_the_want_of_it() {
+    let site = with(137).await;
+    let runner = Runner::new(site.world.ledger.clone(), site.world.clock.clone());
+    let id = spec::SagaId::parse("op1.web.r2").unwrap();
+    runner.create::<RollOut>(&id, &params(CASE)).unwrap();
+    let outcome = runner.run::<RollOut>(&site.world, &id, &saga::Abort::new()).await;
+    let Outcome::Undone { error, .. } = &outcome else { panic!("{outcome:?}") };
+    assert!(error.message.contains("killed (exit code 137); running out of memory"), "{error:?}");
+}

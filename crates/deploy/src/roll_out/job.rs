@@ -65,9 +65,12 @@ async fn look(world: &World, params: &Params) -> Result<Option<ContainerDetail>,
 fn verdict(detail: Option<&ContainerDetail>, since: Duration, timeout: Duration) -> Option<Result<(), String>> {
     let Some(detail) = detail else { return Some(Err("its container is gone".into())) };
     let has_ended = matches!(detail.state, ContainerState::Exited | ContainerState::Dead);
-    match detail.exit_code.filter(|_| has_ended) {
+    let code = detail.exit_code.filter(|_| has_ended);
+    if let (Some(_), Some(cause)) = (code, health::killed(detail)) {
+        return Some(Err(cause.into()));
+    }
+    match code {
         Some(0) => Some(Ok(())),
-        Some(_) if detail.oom_killed => Some(Err("out of memory: the kernel killed it at its memory limit".into())),
         Some(code) => {
             let said = detail.error.as_deref().filter(|text| !text.is_empty());
             let said = said.map(|text| format!(": {text}")).unwrap_or_default();
