@@ -1,7 +1,7 @@
 //! Public ports: each leads to one place.
 
-use spec::EdgePlan;
 use spec::platform::Bind;
+use spec::{EdgePlan, Route};
 
 use crate::error::DeployError;
 use crate::load::Loaded;
@@ -28,6 +28,36 @@ pub fn refuse_taken(world: &World, loaded: &Loaded) -> Result<(), DeployError> {
         }
     }
     Ok(())
+}
+
+/// Requests that the edge already takes to a service of another environment or platform would never reach this one's,
+/// or no longer that one's.
+pub fn refuse_shadowed(world: &World, loaded: &Loaded) -> Result<(), DeployError> {
+    let mine = &loaded.platform;
+    let wanted = mine.services.iter().flat_map(|plan| plan.routes.iter().map(|route| (&plan.name, route)));
+    let wanted: Vec<_> = wanted.map(|(service, route)| (service, hosted(route, mine.domain.as_deref()))).collect();
+    let doors = |http: &[String], https: &[String]| binds(http.iter().chain(https)).collect::<Vec<_>>();
+    let serving = world.all_serving()?;
+    for other in world.platforms()?.iter().filter(|other| other.scope != loaded.scope) {
+        let shared = meeting(&doors(&mine.http, &mine.https), &doors(&other.http, &other.https));
+        let Some(bind) = shared else { continue };
+        for release in serving.iter().filter(|release| release.scope == other.scope) {
+            for route in release.plan.routes.iter().map(|route| hosted(route, other.domain.as_deref())) {
+                let Some((service, _)) = wanted.iter().find(|(_, mine)| mine.meets(&route)) else { continue };
+                return Err(DeployError::Refused(format!(
+                    "route {route} on {bind} already leads to `{}` of {}, and requests cannot go to `{service}` of {} as well; give {2} a `domain` of its own or another port under `edge`, or take the other away with `mainstay down`",
+                    release.service, other.scope, loaded.scope
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A route with the host that it is asked for.
+fn hosted(route: &Route, domain: Option<&str>) -> Route {
+    let host = route.host.as_deref().or(domain).map(str::to_ascii_lowercase);
+    Route { host, ..route.clone() }
 }
 
 /// Those that lead to one service, whatever is asked for.

@@ -75,6 +75,7 @@ async fn compare(world: &World, request: &Request, loaded: Loaded) -> Result<Dra
     }
     could_be_started(&loaded, &images, &changes)?;
     doors::refuse_taken(world, &loaded)?;
+    doors::refuse_shadowed(world, &loaded)?;
     let plan = Plan {
         scope: loaded.scope.clone(),
         changes,

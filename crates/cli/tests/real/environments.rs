@@ -148,3 +148,36 @@ fn real_a_port_that_leads_to_one_environment_is_refused_to_the_next_and_is_free_
     place.run(&["up", "-e", "production", "--yes"]).done();
     place.run(&["down", "-e", "production", "--volumes", "--yes"]).done();
 }
+
+#[test]
+fn real_the_same_requests_cannot_lead_to_two_environments_and_a_domain_tells_them_apart() {
+    let one = image("one", &[]);
+    let place = Place::new("shadow");
+    place.compose(&service("web", &one, ""));
+    let file = |domain: &str| {
+        let environment =
+            |name: &str, more: &str| format!("  {name}:\n    edge: {{http: \"127.0.0.1:{}\"}}\n{more}", place.port);
+        format!(
+            "version: 1\nplatform: {}\nenvironments:\n{}{}services:\n  web: {{strategy: blue-green, port: 8080, health: {{path: /health, budget: 10s}}, routes: [{{path: /}}], soak: 0s}}\n",
+            place.name,
+            environment("staging", ""),
+            environment("production", domain)
+        )
+    };
+    place.write("mainstay.yaml", &file(""));
+    place.run(&["up", "-e", "staging", "--yes"]).done();
+    for verb in [["plan", "-e", "production"].as_slice(), &["up", "-e", "production", "--yes"]] {
+        let ran = place.run(verb).ended(4);
+        ran.says(&format!("route */ on 127.0.0.1:{} already leads to `web` of {} (staging)", place.port, place.name));
+        ran.says("a `domain` of its own");
+    }
+    assert!(lines(&docker(&["ps", "-aq", "--filter", &format!("name={}-production-", place.name)])).is_empty());
+    // What is there goes on, and goes on being changed.
+    place.run(&["up", "-e", "staging", "--yes"]).done();
+    place.write("mainstay.yaml", &file("    domain: production.localhost\n"));
+    place.run(&["up", "-e", "production", "--yes"]).done();
+    assert_eq!([ask("production", place.port), ask("staging", place.port)], ["one", "one"]);
+    for name in ["production", "staging"] {
+        place.run(&["down", "-e", name, "--volumes", "--yes"]).done();
+    }
+}

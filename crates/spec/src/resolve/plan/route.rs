@@ -71,7 +71,7 @@ impl Route {
     }
 
     /// Whether some request could match both, and nothing says which of the two is asked.
-    pub(in crate::resolve) fn meets(&self, other: &Route) -> bool {
+    pub fn meets(&self, other: &Route) -> bool {
         let same = self.host == other.host && self.path == other.path && self.priority == other.priority;
         let all = self.methods.is_empty() || other.methods.is_empty();
         same && (all || self.methods.iter().any(|method| other.methods.contains(method)))
