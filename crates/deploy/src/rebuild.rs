@@ -104,6 +104,7 @@ async fn build(world: &World, found: &Found) -> Result<Rebuilt, DeployError> {
         fate::clear(world, *fate, release, found).await?;
     }
     fate::clear_one_offs(world, found).await?;
+    resume_workers(world, &releases, found).await;
     let named = |wanted: Fate| {
         let of_it = releases.iter().filter(move |(fate, _)| *fate == wanted);
         of_it.map(|(_, release)| release.container.clone()).collect()
@@ -113,6 +114,14 @@ async fn build(world: &World, found: &Found) -> Result<Rebuilt, DeployError> {
         serving: named(Fate::Serves),
         given_up: named(Fate::GivenUp),
     })
+}
+
+async fn resume_workers(world: &World, releases: &[(Fate, Release)], found: &Found) {
+    for (_, given_up) in releases.iter().filter(|(fate, _)| *fate == Fate::GivenUp) {
+        if let Some(worker) = serving(releases).find(|worker| worker.pool() == given_up.pool()) {
+            fate::resume(world, worker, given_up, found).await;
+        }
+    }
 }
 
 fn write(world: &World, found: &Found, releases: &[(Fate, Release)]) -> Result<(), DeployError> {

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use deploy::release::State;
-use deploy::roll_out::RollOut;
+use deploy::roll_out::{Params, RollOut};
 use deploy::{DeployError, Parts, Talk, World, rebuild};
 use machine::docker::Behaviour;
 use saga::{Inject, LogEvent, Outcome, Runner};
 use spec::{ReleaseId, SagaId, ServiceName, Strategy};
 
-use site::{Case, Site, container, params, scope, seen, serves, site};
+use site::{Case, Site, container, finishing, params, scope, seen, serves, site};
 
 fn web() -> ServiceName {
     ServiceName::parse("web").unwrap()
@@ -51,7 +51,7 @@ fn cases() -> Vec<Case> {
 }
 
 /// Runs the roll-out until the n-th entry of its journal; whether it came that far.
-async fn dies_after(world: &World, case: Case, entry: u64) -> bool {
+async fn dies_after(world: &World, params: &Params, entry: u64) -> bool {
     let seen = AtomicU64::new(0);
     let crash = move |_: u64, _: &LogEvent| match seen.fetch_add(1, Ordering::SeqCst) + 1 == entry {
         true => Inject::Crash,
@@ -59,7 +59,7 @@ async fn dies_after(world: &World, case: Case, entry: u64) -> bool {
     };
     let runner = Runner::new(world.ledger.clone(), world.clock.clone()).faults(Arc::new(crash));
     let id = SagaId::parse("op1.web.r2").unwrap();
-    runner.create::<RollOut>(&id, &params(case)).unwrap();
+    runner.create::<RollOut>(&id, params).unwrap();
     matches!(runner.run::<RollOut>(world, &id, &world.abort).await, Outcome::Crashed)
 }
 
@@ -69,7 +69,7 @@ async fn a_ledger_that_is_lost_after_any_entry_of_any_roll_out_is_built_again_wi
     for case in cases() {
         for entry in 1..100 {
             let site = site(case, Behaviour::healthy_after(1)).await;
-            let crashed = dies_after(&site.world, case, entry).await;
+            let crashed = dies_after(&site.world, &params(case), entry).await;
             let routed = seen(&site.world).await.routed;
             let world = without_ledger(&site);
             let rebuilt = rebuild::ensure(&world).await.unwrap().unwrap();
@@ -99,6 +99,56 @@ async fn a_ledger_that_is_lost_after_any_entry_of_any_roll_out_is_built_again_wi
         }
     }
     assert!(lost > 80, "{lost} losses");
+}
+
+/// A worker of two copies, and the release that is to come in its place.
+async fn worker(params: &Params) -> Site {
+    let case = Case { strategy: Strategy::DrainFirst, old: 2, new: 2 };
+    let site = site(case, Behaviour::healthy_after(1)).await;
+    site.world.save_release(&params.release).unwrap();
+    site
+}
+
+#[tokio::test]
+async fn a_worker_that_had_been_told_to_finish_takes_work_again_when_the_ledger_is_lost() {
+    let mut was_deaf = 0;
+    for entry in 1..100 {
+        let site = worker(&finishing()).await;
+        let crashed = dies_after(&site.world, &finishing(), entry).await;
+        was_deaf += u64::from(!seen(&site.world).await.deaf.is_empty());
+        let world = without_ledger(&site);
+        rebuild::ensure(&world).await.unwrap().unwrap();
+        let seen = seen(&world).await;
+        let deaf: Vec<&String> = seen.running.iter().filter(|name| seen.deaf.contains(name)).collect();
+        assert!(deaf.is_empty(), "after entry {entry}: {deaf:?}");
+        if !crashed {
+            break;
+        }
+    }
+    assert!(was_deaf > 3, "{was_deaf} times");
+}
+
+#[tokio::test]
+async fn a_worker_without_a_word_for_it_is_started_anew_when_the_ledger_is_lost() {
+    let mut params = finishing();
+    params.release.plan.finish.as_mut().unwrap().take_again = None;
+    let mut entry = 0;
+    let site = loop {
+        entry += 1;
+        let site = worker(&params).await;
+        assert!(dies_after(&site.world, &params, entry).await, "nothing was told in {entry} entries");
+        if !seen(&site.world).await.deaf.is_empty() {
+            break site;
+        }
+    };
+    let before = site.docker.calls().len();
+    rebuild::ensure(&without_ledger(&site)).await.unwrap().unwrap();
+    let calls = site.docker.calls().split_off(before);
+    for container in ["shop-production-web-r1", "shop-production-web-r1-2"] {
+        let anew = calls.iter().filter(|call| call.ends_with(&format!(" {container}")));
+        let anew: Vec<&String> = anew.filter(|call| call.starts_with("stop") || call.starts_with("start")).collect();
+        assert_eq!(anew, [&format!("stop {container}"), &format!("start {container}")], "{calls:?}");
+    }
 }
 
 #[tokio::test]

@@ -13,14 +13,14 @@ use std::time::Duration;
 
 use deploy::World;
 use deploy::release::{Event, State};
-use deploy::roll_out::{Params, RollOut};
+use deploy::roll_out::RollOut;
 use futures_util::FutureExt;
 use machine::docker::{Behaviour, Docker};
 use saga::{Inject, LogEvent, Outcome, Runner};
-use spec::{Finish, ReleaseId, ServiceName, Strategy};
+use spec::{ReleaseId, ServiceName, Strategy};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use site::{Case, Site, Sites, container, legal, params, scope, seen, site};
+use site::{Case, Site, Sites, container, finishing, legal, params, scope, seen, site};
 
 const STRATEGIES: [Strategy; 2] = [Strategy::BlueGreen, Strategy::Exclusive];
 
@@ -278,18 +278,6 @@ async fn a_tcp_connection_finishes_through_a_roll_out_which_waits_for_it() {
     let outcome = tokio::time::timeout(Duration::from_secs(10), running).await.expect("it goes on").unwrap();
     let Outcome::Done(found) = outcome else { panic!("{outcome:?}") };
     assert_eq!(found.left, 0);
-}
-
-fn finishing() -> Params {
-    let mut params = params(Case { strategy: Strategy::DrainFirst, old: 2, new: 2 });
-    let words = |word: &str| vec![word.to_owned()];
-    params.release.plan.finish = Some(Finish {
-        stop_taking: words("stop-taking"),
-        idle: Some(words("idle")),
-        take_again: Some(words("take-again")),
-        within: Duration::from_secs(5),
-    });
-    params
 }
 
 #[tokio::test]

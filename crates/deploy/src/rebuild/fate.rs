@@ -6,6 +6,7 @@ use super::found::Found;
 use crate::error::{DeployError, is_gone};
 use crate::names;
 use crate::release::{Release, State};
+use crate::roll_out::finish;
 use crate::world::World;
 use crate::{copies, health};
 
@@ -81,6 +82,20 @@ pub(super) async fn serve(world: &World, release: &Release, found: &Found) -> Re
         record.addresses = addresses;
     }
     Ok(record)
+}
+
+/// A worker that was to make way for a release that is given up may have been told to take nothing new.
+pub(super) async fn resume(world: &World, worker: &Release, given_up: &Release, found: &Found) {
+    let Some(finish) = given_up.plan.finish.as_ref() else { return };
+    let ran = |number: &u32| {
+        let state = found.state(&names::copy(&worker.container, *number));
+        state.is_some_and(|state| state == ContainerState::Running)
+    };
+    let deaf: Vec<u32> = worker.numbers().into_iter().filter(ran).collect();
+    if let Err(error) = finish::resume(world, worker, finish, &deaf).await {
+        let container = &worker.container;
+        tracing::warn!(container, "it may take no work; `mainstay restart {}` starts it anew: {error}", worker.service);
+    }
 }
 
 /// The containers of what does not serve: kept warm, removed, or stopped for a person to look into.

@@ -43,15 +43,18 @@ fn stop_taking<'a>(world: &'a World, params: &'a Params, _: &'a mut Found) -> Do
 fn take_again<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) -> Done<'a> {
     Box::pin(async move {
         let (Some(previous), Some(finish)) = (previous(world, params)?, params.finish()) else { return Ok(()) };
-        if let Some(words) = &finish.take_again {
-            return tell(world, &previous, words, "could not tell the worker to take work again").await;
-        }
-        if !found.stopped_previous {
-            copies::stop(world, &previous, &previous.numbers()).await?;
-            copies::bring_back(world, &previous, &previous.numbers()).await?;
-        }
-        Ok(())
+        let deaf = if found.stopped_previous { Vec::new() } else { previous.numbers() };
+        resume(world, &previous, finish, &deaf).await
     })
+}
+
+/// Gives a worker work again that was told to take none; `deaf` are the copies that have not been started since.
+pub async fn resume(world: &World, release: &Release, finish: &Finish, deaf: &[u32]) -> Result<(), StepError> {
+    if let Some(words) = &finish.take_again {
+        return tell(world, release, words, "could not tell the worker to take work again").await;
+    }
+    copies::stop(world, release, deaf).await?;
+    copies::bring_back(world, release, deaf).await.map(drop)
 }
 
 /// Waits until every copy has nothing left to do. One that never gets there is stopped all the same, and it is told.

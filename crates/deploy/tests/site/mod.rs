@@ -18,7 +18,7 @@ use machine::files::Root;
 use machine::process::{Command, FakeProcesses, Output};
 use saga::Outcome;
 use serde_json::{Value, json};
-use spec::{Check, EnvironmentName, PlatformName, ReleaseId, ServiceName, ServicePlan, Strategy};
+use spec::{Check, EnvironmentName, Finish, PlatformName, ReleaseId, ServiceName, ServicePlan, Strategy};
 use tokio_util::sync::CancellationToken;
 
 /// How the service is replaced, and how many copies the old and the new release have.
@@ -274,6 +274,19 @@ pub async fn seen(world: &World) -> Seen {
     };
     seen.running.sort();
     seen
+}
+
+/// A worker of two copies that is told to finish before it is replaced.
+pub fn finishing() -> Params {
+    let mut params = params(Case { strategy: Strategy::DrainFirst, old: 2, new: 2 });
+    let words = |word: &str| vec![word.to_owned()];
+    params.release.plan.finish = Some(Finish {
+        stop_taking: words("stop-taking"),
+        idle: Some(words("idle")),
+        take_again: Some(words("take-again")),
+        within: Duration::from_secs(5),
+    });
+    params
 }
 
 /// The saga tests want worlds; the sites behind them live as long as the test.
