@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ServerConfig;
 use tokio::net::TcpStream;
 
 use super::arrival::Arrival;
@@ -19,15 +20,17 @@ use super::fault;
 use super::frames::Frames;
 use super::opening::Opening;
 use super::presence::{Presence, Wish};
-use super::rest::{Socket, rest};
+use super::rest::{Rest, Socket};
 use super::sniff::Sniff;
 use super::streams::Streams;
 use super::visitor::{View, Visitor};
 use super::wire::{Look, Wire};
 use crate::edge::Edge;
+use crate::protect::places::Place;
 use crate::proxy::forward::handle;
 use crate::snapshot::Scope;
 use crate::tcp::carry::carry;
+use crate::tcp::lines::Line;
 use crate::tls::accept::Session;
 
 /// HTTP/2's answer to a client that opens streams only to reset them.
@@ -38,39 +41,81 @@ const LOCAL_RESETS: usize = 256;
 const PING_EVERY: Duration = Duration::from_secs(30);
 const PING_PATIENCE: Duration = Duration::from_secs(20);
 
-/// Serves a connection until it ends or is asked to.
-pub(crate) async fn serve(
+/// A part of a connection's life, which says what follows it.
+///
+/// A task is as large as the largest future in it, for as long as it lives. So each part is an allocation of its own,
+/// and the task holds no more than the one that is lived now.
+pub(crate) struct Stage(Pin<Box<dyn Future<Output = Option<Stage>> + Send>>);
+
+impl Stage {
+    pub(super) fn new(part: impl Future<Output = Option<Stage>> + Send + 'static) -> Stage {
+        Stage(Box::pin(part))
+    }
+
+    /// From here to the connection's end.
+    pub(crate) async fn live(mut self) {
+        while let Some(next) = self.0.await {
+            self = next;
+        }
+    }
+}
+
+/// The life of a connection until it ends or is asked to.
+pub(crate) fn serve(
+    edge: Arc<Edge>,
+    view: Arc<View>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    presence: Arc<Presence>,
+) -> Stage {
+    let _ = stream.set_nodelay(true);
+    let line = edge.table.load().lines.of(view.name().as_str());
+    match (line, view.tls()) {
+        (Some(line), _) => Stage::new(carried(edge, view, stream, peer, presence, line)),
+        (None, Some(config)) => Stage::new(secured(edge, view, stream, peer, presence, config)),
+        (None, None) => Stage::new(plain(edge, view, stream, peer, presence)),
+    }
+}
+
+async fn carried(
     edge: Arc<Edge>,
     view: Arc<View>,
     mut stream: TcpStream,
     peer: SocketAddr,
     presence: Arc<Presence>,
-) {
+    line: Arc<Line>,
+) -> Option<Stage> {
     let opening = Opening { edge: &edge, view: &view, peer, presence: &presence };
-    let _ = stream.set_nodelay(true);
-    let line = edge.table.load().lines.of(view.name().as_str());
-    if let Some(line) = line {
-        let carried = async {
-            if let Some(arrival) = opening.carried(&mut stream).await {
-                carry(&edge, &line, stream, arrival, &presence).await;
-            }
-        };
-        return Box::pin(carried).await;
-    }
-    // What a connection needs to begin, and what TLS needs, is boxed, so that a resting plain one does not carry it.
-    if let Some(config) = view.tls() {
-        let secured = async {
-            let Some((arrival, secured)) = opening.secured(config, stream).await else { return };
-            let wire = Wire::over_tls(secured.stream, presence.clone(), look(&edge, secured.is_h2));
-            let session = Some(secured.session);
-            let sides = Sides { edge: edge.clone(), view: view.clone(), arrival, presence: presence.clone(), session };
-            Box::pin(converse(sides, wire, secured.is_h2)).await;
-        };
-        return Box::pin(secured).await;
-    }
-    let Some((arrival, is_h2)) = Box::pin(opening.plain(&mut stream)).await else { return };
+    let arrival = opening.carried(&mut stream).await?;
+    carry(&edge, &line, stream, arrival, &presence).await;
+    None
+}
+
+async fn secured(
+    edge: Arc<Edge>,
+    view: Arc<View>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    presence: Arc<Presence>,
+    config: Arc<ServerConfig>,
+) -> Option<Stage> {
+    let opening = Opening { edge: &edge, view: &view, peer, presence: &presence };
+    let (arrival, secured) = opening.secured(config, stream).await?;
+    let wire = Wire::new(Box::new(secured.stream), presence.clone(), look(&edge, secured.is_h2));
+    Some(converse(Sides::new(edge, view, arrival, presence, Some(secured.session))?, wire, secured.is_h2))
+}
+
+async fn plain(
+    edge: Arc<Edge>,
+    view: Arc<View>,
+    mut stream: TcpStream,
+    peer: SocketAddr,
+    presence: Arc<Presence>,
+) -> Option<Stage> {
+    let opening = Opening { edge: &edge, view: &view, peer, presence: &presence };
+    let (arrival, is_h2) = opening.plain(&mut stream).await?;
     let wire = Wire::new(stream, presence.clone(), look(&edge, is_h2));
-    converse(Sides { edge, view, arrival, presence, session: None }, wire, is_h2).await;
+    Some(converse(Sides::new(edge, view, arrival, presence, None)?, wire, is_h2))
 }
 
 fn look(edge: &Arc<Edge>, is_h2: bool) -> Look {
@@ -78,20 +123,42 @@ fn look(edge: &Arc<Edge>, is_h2: bool) -> Look {
 }
 
 /// What stays of a connection while it rests.
-struct Sides {
-    edge: Arc<Edge>,
+pub(super) struct Sides {
+    pub(super) edge: Arc<Edge>,
     view: Arc<View>,
     arrival: Arrival,
-    presence: Arc<Presence>,
+    pub(super) presence: Arc<Presence>,
     /// What TLS agreed on.
     session: Option<Session>,
+    _seat: Option<Place>,
 }
 
 impl Sides {
+    /// `None` where the client has too many connections already.
+    fn new(
+        edge: Arc<Edge>,
+        view: Arc<View>,
+        arrival: Arrival,
+        presence: Arc<Presence>,
+        session: Option<Session>,
+    ) -> Option<Arc<Sides>> {
+        // Whom a PROXY protocol header names is counted here, since its proxy was not.
+        let is_client = arrival.is_named && view.scope() == Scope::Public;
+        let seat = if is_client { Some(edge.seat(arrival.peer.ip())?) } else { None };
+        Some(Arc::new(Sides { edge, view, arrival, presence, session, _seat: seat }))
+    }
+
     /// What requests see of the connection, made for as long as there are some.
     fn visitor(&self) -> Arc<Visitor> {
         let visitor = Visitor::new(self.edge.clone(), self.view.clone(), self.arrival, self.presence.clone());
         Arc::new(visitor.with_session(self.session.clone()))
+    }
+
+    /// The connection is over; a word for a head that hyper refused.
+    pub(super) fn over(&self, refused: Option<&'static str>) {
+        if let Some(word) = self.presence.ended_for().or(refused) {
+            self.edge.counts.refusals.count(word);
+        }
     }
 }
 
@@ -103,31 +170,27 @@ enum Stretch<S> {
     Idle(Wire<S>),
 }
 
-async fn converse<S: Socket>(sides: Sides, mut wire: Wire<S>, is_h2: bool) {
-    // Whom a PROXY protocol header names is counted here, since its proxy was not.
-    let is_client = sides.arrival.is_named && sides.view.scope() == Scope::Public;
-    let seat = is_client.then(|| sides.edge.seat(sides.arrival.peer.ip()));
-    if let Some(None) = seat {
-        return;
+fn converse<S: Socket>(sides: Arc<Sides>, wire: Wire<S>, is_h2: bool) -> Stage {
+    if !is_h2 {
+        return talk(sides, wire);
     }
-    let refused = loop {
-        // Boxed, so that what serves requests is gone while there are none.
-        let stretch = match is_h2 {
-            true => Stretch::Over(Box::pin(many_at_once(&sides, wire)).await),
-            false => Box::pin(one_by_one(&sides, wire)).await,
-        };
-        wire = match stretch {
-            Stretch::Over(refused) => break refused,
-            Stretch::Idle(wire) => wire,
-        };
-        if !rest(&mut wire, &sides.presence, &sides.edge.counts.resting).await {
-            break None;
+    Stage::new(async move {
+        sides.over(many_at_once(&sides, wire).await);
+        None
+    })
+}
+
+/// Requests over HTTP/1, until the connection rests or is over.
+pub(super) fn talk<S: Socket>(sides: Arc<Sides>, wire: Wire<S>) -> Stage {
+    Stage::new(async move {
+        match one_by_one(&sides, wire).await {
+            Stretch::Idle(wire) => Some(Stage::new(Rest::new(sides, wire))),
+            Stretch::Over(refused) => {
+                sides.over(refused);
+                None
+            }
         }
-    };
-    if let Some(word) = sides.presence.ended_for().or(refused) {
-        sides.edge.counts.refusals.count(word);
-    }
-    drop(seat);
+    })
 }
 
 /// HTTP/1, until it is over or has nothing to do.

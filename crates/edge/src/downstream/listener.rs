@@ -112,9 +112,9 @@ impl Door {
                 false => presence.leave(),
             }
         }
-        let (edge, view) = (self.edge.clone(), self.view.clone());
+        let life = connection::serve(self.edge.clone(), self.view.clone(), stream, peer, presence);
         self.edge.tasks.spawn(async move {
-            connection::serve(edge, view, stream, peer, presence).await;
+            life.live().await;
             drop((place, seat));
         });
     }

@@ -4,24 +4,32 @@
 //! A browser keeps its connections open for a minute after its last request, so most connections are idle ones.
 //! hyper's buffers, the last request's room and what is known of the client are most of what a connection takes.
 
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-use super::presence::{Presence, Wish};
-use super::wire::Wire;
+use super::connection::{Sides, Stage, talk};
+use super::presence::Wish;
+use super::wire::{Quiet, Wire};
 
 /// A client's side of a connection that can say, without a buffer, that something has come.
 pub(crate) trait Socket: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    /// TLS keeps written bytes of its own, so that only a flush tells whether the client takes them.
+    const IS_TLS: bool;
+
     fn poll_stirred(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 }
 
 impl Socket for TcpStream {
+    const IS_TLS: bool = false;
+
     fn poll_stirred(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_read_ready(cx)
     }
@@ -29,43 +37,67 @@ impl Socket for TcpStream {
 
 /// What the other side had sent was decrypted when hyper last asked; only new bytes matter.
 impl Socket for TlsStream<TcpStream> {
+    const IS_TLS: bool = true;
+
     fn poll_stirred(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.get_ref().0.poll_read_ready(cx)
     }
 }
 
-/// Counts a resting connection until it is dropped, however its task ends.
-struct Resting<'a>(&'a AtomicU64);
+impl<S: Socket> Socket for Box<S> {
+    const IS_TLS: bool = S::IS_TLS;
 
-impl<'a> Resting<'a> {
-    fn begin(count: &'a AtomicU64) -> Resting<'a> {
-        count.fetch_add(1, Ordering::Relaxed);
-        Resting(count)
+    fn poll_stirred(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        S::poll_stirred(self, cx)
     }
 }
 
-impl Drop for Resting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+/// Waits for the next byte, or for the connection's end. Written out, since it is what an idle connection costs.
+pub(super) struct Rest<S> {
+    sides: Arc<Sides>,
+    /// `None` once it goes on.
+    wire: Option<Quiet<S>>,
+}
+
+impl<S: Socket> Rest<S> {
+    pub(super) fn new(sides: Arc<Sides>, wire: Wire<S>) -> Rest<S> {
+        sides.edge.counts.resting.fetch_add(1, Ordering::Relaxed);
+        Rest { sides, wire: Some(wire.quiet()) }
+    }
+
+    fn over(&self) -> Poll<Option<Stage>> {
+        self.sides.over(None);
+        Poll::Ready(None)
     }
 }
 
-/// Waits for the next byte; `false` when the connection ends instead.
-pub(super) async fn rest<S: Socket>(wire: &mut Wire<S>, presence: &Presence, count: &AtomicU64) -> bool {
-    let _resting = Resting::begin(count);
-    let goes_on = std::future::poll_fn(|cx| {
+impl<S: Socket> Future for Rest<S> {
+    type Output = Option<Stage>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Stage>> {
+        let this = self.get_mut();
+        let presence = &this.sides.presence;
         presence.hears(cx.waker());
+        let Some(wire) = &mut this.wire else { return Poll::Ready(None) };
         match presence.wish() {
-            Wish::Break | Wish::Leave => Poll::Ready(false),
-            // What is wrong with the socket is found out by who reads it.
-            Wish::Stay => wire.poll_stirred(cx).map(|_| true),
+            Wish::Break => this.over(),
+            Wish::Leave => {
+                // As hyper ends an idle connection; nothing is left to write, so this waits for nobody.
+                let _ = ready!(wire.poll_shutdown(cx));
+                this.over()
+            }
+            Wish::Stay => {
+                // What is wrong with the socket is found out by who reads it.
+                let _ = ready!(wire.poll_stirred(cx));
+                let wire = this.wire.take().map(|quiet| quiet.wake(&this.sides));
+                Poll::Ready(wire.map(|wire| talk(this.sides.clone(), wire)))
+            }
         }
-    })
-    .await;
-    if !goes_on && presence.wish() == Wish::Leave {
-        // As hyper ends an idle connection; nothing is left to write, so this waits for nobody.
-        let mut wire = Pin::new(wire);
-        let _ = wire.shutdown().await;
     }
-    goes_on
+}
+
+impl<S> Drop for Rest<S> {
+    fn drop(&mut self) {
+        self.sides.edge.counts.resting.fetch_sub(1, Ordering::Relaxed);
+    }
 }

@@ -54,6 +54,12 @@ enum Body {
 }
 
 impl Sniff {
+    /// Whether a new one would know as much.
+    pub(super) fn is_as_new(&self) -> bool {
+        let is_fresh_head = self.part == Part::Head && matches!(self.body, Body::None);
+        is_fresh_head && self.length == 0 && !self.ends_in_return && !self.has_length && !self.has_encoding
+    }
+
     /// Looks at bytes; names what is wrong with a head.
     pub(crate) fn look(&mut self, mut bytes: &[u8]) -> Option<Fault> {
         let mut fault = None;
@@ -222,6 +228,20 @@ mod tests {
                 let seen = [sniff.look(&text.as_bytes()[..cut]), sniff.look(&text.as_bytes()[cut..])];
                 assert!(seen.contains(&Some(Fault::BareLineFeed)), "{text:?} cut at {cut}");
             }
+        }
+    }
+
+    #[test]
+    fn between_two_heads_there_is_nothing_to_remember() {
+        for text in [&b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"[..], CHUNKED] {
+            let mut sniff = Sniff::default();
+            sniff.look(text);
+            assert!(sniff.is_as_new());
+        }
+        for text in ["G", "GET / HTTP/1.1\r\nContent-Length: 1\r\n", "POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\na"] {
+            let mut sniff = Sniff::default();
+            sniff.look(text.as_bytes());
+            assert!(!sniff.is_as_new(), "{text}");
         }
     }
 

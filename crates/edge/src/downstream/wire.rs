@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::connection::Sides;
 use super::frames::Frames;
 use super::presence::Presence;
 use super::rest::Socket;
@@ -18,8 +19,6 @@ pub(crate) struct Wire<S> {
     stream: S,
     presence: Arc<Presence>,
     look: Look,
-    /// TLS keeps written bytes of its own, so that only a flush tells whether the client takes them.
-    is_tls: bool,
     /// Bytes that were read, and looked at, before a rest.
     unread: Bytes,
 }
@@ -32,11 +31,7 @@ pub(crate) enum Look {
 
 impl<S> Wire<S> {
     pub(crate) fn new(stream: S, presence: Arc<Presence>, look: Look) -> Wire<S> {
-        Wire { stream, presence, look, is_tls: false, unread: Bytes::new() }
-    }
-
-    pub(crate) fn over_tls(stream: S, presence: Arc<Presence>, look: Look) -> Wire<S> {
-        Wire { is_tls: true, ..Wire::new(stream, presence, look) }
+        Wire { stream, presence, look, unread: Bytes::new() }
     }
 
     /// The same, with bytes that are to be read once more.
@@ -76,14 +71,49 @@ impl<S> Wire<S> {
     }
 }
 
+/// What stays of a wire while nothing goes over it.
+pub(super) enum Quiet<S> {
+    /// Between two heads, with nothing read ahead.
+    Bare(S),
+    Whole(Box<Wire<S>>),
+}
+
 impl<S: Socket> Wire<S> {
-    /// Whether there is something to read.
-    pub(super) fn poll_stirred(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.unread.is_empty() { self.stream.poll_stirred(cx) } else { Poll::Ready(Ok(())) }
+    pub(super) fn quiet(self) -> Quiet<S> {
+        let is_as_new = matches!(&self.look, Look::Heads(sniff) if sniff.is_as_new());
+        if is_as_new && self.unread.is_empty() { Quiet::Bare(self.stream) } else { Quiet::Whole(Box::new(self)) }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
+impl<S: Socket> Quiet<S> {
+    pub(super) fn wake(self, sides: &Sides) -> Wire<S> {
+        match self {
+            Quiet::Bare(stream) => {
+                let look = Look::Heads(Sniff::default());
+                Wire::new(stream, sides.presence.clone(), look)
+            }
+            Quiet::Whole(wire) => *wire,
+        }
+    }
+
+    /// Whether there is something to read.
+    pub(super) fn poll_stirred(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Quiet::Bare(stream) => stream.poll_stirred(cx),
+            Quiet::Whole(wire) if wire.unread.is_empty() => wire.stream.poll_stirred(cx),
+            Quiet::Whole(_) => Poll::Ready(Ok(())),
+        }
+    }
+
+    pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Quiet::Bare(stream) => Pin::new(stream).poll_shutdown(cx),
+            Quiet::Whole(wire) => Pin::new(&mut **wire).poll_shutdown(cx),
+        }
+    }
+}
+
+impl<S: Socket> AsyncRead for Wire<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if !this.unread.is_empty() {
@@ -101,7 +131,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+impl<S: Socket> AsyncWrite for Wire<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.stream).poll_write(cx, buf);
@@ -129,7 +159,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.stream).poll_flush(cx);
-        if this.is_tls {
+        if S::IS_TLS {
             this.note_write(&polled);
         }
         polled
