@@ -163,15 +163,22 @@ impl Clock for Shifted {
     }
 }
 
-/// Used by the crash tests only: the process kills itself after the n-th entry of the journal.
+/// Used by the crash tests only: the process kills itself after the n-th entry of the journal, or breaks there.
 const CRASH_AFTER: &str = "MAINSTAY_TEST_CRASH_AFTER";
+const BREAK_AFTER: &str = "MAINSTAY_TEST_BREAK_AFTER";
 
 fn crash_point() -> Option<Arc<dyn saga::Faults>> {
-    let after: u64 = std::env::var(CRASH_AFTER).ok()?.parse().ok()?;
+    let entry = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let (crash, breaks) = (entry(CRASH_AFTER), entry(BREAK_AFTER));
+    crash.or(breaks)?;
     let seen = std::sync::atomic::AtomicU64::new(0);
     Some(Arc::new(move |_: u64, _: &saga::LogEvent| {
-        if seen.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1 == after {
+        let now = Some(seen.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1);
+        if now == crash {
             let _ = nix::sys::signal::kill(nix::unistd::Pid::this(), nix::sys::signal::Signal::SIGKILL);
+        }
+        if now == breaks {
+            std::panic::panic_any("a test has asked for this");
         }
         saga::Inject::None
     }))

@@ -214,7 +214,9 @@ pub async fn run(cli: Cli) -> Result<u8, Failure> {
 /// The long-running processes write a log.
 async fn logged(work: impl Future<Output = Result<u8, Failure>>) -> Result<u8, Failure> {
     let filter = tracing_subscriber::EnvFilter::try_from_env("MAINSTAY_LOG").unwrap_or_else(|_| "info".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(std::io::stderr).init();
+    // Where the log cannot be written it is done without: telling so on the same stream would end the work.
+    let log = tracing_subscriber::fmt().log_internal_errors(false);
+    log.with_env_filter(filter).with_ansi(false).with_writer(std::io::stderr).init();
     work.await
 }
 

@@ -2,12 +2,14 @@
 
 mod unfinished;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use deploy::recover::Interrupted;
 use deploy::report::ServiceReport;
 use deploy::{DeployError, Ending, Said, Scope, Talk, World};
+use futures_util::FutureExt;
 use ledger::{Holder, Lease, LeaseError, NewEvent};
 use serde_json::json;
 
@@ -135,14 +137,31 @@ async fn carry_out(
     mut operation: Operation,
     left: Leftover,
 ) {
-    telling::begun(&agent, &scope, &operation);
     let renewing = tokio::spawn(renew(agent.clone(), lease.clone()));
-    let ended = unfinished::to_the_end(&agent, &scope, &live, &lease, &operation, left).await;
+    let again = left.again;
+    let work = async {
+        telling::begun(&agent, &scope, &operation);
+        unfinished::to_the_end(&agent, &scope, &live, &lease, &operation, left).await
+    };
+    let ended = AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_told| broke(&operation, again));
     renewing.abort();
     unfinished::close(&agent, &scope, &live, &lease, &mut operation, &ended).await;
     telling::ended(&agent, &scope, &operation, &ended);
     live.end(ended);
     queue::go_on(&agent, &scope);
+}
+
+/// A fault of the agent's own, which its log has told. Its next life finishes or undoes what was under way, as after any
+/// other death; where that breaks as well, this operation alone is given up.
+fn broke(operation: &Operation, again: bool) -> Ended {
+    tracing::error!(operation = operation.id, again, "broke: a fault of Mainstay's own");
+    if !again {
+        std::process::abort();
+    }
+    let failure = Failure::new("the agent broke off twice while it did this", Ending::Stuck);
+    Ended::Failed {
+        failure: failure.hint("its log says where; what was under way is gone on with when it starts anew"),
+    }
 }
 
 async fn perform(agent: &Agent, live: &Arc<Live>, lease: &Lease, operation: &Operation, left: Leftover) -> Ended {

@@ -1,5 +1,6 @@
 //! Up, deploy, rollback, down: the ordinary life of a platform.
 
+use super::crash::start_agent;
 use super::load::{Load, ask};
 use super::place::{Place, image, web};
 
@@ -116,4 +117,20 @@ fn real_hooks_run_around_a_deploy_and_one_before_it_can_stop_it() {
     assert!(refused.err.contains("not today"), "{}", refused.err);
     assert_eq!(ask(place.port).as_deref(), Ok("one"));
     assert_eq!(place.containers().len(), 2, "nothing was started");
+}
+
+#[test]
+fn real_a_log_that_cannot_be_written_keeps_nobody_from_working() {
+    let images = [image("one", &[]), image("two", &[])];
+    let mut place = Place::new("mute");
+    for process in ["edge", "agent"] {
+        std::os::unix::fs::symlink("/dev/full", place.state().join(format!("{process}.test.log"))).unwrap();
+    }
+    place.compose(&web(&images[0], ""));
+    place.platform("5m", "");
+    place.start("edge", None);
+    start_agent(&mut place, None);
+    place.run(&["up", "--yes"]).done();
+    place.run(&["deploy", "web", "--image", &images[1], "--yes"]).done();
+    assert_eq!(place.service("web")["release"], "r2");
 }

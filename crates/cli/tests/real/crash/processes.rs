@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use super::super::load::{Load, Seen, ask};
 use super::super::place::{Place, Ran, image, wait, web};
 use super::row::{Became, Row, stride};
-use super::{LIMIT, agent_answers, kill_agent, other};
+use super::{LIMIT, agent, agent_answers, kill_agent, other, start_agent, stop_agent, under_own_processes};
 
 /// Moments of a deploy, which takes about two seconds.
 fn moments(sampled: u32) -> Vec<Duration> {
@@ -207,4 +207,28 @@ fn under_way(place: &Place) {
             false => Err("nothing is under way".to_owned()),
         }
     });
+}
+
+#[test]
+fn real_a_deploy_is_finished_by_the_next_agent_when_one_breaks_in_the_middle_of_it() {
+    let images = [image("one", &[]), image("two", &[])];
+    let mut place = under_own_processes("crashbreak", &images[0]);
+    let mut row = Row::new("an agent that breaks by itself: after each entry");
+    let load = Load::start(place.port);
+    for after in (1..=10).step_by(stride(4) as usize) {
+        let next = other(&place, &images).clone();
+        stop_agent(&mut place);
+        place.start_with("agent", &[("MAINSTAY_TEST_BREAK_AFTER", &after.to_string())]);
+        agent_answers(&place);
+        let command = place.begin(&["deploy", "web", "--image", &next, "--yes"]);
+        wait("the agent to break", LIMIT, || {
+            agent(&mut place).try_wait().unwrap().map(drop).ok_or_else(|| "it lives".to_owned())
+        });
+        start_agent(&mut place, None);
+        let ran = Ran::of(command.wait_with_output().unwrap());
+        assert_eq!(ran.code, 0, "it broke after {after}: {ran:#?}");
+        row.hit(&place, &format!("after entry {after}"), Became::Finished);
+    }
+    row.answered(&load.end(), &["one", "two"]);
+    row.end(3);
 }
