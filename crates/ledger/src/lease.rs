@@ -95,6 +95,15 @@ impl Ledger {
         let freed = self.write(|tx| tx.free(name, held.token))?;
         Ok(freed.then_some(held.holder))
     }
+
+    /// Frees every lease whose holder is dead; answers their names and who held them.
+    pub fn free_dead(&self, alive: impl Fn(&Holder) -> bool) -> Result<Vec<(String, Holder)>> {
+        let mut freed = Vec::new();
+        for name in self.read(|tx| tx.held_names())? {
+            freed.extend(self.steal_if_dead(&name, &alive)?.map(|holder| (name, holder)));
+        }
+        Ok(freed)
+    }
 }
 
 // === impl Tx ===
@@ -175,6 +184,13 @@ impl Tx<'_> {
         };
         let holder = self.decode(&holder, || format!("the holder of the lease `{name}`"))?;
         Ok(Some(Held { holder, token: unsigned(token), since_ms, expires_ms }))
+    }
+
+    fn held_names(&self) -> Result<Vec<String>> {
+        self.sql("list the leases", |connection| {
+            let mut names = connection.prepare("SELECT name FROM lease WHERE holder IS NOT NULL ORDER BY name")?;
+            names.query_map([], |row| row.get(0))?.collect()
+        })
     }
 
     fn token_stands(&self, lease: &Lease) -> Result<bool> {

@@ -254,11 +254,7 @@ fn lock(agent: &Agent, scope: &Scope, work: &Work) -> Result<Result<Lease, Holde
         boot_id: agent.boot_id.clone(),
         note: format!("`{}` by {}", work.word(), work.by()),
     };
-    // We hold the agent's own lock, so a holder with another pid is an agent that is gone.
-    let me = holder.clone();
-    ledger
-        .steal_if_dead(&scope.lease(), |held| held.pid == me.pid && held.boot_id == me.boot_id)
-        .map_err(failed("look at the lock"))?;
+    ledger.steal_if_dead(&scope.lease(), |held| is_ours(agent, held)).map_err(failed("look at the lock"))?;
     // Whoever holds it in this very agent lives, whatever a clock says that has been set.
     if let Some(held) = ledger.holder(&scope.lease()).map_err(failed("look at the lock"))? {
         return Ok(Err(held.holder));
@@ -268,6 +264,11 @@ fn lock(agent: &Agent, scope: &Scope, work: &Work) -> Result<Result<Lease, Holde
         Err(LeaseError::Held { holder, .. }) => Ok(Err(holder)),
         Err(error) => Err(failed("take the lock")(error)),
     }
+}
+
+/// We hold the agent's own lock, so a holder with another pid is an agent that is gone.
+fn is_ours(agent: &Agent, holder: &Holder) -> bool {
+    holder.pid == std::process::id() && holder.boot_id == agent.boot_id
 }
 
 /// Asked before every step: whether the lock is still this operation's. By its token, never by the clock.
@@ -322,7 +323,20 @@ pub async fn recover(agent: Agent) {
             interrupted.extend(orphans);
         }
     }
+    free_forgotten(&agent);
     go_on(&world, interrupted).await;
+}
+
+/// What an agent before this one had locked, and died before it had begun anything. Those that have begun are locked again.
+fn free_forgotten(agent: &Agent) {
+    match agent.parts.ledger.free_dead(|held| is_ours(agent, held)) {
+        Ok(freed) => {
+            for (lease, holder) in freed {
+                tracing::info!(lease, "freed the lock of {}, which had not begun when its agent ended", holder.note);
+            }
+        }
+        Err(error) => tracing::error!("could not look for forgotten locks: {error}"),
+    }
 }
 
 fn again(agent: &Agent, operation: Operation, left: Leftover) -> Result<(), Failure> {

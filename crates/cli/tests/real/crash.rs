@@ -18,7 +18,7 @@ use super::place::{Place, Ran, wait, web};
 pub const LIMIT: Duration = Duration::from_secs(60);
 
 /// A platform whose edge and agent this test runs itself, without a supervisor.
-fn under_own_processes(test: &str, image: &str) -> Place {
+pub fn under_own_processes(test: &str, image: &str) -> Place {
     trusted_under_own_processes(test, image, "soak: 0s")
 }
 
@@ -92,7 +92,7 @@ fn kill_agent(place: &mut Place) {
 }
 
 /// Whether or not it has died already.
-fn end_agent(place: &mut Place) {
+pub fn end_agent(place: &mut Place) {
     if agent(place).try_wait().unwrap().is_none() {
         kill_agent(place);
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::crash::{end_agent, start_agent, under_own_processes};
 use super::place::{Place, Ran, image, wait};
 
 #[test]
@@ -22,4 +23,26 @@ fn real_the_second_of_two_deploys_is_refused_and_told_who_holds_the_lock() {
     Ran::of(first.wait_with_output().unwrap()).done();
     assert_eq!(place.service("web")["release"], "r2");
     place.run(&["deploy", "web", "--image", &image("two", &[]), "--yes"]).done();
+}
+
+#[test]
+fn real_the_lock_of_an_agent_that_died_before_it_had_begun_is_freed_by_the_next() {
+    let mut place = under_own_processes("forgotten", &image("one", &[]));
+    end_agent(&mut place);
+    let name = format!("deploy/{}/production", place.name);
+    {
+        let clock = std::sync::Arc::new(machine::clock::SystemClock::new());
+        let ledger = ledger::Ledger::open(&place.state().join("ledger.db"), clock).unwrap();
+        let holder = ledger::Holder { pid: 1, boot_id: "of another start".into(), note: "`prune` by root".into() };
+        ledger.acquire(&name, holder, Duration::from_secs(600)).unwrap();
+    }
+    start_agent(&mut place, None);
+    wait("the lock to be free", Duration::from_secs(10), || {
+        let clock = std::sync::Arc::new(machine::clock::SystemClock::new());
+        let ledger = ledger::Ledger::open(&place.state().join("ledger.db"), clock).unwrap();
+        match ledger.holder(&name).unwrap() {
+            None => Ok(()),
+            Some(held) => Err(held.holder.note),
+        }
+    });
 }

@@ -117,6 +117,19 @@ fn the_lease_of_a_dead_holder_is_freed_and_that_of_a_living_one_is_not() {
 }
 
 #[test]
+fn all_leases_of_the_dead_are_freed_at_once_and_those_of_the_living_stay() {
+    let (ledger, _) = bench();
+    let living = ledger.acquire("a", holder(1), TTL).unwrap();
+    ledger.acquire("b", holder(2), TTL).unwrap();
+    let given_back = ledger.acquire("c", holder(2), TTL).unwrap();
+    ledger.release(&given_back).unwrap();
+    assert_eq!(ledger.free_dead(|who| *who == holder(1)).unwrap(), [("b".to_owned(), holder(2))]);
+    ledger.check(&living).unwrap();
+    assert_eq!(ledger.holder("b").unwrap(), None);
+    assert_eq!(ledger.free_dead(|who| *who == holder(1)).unwrap(), []);
+}
+
+#[test]
 fn a_lease_that_changes_hands_while_the_holder_is_looked_for_is_not_stolen() {
     let (ledger, clock) = bench();
     ledger.acquire("deploy", holder(1), TTL).unwrap();
