@@ -167,6 +167,7 @@ impl Clock for Shifted {
 const CRASH_AFTER: &str = "MAINSTAY_TEST_CRASH_AFTER";
 const BREAK_AFTER: &str = "MAINSTAY_TEST_BREAK_AFTER";
 
+#[expect(clippy::panic, reason = "a fault of the agent's own is what the test is about")]
 fn crash_point() -> Option<Arc<dyn saga::Faults>> {
     let entry = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let (crash, breaks) = (entry(CRASH_AFTER), entry(BREAK_AFTER));
