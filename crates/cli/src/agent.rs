@@ -61,9 +61,10 @@ pub async fn run(layout: &Layout) -> Result<u8, Failure> {
     let prepared = prepare(layout, root.clone(), notices).await;
     last_words::keep(&root, prepared.as_ref().err());
     let agent = prepared?;
+    let alone = work::take_up(&agent);
     let listener = listen(layout)?;
     tracing::info!(root = %layout.root.display(), "the agent is up");
-    tokio::spawn(work::recover(agent.clone()));
+    tokio::spawn(work::go_on_alone(agent.clone(), alone));
     tokio::spawn(loops::run(agent.clone()));
     tokio::spawn(telling::deliver(agent.clone(), waiting));
     let stop = agent.stop.clone();

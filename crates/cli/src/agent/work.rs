@@ -290,22 +290,23 @@ async fn renew(agent: Agent, mut lease: Lease) {
     }
 }
 
-/// After a start: every interrupted operation takes its lock again, goes on with its roll-outs and then with itself.
-/// A watch or a canary may take hours, so they do not wait for each other, and who asks for their scope finds it locked.
-pub async fn recover(agent: Agent) {
-    let world = agent.world();
-    let mut interrupted = match deploy::recover::interrupted(&world) {
+/// After a start, before anybody is answered: every interrupted operation takes its lock again, and goes on with its
+/// roll-outs and then with itself. A watch or a canary may take hours, so they do not wait for each other.
+/// Were somebody answered first, a newer operation could have the lock, and the interrupted one would never end.
+/// What belongs to none of them is left for [`go_on_alone`].
+pub fn take_up(agent: &Agent) -> Vec<Interrupted> {
+    let mut interrupted = match deploy::recover::interrupted(&agent.world()) {
         Ok(interrupted) => interrupted,
         Err(error) => {
             tracing::error!("could not recover: {error}");
-            return;
+            return Vec::new();
         }
     };
     let all = match agent.parts.ledger.list_records::<Operation>(OPERATION, "") {
         Ok(all) => all.into_iter().map(|(_, operation)| operation),
         Err(error) => {
             tracing::error!("could not go on with interrupted operations: {error}");
-            return;
+            return Vec::new();
         }
     };
     let mut unfinished: Vec<(Operation, Leftover)> = Vec::new();
@@ -318,13 +319,18 @@ pub async fn recover(agent: Agent) {
     unfinished.sort_by_key(|(_, left)| left.roll_outs.is_empty());
     for (operation, left) in unfinished {
         let (id, orphans) = (operation.id.clone(), left.roll_outs.clone());
-        if let Err(failure) = again(&agent, operation, left) {
+        if let Err(failure) = again(agent, operation, left) {
             tracing::error!(operation = id, "could not go on with it as a whole: {}", failure.message);
             interrupted.extend(orphans);
         }
     }
-    free_forgotten(&agent);
-    go_on(&world, interrupted).await;
+    free_forgotten(agent);
+    interrupted
+}
+
+/// Finishes or undoes what no operation goes on with.
+pub async fn go_on_alone(agent: Agent, interrupted: Vec<Interrupted>) {
+    go_on(&agent.world(), interrupted).await;
 }
 
 /// What an agent before this one had locked, and died before it had begun anything. Those that have begun are locked again.
@@ -355,7 +361,11 @@ fn again(agent: &Agent, operation: Operation, left: Leftover) -> Result<(), Fail
     match lease {
         Ok(lease) => start(agent, waiting, lease, left),
         Err(holder) if left.roll_outs.is_empty() => start_or_wait(agent, waiting, Err(holder)).map(drop),
-        Err(holder) => Err(Failure::new(format!("its lock is held by {}", holder.note), Ending::Refused)),
+        Err(holder) => {
+            let failure = Failure::new(format!("its lock is held by {}", holder.note), Ending::Refused);
+            close(agent, waiting.operation, Ended::Failed { failure: failure.clone() })?;
+            Err(failure)
+        }
     }
 }
 
