@@ -232,3 +232,26 @@ fn real_a_deploy_is_finished_by_the_next_agent_when_one_breaks_in_the_middle_of_
     row.answered(&load.end(), &["one", "two"]);
     row.end(3);
 }
+
+#[test]
+fn real_an_operation_that_breaks_its_agent_twice_is_given_up_and_the_agent_stays() {
+    let images = [image("one", &[]), image("two", &[])];
+    let mut place = under_own_processes("crashtwice", &images[0]);
+    let breaks = [("MAINSTAY_TEST_BREAK_AFTER", "3")];
+    stop_agent(&mut place);
+    place.start_with("agent", &breaks);
+    agent_answers(&place);
+    let command = place.begin(&["deploy", "web", "--image", &images[1], "--yes"]);
+    wait("the agent to break", LIMIT, || {
+        agent(&mut place).try_wait().unwrap().map(drop).ok_or_else(|| "it lives".to_owned())
+    });
+    place.start_with("agent", &breaks);
+    agent_answers(&place);
+    let ran = Ran::of(command.wait_with_output().unwrap());
+    assert_ne!(ran.code, 0, "{ran:#?}");
+    ran.says("broke off twice");
+    assert!(agent(&mut place).try_wait().unwrap().is_none(), "others are still served");
+    stop_agent(&mut place);
+    start_agent(&mut place, None);
+    assert_eq!(super::after::broken(&place), Vec::<String>::new(), "the next agent goes on with what was under way");
+}
