@@ -22,6 +22,13 @@ async fn with(code: i64) -> Site {
         .await
 }
 
+async fn run(site: &Site) -> Outcome<Found> {
+    let runner = Runner::new(site.world.ledger.clone(), site.world.clock.clone());
+    let id = spec::SagaId::parse("op1.web.r2").unwrap();
+    runner.create::<RollOut>(&id, &params(CASE)).unwrap();
+    runner.run::<RollOut>(&site.world, &id, &saga::Abort::new()).await
+}
+
 fn serving(world: &World) -> String {
     world.serving_of(&scope(), &ServiceName::parse("web").unwrap()).unwrap().unwrap().id.to_string()
 }
@@ -78,10 +85,7 @@ async fn a_job_that_was_begun_before_a_crash_is_not_run_a_second_time() {
 #[tokio::test]
 async fn a_job_that_fails_tells_its_code_and_its_last_lines_and_the_run_before_stays_the_one_that_counts() {
     let site = with(7).await;
-    let runner = Runner::new(site.world.ledger.clone(), site.world.clock.clone());
-    let id = spec::SagaId::parse("op1.web.r2").unwrap();
-    runner.create::<RollOut>(&id, &params(CASE)).unwrap();
-    let outcome = runner.run::<RollOut>(&site.world, &id, &saga::Abort::new()).await;
+    let outcome = run(&site).await;
     let Outcome::Undone { failed_step, error, .. } = &outcome else { panic!("{outcome:?}") };
     assert_eq!(failed_step, "run");
     assert!(error.message.contains("exited with code 7"), "{error:?}");
@@ -93,10 +97,7 @@ async fn a_job_that_fails_tells_its_code_and_its_last_lines_and_the_run_before_s
 #[tokio::test]
 async fn a_job_that_was_killed_tells_of_memory_even_where_docker_did_not_notice_the_want_of_it() {
     let site = with(137).await;
-    let runner = Runner::new(site.world.ledger.clone(), site.world.clock.clone());
-    let id = spec::SagaId::parse("op1.web.r2").unwrap();
-    runner.create::<RollOut>(&id, &params(CASE)).unwrap();
-    let outcome = runner.run::<RollOut>(&site.world, &id, &saga::Abort::new()).await;
+    let outcome = run(&site).await;
     let Outcome::Undone { error, .. } = &outcome else { panic!("{outcome:?}") };
     assert!(error.message.contains("killed (exit code 137); running out of memory"), "{error:?}");
 }
