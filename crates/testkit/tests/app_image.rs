@@ -1,6 +1,6 @@
 //! The test application, as tests will meet it.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a panic is how a test fails")]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
