@@ -22,6 +22,7 @@ check_e2e_script() {
 # A platform, a Mainstay and data of its own, so that one that runs here is left alone; nothing of it stays.
 stage_e2e() {
   check_e2e_script
+  # shellcheck disable=SC2034 # read by the steps of `./x up`
   MAINSTAY_PROFILE=dev UP_NAME=ytempire-e2e UP_ROOT=(--root "$X_CACHE/e2e-root")
   read_up_options --lite --http "$E2E_PORT"
   install_browser_tools
