@@ -23,6 +23,8 @@ class Sample:
 
 def look(edge, began):
     pid = edge.process.pid
+    # Before anything is asked: the edge takes a moment to close what a question came over.
+    files, threads = len(os.listdir(f"/proc/{pid}/fd")), len(os.listdir(f"/proc/{pid}/task"))
     metrics = edge.metrics()
     status = json.loads(edge.ask("/v1/status"))
     def total(name):
@@ -36,6 +38,6 @@ def look(edge, began):
         round(time.monotonic() - began, 1),
         total("mainstay_edge_requests_total") + total("mainstay_edge_own_answers_total"),
         memory["Rss:"], memory["Pss:"],
-        len(os.listdir(f"/proc/{pid}/fd")), len(os.listdir(f"/proc/{pid}/task")),
+        files, threads,
         total("mainstay_edge_tasks"), total("mainstay_edge_client_connections"), total("mainstay_edge_in_flight"),
         total("mainstay_edge_websockets"), len(status["draining"]))

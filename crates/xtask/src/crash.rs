@@ -88,8 +88,8 @@ fn page(table: &str, extent: &str) -> String {
         to the running copies that it has; no container, network or share is left over; the lock is free; every operation and saga has ended; \
         the status says the same; and a request is answered by the release that serves.\n\
         An operation that outlives the last entry is counted as finished or undone too, so those can be one more than the blows.\n\
-        Requests fail where what answers them was killed (the edge, everything at once) or where the release itself answers 500 (flip back); \
-        in the other rows one failed request breaks the row.\n\n{table}"
+        Requests fail where what answers them was killed (the edge, everything at once) or stopped (two commands that both find \
+        no agent) or where the release itself answers 500 (flip back); in the other rows one failed request breaks the row.\n\n{table}"
     )
 }
 

@@ -36,7 +36,7 @@ fn only_unheard(seen: &Seen) {
     let others: Vec<&str> =
         seen.failures().into_iter().filter(|failure| !words.iter().any(|word| failure.starts_with(word))).collect();
     assert!(others.is_empty(), "{} others, first: {}", others.len(), others[0]);
-    assert!(seen.bodies().keys().all(|body| ["one", "two"].contains(body)), "{:?}", seen.bodies());
+    assert!(seen.bodies().keys().all(|body| ["one", "two", "three"].contains(body)), "{:?}", seen.bodies());
 }
 
 fn became(place: &Place, wanted: &str) -> Became {
@@ -139,7 +139,9 @@ fn real_of_two_commands_at_once_each_is_done_or_refused_and_one_agent_serves_bot
         assert!(done.iter().any(|image| serves == image.as_str()), "{serves} serves, {done:?} were done");
         row.hit(&place, &format!("round {round}"), Became::Finished);
     }
-    // Both find no agent, and both start one.
+    row.answered(&load.end(), &["one", "two", "three"]);
+    // Both find no agent, and both start one; `stop` takes the edge with it.
+    let load = Load::start(place.port);
     for round in 0..stride(1).max(2) {
         place.run(&["stop"]).done();
         let both: Vec<Child> = (0..2).map(|_| place.begin(&["up", "--yes"])).collect();
@@ -148,7 +150,9 @@ fn real_of_two_commands_at_once_each_is_done_or_refused_and_one_agent_serves_bot
         }
         row.hit(&place, &format!("start {round}"), Became::Finished);
     }
-    row.asked(&load.end());
+    let seen = load.end();
+    only_unheard(&seen);
+    row.asked(&seen);
     row.end(5);
 }
 
