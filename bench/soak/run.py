@@ -71,7 +71,7 @@ def soak(world, options):
     done = threading.Event()
     def sampling():
         while not done.wait(2):
-            samples.append(sample.look(world.edge, began))
+            samples.append(sample.look(world.edge, began, world.counted))
             if len(samples) % 30 == 0:
                 print(f"  {samples[-1].seconds:.0f} s: {told(samples[-1])}", flush=True)
     sampler = threading.Thread(target=sampling)
@@ -96,7 +96,7 @@ def rest(world, began):
     begun = time.monotonic()
     last, since = None, begun
     while True:
-        one = sample.look(world.edge, began)
+        one = sample.look(world.edge, began, world.counted)
         level = (one.files, one.threads, one.tasks, one.connections, one.draining)
         if level != last:
             last, since = level, time.monotonic()

@@ -21,7 +21,21 @@ class Sample:
     draining: int
 
 
-def look(edge, began):
+class Counted:
+    """Requests so far. The counters of a release leave with it, so what they grow by is added up."""
+    NAMES = ("mainstay_edge_requests_total", "mainstay_edge_own_answers_total")
+
+    def __init__(self):
+        self.last, self.total = {}, 0.0
+
+    def add(self, metrics):
+        now = {key: value for key, value in metrics.items() if key.partition("{")[0] in self.NAMES}
+        self.total += sum(value - self.last.get(key, 0) for key, value in now.items())
+        self.last = now
+        return self.total
+
+
+def look(edge, began, counted):
     pid = edge.process.pid
     # Before anything is asked: the edge takes a moment to close what a question came over.
     files, threads = len(os.listdir(f"/proc/{pid}/fd")), len(os.listdir(f"/proc/{pid}/task"))
@@ -36,7 +50,7 @@ def look(edge, began):
             memory[words[0]] = int(words[1])
     return Sample(
         round(time.monotonic() - began, 1),
-        total("mainstay_edge_requests_total") + total("mainstay_edge_own_answers_total"),
+        counted.add(metrics),
         memory["Rss:"], memory["Pss:"],
         files, threads,
         total("mainstay_edge_tasks"), total("mainstay_edge_client_connections"), total("mainstay_edge_in_flight"),

@@ -1,7 +1,7 @@
 """That a leak is seen, and that a level load is none."""
 import unittest
 
-from sample import Sample
+from sample import Counted, Sample
 from verdict import rows
 
 
@@ -36,6 +36,15 @@ class Verdicts(unittest.TestCase):
     def test_too_few_requests_prove_nothing(self):
         under = [sample(n * 10) for n in range(100)]
         self.assertEqual(missed(under, IDLE), {"requests"})
+
+
+class CountedTest(unittest.TestCase):
+    def test_requests_of_a_release_that_is_gone_stay_counted(self):
+        def of(**releases):
+            series = {f'mainstay_edge_requests_total{{release="{name}"}}': count for name, count in releases.items()}
+            return {**series, "mainstay_edge_tasks": 900.0}
+        counted = Counted()
+        self.assertEqual([counted.add(of(r1=10)), counted.add(of(r1=30, r2=5)), counted.add(of(r2=7))], [10, 35, 37])
 
 
 if __name__ == "__main__":

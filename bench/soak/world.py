@@ -4,6 +4,7 @@ import hashlib
 import itertools
 
 import lab
+import sample
 import targets
 from clients import Clients
 
@@ -14,7 +15,7 @@ CHANGE_EVERY, CERTIFICATE_EVERY = 1.0, 10
 
 class World:
     def __init__(self, edge, folder, ports):
-        self.edge, self.folder = edge, folder
+        self.edge, self.folder, self.counted = edge, folder, sample.Counted()
         self.one, self.two, self.plain, self.secure, self.dead = ports
         self.certificates, self.turns = [], itertools.count(1)
 
