@@ -144,7 +144,10 @@ fn introduce(headers: &mut HeaderMap, client: &Client, has_id: bool) {
         None => headers.remove(FORWARDED_HOST),
     };
     crate::seen::trace::carry(headers);
-    if !has_id || !headers.get(REQUEST_ID).is_some_and(is_request_id) {
+    // Of two nobody knows which one is meant, and `insert` takes the place of both.
+    let mut sent = headers.get_all(REQUEST_ID).iter();
+    let is_one = has_id && sent.next().is_some_and(is_request_id) && sent.next().is_none();
+    if !is_one {
         headers.insert(REQUEST_ID, super::answer::request_id());
     }
 }
