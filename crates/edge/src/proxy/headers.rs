@@ -310,6 +310,9 @@ mod tests {
         assert_eq!(headers["x-request-id"].len(), 32);
         let (headers, _) = towards(&[("x-request-id", "abc")]);
         assert_eq!(headers["x-request-id"], "abc");
+        let (headers, _) = towards(&[("x-request-id", "abc"), ("x-request-id", "def")]);
+        let sent: Vec<_> = headers.get_all("x-request-id").iter().collect();
+        assert!(matches!(sent[..], [one] if one.len() == 32), "{sent:?}");
     }
 
     #[test]
