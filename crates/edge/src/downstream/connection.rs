@@ -19,10 +19,12 @@ use super::arrival::Arrival;
 use super::fault;
 use super::frames::Frames;
 use super::opening::Opening;
+use super::outbox::Slot;
 use super::presence::{Presence, Wish};
 use super::rest::{Rest, Socket};
 use super::sniff::Sniff;
 use super::streams::Streams;
+use super::turns::Turns;
 use super::visitor::{View, Visitor};
 use super::wire::{Look, Wire};
 use crate::edge::Edge;
@@ -199,7 +201,8 @@ async fn one_by_one<S: Socket>(sides: &Sides, wire: Wire<S>) -> Stretch<S> {
     let service = service_fn(move |request: Request<Incoming>| handle(visitor.clone(), request));
     let mut connection = h1(&sides.edge).serve_connection(TokioIo::new(wire), service).with_upgrades();
     let leave = |connection: Pin<&mut http1::UpgradeableConnection<_, _>>| connection.graceful_shutdown();
-    if let Some(ended) = drive(&mut connection, &sides.presence, leave).await {
+    let poll = |connection: Pin<&mut http1::UpgradeableConnection<_, _>>, cx: &mut Context<'_>| connection.poll(cx);
+    if let Some(ended) = drive(&mut connection, &sides.presence, poll, leave).await {
         return Stretch::Over(ended);
     }
     match connection.into_parts() {
@@ -213,9 +216,18 @@ async fn many_at_once<S: Socket>(sides: &Sides, wire: Wire<S>) -> Option<&'stati
     let visitor = sides.visitor();
     let service = service_fn(move |request: Request<Incoming>| handle(visitor.clone(), request));
     sides.presence.speaks_h2();
-    let mut connection = h2(&sides.edge).serve_connection(TokioIo::new(wire), service);
+    let slot = Slot::new(wire);
+    let mut connection = h2(&sides.edge).serve_connection(TokioIo::new(slot.clone()), service);
     let leave = |connection: Pin<&mut http2::Connection<_, _, _>>| connection.graceful_shutdown();
-    drive(&mut connection, &sides.presence, leave).await.flatten()
+    let mut turns = Turns::new();
+    let poll = |connection: Pin<&mut http2::Connection<_, _, _>>, cx: &mut Context<'_>| {
+        turns.poll(cx, !sides.presence.is_idle(), |cx| {
+            let polled = connection.poll(cx);
+            slot.send(cx, &sides.presence);
+            polled
+        })
+    };
+    drive(&mut connection, &sides.presence, poll, leave).await.flatten()
 }
 
 fn h1(edge: &Edge) -> http1::Builder {
@@ -249,10 +261,11 @@ fn h2(edge: &Edge) -> http2::Builder<Streams> {
 async fn drive<C>(
     connection: &mut C,
     presence: &Presence,
+    mut poll: impl FnMut(Pin<&mut C>, &mut Context<'_>) -> Poll<hyper::Result<()>>,
     mut leave: impl FnMut(Pin<&mut C>),
 ) -> Option<Option<&'static str>>
 where
-    C: Future<Output = hyper::Result<()>> + Unpin,
+    C: Unpin,
 {
     let mut is_leaving = false;
     std::future::poll_fn(|cx: &mut Context<'_>| {
@@ -265,7 +278,7 @@ where
             }
             Wish::Leave | Wish::Stay => {}
         }
-        if let Poll::Ready(ended) = Pin::new(&mut *connection).poll(cx) {
+        if let Poll::Ready(ended) = poll(Pin::new(connection), cx) {
             let word = ended.err().and_then(|error| {
                 tracing::debug!(%error, "a client connection ended badly");
                 fault::word(&error)

@@ -25,6 +25,8 @@ where
     fn execute(&self, stream: F) {
         let cut = Arc::new(Cut::default());
         let ended = cut.clone();
+        // Moved once: it is some kilobytes, and on its way into a task it would be moved half a dozen times.
+        let stream = Box::pin(stream);
         tokio::spawn(CURRENT.scope(cut, async move {
             tokio::select! {
                 biased;
