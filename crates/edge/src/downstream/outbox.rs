@@ -23,7 +23,7 @@ const GATHERED: usize = 16 << 10;
 const LARGE: usize = 4 << 10;
 
 /// See the module's text.
-pub(super) struct Outbox<S> {
+struct Outbox<S> {
     wire: Wire<S>,
     gathered: BytesMut,
     /// Why nothing more can be written; its next flush tells the connection.
@@ -47,6 +47,10 @@ impl<S: Socket> Slot<S> {
     /// The turn is over: what it has gathered is sent.
     pub(super) fn send(&self, cx: &mut Context<'_>, presence: &Presence) {
         let mut outbox = self.0.lock();
+        // It was called for that already, and a connection that does not flush now would be called for ever.
+        if outbox.broken.is_some() {
+            return;
+        }
         match outbox.poll_sent(cx) {
             // Who has nothing under way keeps no room for it.
             Poll::Ready(Ok(())) if presence.is_idle() => outbox.gathered = BytesMut::new(),
@@ -135,7 +139,8 @@ impl<S: Socket> AsyncWrite for Slot<S> {
 
 #[cfg(test)]
 mod tests {
-    use std::task::Waker;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Wake, Waker};
 
     use super::super::sniff::Sniff;
     use super::super::wire::Look;
@@ -177,6 +182,14 @@ mod tests {
         const IS_TLS: bool = false;
         fn poll_stirred(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
             Poll::Pending
+        }
+    }
+
+    #[derive(Default)]
+    struct Calls(AtomicUsize);
+    impl Wake for Calls {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
         }
     }
 
@@ -246,11 +259,16 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_is_gone_is_told_at_the_next_flush() {
+    fn a_connection_whose_client_is_gone_is_called_once_and_told_at_its_next_flush() {
         let mut place = Place::new(usize::MAX, true);
         assert!(place.write(100).is_ready());
         assert!(matches!(place.flush(), Poll::Ready(Ok(()))));
-        place.send();
+        let calls = Arc::new(Calls::default());
+        let waker = Waker::from(calls.clone());
+        for _ in 0..3 {
+            place.slot.send(&mut Context::from_waker(&waker), &place.presence);
+        }
+        assert_eq!(calls.0.load(Ordering::SeqCst), 1);
         let Poll::Ready(Err(error)) = place.flush() else { panic!("the connection is told nothing") };
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
         assert!(matches!(place.write(100), Poll::Ready(Err(_))));
