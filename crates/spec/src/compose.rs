@@ -8,6 +8,8 @@ mod ports;
 mod service;
 mod value;
 
+pub(crate) use value::texts;
+
 use std::collections::BTreeMap;
 
 use serde_json::Value;

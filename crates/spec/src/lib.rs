@@ -31,8 +31,10 @@ mod problem;
 mod yaml;
 
 pub mod compose;
+pub mod data;
 pub mod defaults;
 pub mod diff;
+pub mod facts;
 pub mod init;
 pub mod platform;
 pub mod render;
@@ -40,14 +42,16 @@ pub mod resolve;
 pub mod units;
 
 pub use compose::Project;
+pub use data::{DataMount, Place};
 pub use error::{InvalidId, InvalidUnit};
 pub use evidence::{Evidence, Verdict};
+pub use facts::Facts;
 pub use ids::{EnvironmentName, PlatformName, ReleaseId, SagaId, ServiceName};
 pub use platform::{PlatformFile, Strategy};
 pub use problem::{Problem, Problems};
 pub use resolve::{
     Canary, Check, EdgePlan, Finish, Health, Hold, HookJob, HookPlan, HostSize, HttpPort, Job, Limits, Migration,
-    Platform, ResourceReport, Rolling, Route, ServicePlan, SoakLimits, TcpPort, resolve,
+    Platform, ResourceReport, Rolling, Route, ServicePlan, SoakLimits, TcpPort, resolve, resolve_with,
 };
 pub use units::{Bytes, Money, Percent, Rate, human_duration};
 

@@ -40,7 +40,7 @@ pub use route::{
 };
 pub use service::{
     CheckKind, EdgeHealthSettings, EdgeHealthWritten, HealthSettings, HealthWritten, HoldSettings, OutlierSettings,
-    ServiceProtocol, ServiceSettings, StatusRange,
+    ServiceProtocol, ServiceSettings, SharedData, StatusRange,
 };
 pub use source::Source;
 pub use trust::{CanaryBy, CanarySettings, Pause, SoakSettings, SoakWritten};

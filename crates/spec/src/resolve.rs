@@ -1,6 +1,7 @@
 //! From what is written to what is meant: platform file and compose project become one resolved platform.
 //! Whatever the platform file leaves open is derived from the compose project, and the reason is kept beside the value.
 
+mod data;
 mod edge;
 mod foreign;
 mod health;
@@ -22,6 +23,7 @@ mod trust;
 
 use crate::compose::Project;
 use crate::defaults;
+use crate::facts::Facts;
 use crate::ids::{EnvironmentName, PlatformName};
 use crate::platform::{Bind, Hook, Hooks, PlatformFile};
 use crate::problem::{Problem, Problems, nearest};
@@ -35,21 +37,33 @@ pub use plan::{
 };
 use scene::Scene;
 
-/// Fills in everything that the platform file leaves open, and reports everything that cannot be.
-/// The project is to be read with all profiles on; those of the environment decide here.
+/// The same where nobody has looked at the machine: what the files alone say.
 pub fn resolve(
     file: &PlatformFile,
     project: &Project,
     env: &EnvironmentName,
     host: &HostSize,
 ) -> Result<Platform, Problems> {
+    resolve_with(file, project, env, host, &Facts::default())
+}
+
+/// Fills in everything that the platform file leaves open, and reports everything that cannot be.
+/// The project is to be read with all profiles on; those of the environment decide here.
+pub fn resolve_with(
+    file: &PlatformFile,
+    project: &Project,
+    env: &EnvironmentName,
+    host: &HostSize,
+    facts: &Facts,
+) -> Result<Platform, Problems> {
     let mut problems = Problems::default();
-    let Some(scene) = Scene::open(file, project, env, &mut problems) else { return Err(problems) };
+    let Some(scene) = Scene::open(file, project, env, facts, &mut problems) else { return Err(problems) };
     scene.check_names(&mut problems);
     let name = platform_name(file, project, &mut problems);
     let order = order::order(&scene, &mut problems);
     let mut services: Vec<ServicePlan> =
         order.into_iter().filter_map(|name| service::plan(&scene, name, &mut problems)).collect();
+    service::check_databases(&services, &mut problems);
     routes::assign(&scene, &mut services, &mut problems);
     trust::check(&scene, &mut services, &mut problems);
     let environment = &scene.environment;

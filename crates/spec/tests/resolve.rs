@@ -91,7 +91,7 @@ fn what_is_derived_for_each_compose_sample_is_shown_with_its_reasons() {
 fn a_whole_product_gets_the_strategy_that_each_part_needs() {
     let platform = derived("whole_product");
     let expected = [
-        ("api", Strategy::BlueGreen),
+        ("api", Strategy::Exclusive),
         ("beat", Strategy::Exclusive),
         ("frontend", Strategy::BlueGreen),
         ("grafana", Strategy::Exclusive),
@@ -103,7 +103,7 @@ fn a_whole_product_gets_the_strategy_that_each_part_needs() {
         ("worker", Strategy::DrainFirst),
     ];
     assert_eq!(strategies(&platform), expected);
-    assert_eq!(service(&platform, "postgres").reason, "mounts volume `pgdata`, runs a database image");
+    assert_eq!(service(&platform, "postgres").reason, "writes to volume `pgdata`, runs a database image");
 }
 
 #[test]
@@ -174,17 +174,11 @@ fn gunicorn_and_its_workers_are_a_web_server_and_not_a_worker() {
 }
 
 #[test]
-fn a_volume_of_its_own_makes_a_service_exclusive_and_a_shared_one_only_warns() {
+fn who_writes_a_volume_is_stopped_first_whoever_else_mounts_it() {
     let n8n = derived("n8n_and_queue");
     assert_eq!(service(&n8n, "n8n").strategy, Strategy::Exclusive);
     let shared = derived("shared_uploads");
-    let api = service(&shared, "api");
-    assert_eq!(api.strategy, Strategy::BlueGreen);
-    assert!(
-        api.warnings.iter().any(|warning| warning.contains("`uploads` is shared with 2 more")),
-        "{:?}",
-        api.warnings
-    );
+    assert_eq!(service(&shared, "api").strategy, Strategy::Exclusive);
 }
 
 #[test]

@@ -46,7 +46,7 @@ pub(super) fn bytes(value: &Value) -> Option<Bytes> {
 }
 
 /// The texts of a list; a single text is a list of one.
-pub(super) fn texts(value: Option<&Value>) -> Vec<String> {
+pub(crate) fn texts(value: Option<&Value>) -> Vec<String> {
     match value {
         Some(Value::Array(items)) => items.iter().filter_map(text).collect(),
         Some(Value::Object(fields)) => fields.keys().cloned().collect(),

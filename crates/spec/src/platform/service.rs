@@ -94,6 +94,20 @@ pub struct ServiceSettings {
     /// Replaces the CPU and memory limits of the compose file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<LimitSettings>,
+    /// `safe` is your word that several containers may write this service's data at the same time: two of its releases
+    /// during a deploy, and services of other environments and platforms. Refused for a database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_data: Option<SharedData>,
+}
+
+/// What is known about several writers of one service's data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SharedData {
+    /// They may write side by side.
+    Safe,
+    /// Only one may write; so it is if not given.
+    Guarded,
 }
 
 /// A health check: an HTTP path, or a mapping with more to say.

@@ -6,9 +6,7 @@
 use serde_json::Value;
 
 use super::scene::{Scene, compose_problem};
-use crate::compose::MountKind;
 use crate::ids::ServiceName;
-use crate::platform::Strategy;
 use crate::problem::{Problem, Problems};
 
 /// A key that cannot be carried, why, and what to write instead.
@@ -70,7 +68,7 @@ pub const REFUSED: &[Refusal] = &[
 ];
 
 /// Everything of one service that cannot be carried.
-pub(super) fn check(scene: &Scene<'_>, name: &ServiceName, strategy: Strategy, problems: &mut Problems) {
+pub(super) fn check(scene: &Scene<'_>, name: &ServiceName, problems: &mut Problems) {
     let Some(service) = scene.active.get(name) else { return };
     for refusal in REFUSED {
         let Some(value) = service.raw.get(refusal.key).filter(|value| (refusal.applies)(value)) else { continue };
@@ -85,12 +83,6 @@ pub(super) fn check(scene: &Scene<'_>, name: &ServiceName, strategy: Strategy, p
             let problem = compose_problem(&format!("{kind}.{key}.external"), "true", message);
             problems.0.push(Problem { allowed: "`file` or `environment`".to_owned(), ..problem });
         }
-    }
-    let nameless = service.volumes.iter().find(|mount| mount.kind == MountKind::Volume && mount.source.is_none());
-    if let Some(mount) = nameless.filter(|_| strategy == Strategy::Keep) {
-        let message = "a database's data would be left behind by its next release in a volume without a name";
-        let problem = compose_problem(&format!("services.{name}.volumes"), &mount.target, message);
-        problems.0.push(Problem { allowed: format!("a named volume, `data:{}`", mount.target), ..problem });
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::DataMount;
 use crate::defaults;
 use crate::ids::{EnvironmentName, PlatformName, ServiceName};
 use crate::platform::{Promises, ResourceMode, ServiceProtocol, StatusRange, Strategy};
@@ -145,6 +146,15 @@ pub struct ServicePlan {
     /// How many copies run.
     #[serde(default = "one")]
     pub replicas: u32,
+    /// The mounts through which it writes data; `None` in the record of a release from before they were looked at.
+    #[serde(default)]
+    pub data: Option<Vec<DataMount>>,
+    /// The owner's word that two releases may write side by side.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shared_data: bool,
+    /// Why it is a database, where it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
     /// What must be there before it starts.
     pub depends_on: Vec<ServiceName>,
     /// Why each value is what it is, by the name of the value.
@@ -343,6 +353,9 @@ impl ServicePlan {
             stop_grace: defaults::STOP_GRACE,
             limits: Limits::default(),
             replicas: 1,
+            data: None,
+            shared_data: false,
+            database: None,
             depends_on: Vec::new(),
             reasons: BTreeMap::new(),
             warnings: Vec::new(),
@@ -351,6 +364,17 @@ impl ServicePlan {
 }
 
 impl ServicePlan {
+    /// What it writes, where two releases at once could damage that.
+    pub fn guarded(&self) -> &[DataMount] {
+        self.data.as_deref().filter(|_| !self.shared_data).unwrap_or_default()
+    }
+
+    /// A mount of this service and one of the other that lead to the same data.
+    pub fn shared_with<'p>(&'p self, other: &'p ServicePlan) -> Option<(&'p DataMount, &'p DataMount)> {
+        let (mine, theirs) = (self.data.as_deref()?, other.data.as_deref()?);
+        mine.iter().find_map(|one| Some((one, theirs.iter().find(|two| one.meets(two))?)))
+    }
+
     /// Whether the edge stands before its port and carries bytes to it.
     pub fn carries_bytes(&self) -> bool {
         let is_behind = !matches!(self.strategy, Strategy::Keep | Strategy::Job);

@@ -48,10 +48,25 @@ fn copies(service: &Service, plan: &mut ServicePlan) {
 }
 
 fn rolling(scene: &Scene<'_>, written: &Written<'_>, plan: &mut ServicePlan, problems: &mut Problems) {
-    plan.rolling = Rolling::of(plan.replicas);
+    plan.rolling = match plan.strategy == Strategy::Rolling && !plan.guarded().is_empty() {
+        // Never more writers than the file asks for.
+        true => Rolling { surge: 0, unavailable: 1 },
+        false => Rolling::of(plan.replicas),
+    };
     let Some((settings, reason)) = written.get(|settings| settings.rolling.as_ref()) else { return };
     let unavailable = settings.unavailable.unwrap_or(0);
     let surge = settings.surge.unwrap_or(if unavailable > 0 { 0 } else { plan.rolling.surge });
+    if let Some(mount) = plan.guarded().first().filter(|_| surge > 0 && plan.strategy == Strategy::Rolling) {
+        problems.0.push(Problem {
+            found: surge.to_string(),
+            allowed: "`surge: 0` with `unavailable`; `shared_data: safe`, where more may write at once".to_owned(),
+            ..written_problem(
+                scene.file,
+                &written.path("rolling.surge", scene.file),
+                &format!("more copies than the compose file asks for would write to {}", mount.what),
+            )
+        });
+    }
     plan.rolling = Rolling { surge, unavailable };
     plan.reasons.insert("rolling".to_owned(), reason);
     only_for(plan, "rolling", Strategy::Rolling);

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::{data, known};
 use crate::compose::{Condition, FILE, Project, Service};
+use crate::data::DataMount;
+use crate::facts::Facts;
 use crate::ids::{EnvironmentName, ServiceName};
 use crate::platform::{Environment, PlatformFile, ServiceSettings};
 use crate::problem::{Problem, Problems, nearest};
@@ -15,6 +18,8 @@ pub(super) struct Scene<'a> {
     pub(super) file: &'a PlatformFile,
     pub(super) project: &'a Project,
     pub(super) name: &'a EnvironmentName,
+    /// What the machine says about images, folders and volumes.
+    pub(super) facts: &'a Facts,
     pub(super) environment: Environment,
     pub(super) active: BTreeMap<&'a ServiceName, &'a Service>,
 }
@@ -31,6 +36,7 @@ impl<'a> Scene<'a> {
         file: &'a PlatformFile,
         project: &'a Project,
         name: &'a EnvironmentName,
+        facts: &'a Facts,
         problems: &mut Problems,
     ) -> Option<Self> {
         let environment = match file.environments.get(name) {
@@ -48,7 +54,7 @@ impl<'a> Scene<'a> {
             }
         };
         let active = project.active(environment.profiles.as_deref().unwrap_or_default());
-        Some(Scene { file, project, name, environment, active })
+        Some(Scene { file, project, name, facts, environment, active })
     }
 
     /// What is written about this service.
@@ -68,10 +74,19 @@ impl<'a> Scene<'a> {
         self.active.values().flat_map(|service| service.depends_on.iter().filter_map(ended)).collect()
     }
 
-    /// How many running services mount this volume.
-    pub(super) fn users_of(&self, volume: &str) -> usize {
-        let mounts = |service: &&&Service| service.volumes.iter().any(|mount| mount.source.as_deref() == Some(volume));
-        self.active.values().filter(mounts).count()
+    /// Why this service is a database, if it is one. What lies in a folder counts where none of those who mount it is
+    /// one by itself: otherwise it is whoever looks after that one's files.
+    pub(super) fn database(&self, name: &ServiceName, service: &Service, data: &[DataMount]) -> Option<String> {
+        let by_itself = known::database(name.as_ref(), service, self.facts.images.get(name), data);
+        by_itself.or_else(|| {
+            let reason = known::database_by_files(data)?;
+            let is_anothers = self.active.iter().filter(|(other, _)| **other != name).any(|(other, service)| {
+                let theirs = data::of(self, other, service);
+                let meets = theirs.iter().any(|mount| data.iter().any(|mine| mine.meets(mount)));
+                meets && known::database(other.as_ref(), service, self.facts.images.get(*other), &theirs).is_some()
+            });
+            (!is_anothers && !known::is_tool(service)).then_some(reason)
+        })
     }
 
     /// Everything that the file names and the compose project does not have.

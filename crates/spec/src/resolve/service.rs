@@ -2,12 +2,12 @@
 
 use super::plan::{Hold, Limits, ServicePlan};
 use super::port::{self, Found};
-use super::scene::{Scene, Written, written_problem};
-use super::{foreign, health, known, order, pool, replace, strategy, trust};
-use crate::compose::{MountKind, Service};
+use super::scene::{Scene, Written, compose_problem, written_problem};
+use super::{data, foreign, health, order, pool, replace, strategy, trust};
+use crate::compose::Service;
 use crate::defaults;
 use crate::ids::ServiceName;
-use crate::platform::{ServiceSettings, Strategy};
+use crate::platform::{ServiceSettings, SharedData, Strategy};
 use crate::problem::{Problem, Problems};
 
 /// The plan of one active service, without its routes and before limits are scaled.
@@ -15,12 +15,13 @@ pub(super) fn plan(scene: &Scene<'_>, name: &ServiceName, problems: &mut Problem
     let service = *scene.active.get(name)?;
     let written = scene.written(name);
     let found = port(&written, service);
+    let mut plan = ServicePlan::new(name.clone(), Strategy::Exclusive);
+    fill_data(scene, &written, service, &mut plan, problems);
     let (strategy, reason) = match written.get(|settings| settings.strategy) {
         Some(written) => written,
-        None => strategy::derive(scene, name, service, found.as_ref()),
+        None => strategy::derive(scene, name, service, found.as_ref(), &plan),
     };
-    let mut plan = ServicePlan::new(name.clone(), strategy);
-    plan.reason = reason;
+    (plan.strategy, plan.reason) = (strategy, reason);
     plan.port = found.as_ref().map(|found| found.port);
     if let Some(found) = &found {
         plan.reasons.insert("port".to_owned(), found.reason.clone());
@@ -37,9 +38,58 @@ pub(super) fn plan(scene: &Scene<'_>, name: &ServiceName, problems: &mut Problem
     pool::fill(scene, &written, found.as_ref(), &mut plan, problems);
     plan.limits = limits(&mut plan, &written, service);
     check_strategy(scene, &written, service, &plan, problems);
-    foreign::check(scene, name, plan.strategy, problems);
-    plan.warnings.extend(warnings(scene, service, &plan));
+    foreign::check(scene, name, problems);
+    plan.warnings.extend(warnings(service, &plan));
     Some(plan)
+}
+
+/// What it writes, whether that is a database's, and whether several may write it at once.
+fn fill_data(
+    scene: &Scene<'_>,
+    written: &Written<'_>,
+    service: &Service,
+    plan: &mut ServicePlan,
+    problems: &mut Problems,
+) {
+    let data = data::of(scene, &plan.name, service);
+    plan.database = scene.database(&plan.name, service, &data);
+    plan.data = Some(data);
+    let Some((SharedData::Safe, reason)) = written.get(|settings| settings.shared_data) else { return };
+    if let Some(why) = &plan.database {
+        problems.0.push(Problem {
+            found: format!("safe ({why})"),
+            allowed: "guarded".to_owned(),
+            ..written_problem(
+                scene.file,
+                &written.path("shared_data", scene.file),
+                "two servers on one data folder destroy it, so nobody can say that a database shares its data",
+            )
+        });
+    }
+    plan.shared_data = true;
+    plan.reasons.insert("shared_data".to_owned(), reason);
+}
+
+/// Two database servers on the same data, whether two services or two copies of one: Compose would start them, and
+/// whatever is in the folder would be lost.
+pub(super) fn check_databases(services: &[ServicePlan], problems: &mut Problems) {
+    let message = "two database servers would write to the same data, which destroys it";
+    let databases: Vec<&ServicePlan> = services.iter().filter(|plan| plan.database.is_some()).collect();
+    for (index, plan) in databases.iter().enumerate() {
+        let shared = plan.data.iter().flatten().find(|mount| !mount.own && !mount.places.is_empty());
+        if let Some(mount) = shared.filter(|_| plan.replicas > 1) {
+            let path = format!("services.{}.deploy.replicas", plan.name);
+            let problem = compose_problem(&path, &format!("{} copies on {}", plan.replicas, mount.what), message);
+            problems.0.push(Problem { allowed: "one copy".to_owned(), ..problem });
+        }
+        for other in databases.iter().skip(index + 1) {
+            let Some((mine, _)) = plan.shared_with(other) else { continue };
+            let path = format!("services.{}.volumes", other.name);
+            let problem = compose_problem(&path, &format!("{}, as of `{}`", mine.what, plan.name), message);
+            let allowed = "data of its own for each database; a profile that is off for one of them".to_owned();
+            problems.0.push(Problem { allowed, ..problem });
+        }
+    }
 }
 
 fn port(written: &Written<'_>, service: &Service) -> Option<Found> {
@@ -123,14 +173,24 @@ fn check_strategy(
             ..written_problem(scene.file, &written.path("strategy", scene.file), &message)
         });
     }
-    let volume = service.volumes.iter().find_map(|mount| mount.written_volume());
-    let (Some(volume), Some(why)) = (volume, known::database(plan.name.as_str(), service)) else { return };
-    let message = format!("two containers would write to volume `{volume}` of a database at the same time");
-    problems.0.push(Problem {
-        found: format!("{} ({why})", plan.strategy),
-        allowed: "keep, exclusive".to_owned(),
-        ..written_problem(scene.file, &written.path("strategy", scene.file), &message)
-    });
+    // What was derived for several copies never runs more of them than the file asks for.
+    let is_written = written.get(|settings| settings.strategy).is_some();
+    let Some(mount) = plan.guarded().first().filter(|_| is_written) else { return };
+    let what = &mount.what;
+    let (found, allowed, message) = match &plan.database {
+        Some(why) => (
+            format!("{} ({why})", plan.strategy),
+            "keep, exclusive",
+            format!("two containers would write to {what} of a database at the same time"),
+        ),
+        None => (
+            plan.strategy.to_string(),
+            "exclusive; `:ro` behind the mount, where it only reads; `shared_data: safe`, where two releases may write at once",
+            format!("{} runs two releases at once, and this service writes to {what}", plan.strategy),
+        ),
+    };
+    let path = written.path("strategy", scene.file);
+    problems.0.push(Problem { found, allowed: allowed.to_owned(), ..written_problem(scene.file, &path, &message) });
 }
 
 /// What `pull_policy` means here, where that is not what happens anyway.
@@ -145,18 +205,12 @@ fn pull_policy(policy: &str) -> Option<String> {
     }
 }
 
-fn warnings(scene: &Scene<'_>, service: &Service, plan: &ServicePlan) -> Vec<String> {
+fn warnings(service: &Service, plan: &ServicePlan) -> Vec<String> {
     let mut warnings = Vec::new();
     let strategy = plan.strategy;
     if let Some(name) = &service.container_name {
         warnings.push(format!(
             "`container_name: {name}` is a name by which others find it; its containers are named after their releases"
-        ));
-    }
-    for mount in service.volumes.iter().filter(|mount| mount.kind == MountKind::Volume && mount.source.is_none()) {
-        warnings.push(format!(
-            "`{}` is a volume without a name, so each release begins with an empty one; name it under `volumes` to keep what is in it",
-            mount.target
         ));
     }
     if let Some(policy) = service.pull_policy.as_deref() {
@@ -168,15 +222,8 @@ fn warnings(scene: &Scene<'_>, service: &Service, plan: &ServicePlan) -> Vec<Str
     if plan.port.is_none() && matches!(strategy, Strategy::BlueGreen | Strategy::Rolling) {
         warnings.push(format!("it has no port, so {strategy} switches no traffic"));
     }
-    let volume = service.volumes.iter().find_map(|mount| mount.written_volume()).filter(|_| strategy.runs_two());
-    if let Some(volume) = volume {
-        let others = scene.users_of(volume).saturating_sub(1);
-        warnings.push(match others {
-            0 => format!("two releases write to volume `{volume}` during a deploy"),
-            _ => format!(
-                "volume `{volume}` is shared with {others} more, so two releases may write to it at the same time"
-            ),
-        });
+    if let Some(mount) = plan.data.iter().flatten().next().filter(|_| plan.shared_data && strategy.runs_two()) {
+        warnings.push(format!("two releases write to {} during a deploy (`shared_data: safe`)", mount.what));
     }
     if strategy == Strategy::Rolling && plan.replicas < 2 {
         warnings.push("rolling with one copy is the same as blue-green".to_owned());

@@ -1,6 +1,7 @@
 //! How a new release of a service takes over, derived from what the compose file tells.
 
 use super::known;
+use super::plan::ServicePlan;
 use super::port::{self, Found};
 use super::scene::Scene;
 use crate::compose::Service;
@@ -13,11 +14,12 @@ pub(super) fn derive(
     name: &ServiceName,
     service: &Service,
     port: Option<&Found>,
+    plan: &ServicePlan,
 ) -> (Strategy, String) {
     if scene.awaited().contains(name) {
         return (Strategy::Job, "another service waits until it has ended well".to_owned());
     }
-    if let Some(reason) = known::database(name.as_ref(), service) {
+    if let Some(reason) = plan.database.clone() {
         return (Strategy::Keep, reason);
     }
     if let Some(reason) = known::scheduler(name.as_ref(), service) {
@@ -30,11 +32,11 @@ pub(super) fn derive(
         let reason = "says `restart: \"no\"` and offers no port, so it is expected to end";
         return (Strategy::Job, reason.to_owned());
     }
-    if let Some(reason) = alone(scene, service) {
+    if let Some(reason) = alone(service, plan) {
         return (Strategy::Exclusive, reason);
     }
     if service.replicas > 1 {
-        return (Strategy::Rolling, several(service, port));
+        return (Strategy::Rolling, several(service, port, plan));
     }
     by_port(scene, name, port)
 }
@@ -56,20 +58,18 @@ pub(super) fn never_twice(service: &Service) -> Option<String> {
 }
 
 /// Why two copies cannot run beside each other.
-fn alone(scene: &Scene<'_>, service: &Service) -> Option<String> {
+fn alone(service: &Service, plan: &ServicePlan) -> Option<String> {
     if let Some(mode) = service.network_mode.as_deref().filter(|mode| *mode == "host" || mode.contains(':')) {
         return Some(format!("uses `network_mode: {mode}`, where two copies would want the same ports"));
     }
     if let Some(reason) = never_twice(service) {
         return Some(reason);
     }
-    // Where the file itself runs several, they may write side by side.
+    // Where the file itself runs several, they may write side by side, and never more of them than it asks for.
     if service.replicas > 1 {
         return None;
     }
-    let own =
-        service.volumes.iter().filter_map(|mount| mount.written_volume()).find(|volume| scene.users_of(volume) < 2);
-    own.map(|volume| format!("writes to volume `{volume}`, which two copies at once could damage"))
+    plan.guarded().first().map(|mount| format!("writes to {}, which two copies at once could damage", mount.what))
 }
 
 /// Another service with the same port: on the edge's internal address only one of the two could have it.
@@ -78,7 +78,10 @@ fn also_on<'a>(scene: &Scene<'a>, name: &ServiceName, port: u16) -> Option<&'a S
     scene.active.iter().find(|(other, service)| **other != name && has(service)).map(|(other, _)| *other)
 }
 
-fn several(service: &Service, port: Option<&Found>) -> String {
+fn several(service: &Service, port: Option<&Found>, plan: &ServicePlan) -> String {
+    if let Some(mount) = plan.guarded().first() {
+        return format!("runs {} copies that write to {}, and never more of them", service.replicas, mount.what);
+    }
     match port.filter(|found| found.http) {
         Some(found) => format!("runs {} copies and serves HTTP on port {}", service.replicas, found.port),
         None => format!("runs {} copies, which may run beside each other", service.replicas),

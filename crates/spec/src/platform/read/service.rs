@@ -10,7 +10,7 @@ use super::trust;
 use crate::platform::reader::{At, Fields, Reader, flag, list, text, unit, whole, word};
 use crate::platform::{
     CheckKind, EdgeHealthSettings, EdgeHealthWritten, HealthSettings, HealthWritten, HoldSettings, OutlierSettings,
-    RouteSettings, ServiceProtocol, ServiceSettings, StatusRange, Strategy,
+    RouteSettings, ServiceProtocol, ServiceSettings, SharedData, StatusRange, Strategy,
 };
 use crate::units::{Bytes, parse_duration};
 use crate::yaml::Shape;
@@ -22,6 +22,8 @@ const CHECKS: [(&str, CheckKind); 5] = [
     ("docker", CheckKind::Docker),
     ("stable", CheckKind::Stable),
 ];
+
+const SHARED_DATA: [(&str, SharedData); 2] = [("safe", SharedData::Safe), ("guarded", SharedData::Guarded)];
 
 const PROTOCOLS: [(&str, ServiceProtocol); 3] =
     [("http", ServiceProtocol::Http), ("grpc", ServiceProtocol::Grpc), ("tcp", ServiceProtocol::Tcp)];
@@ -44,6 +46,7 @@ pub(super) fn settings(at: &At<'_>, r: &mut Reader) -> Option<ServiceSettings> {
     let job_timeout = f.get(r, "job_timeout", |at, r| unit(at, r, "job_timeout", parse_duration));
     let stop_grace = f.get(r, "stop_grace", |at, r| unit(at, r, "stop_grace", parse_duration));
     let limits = f.get(r, "limits", host_limits);
+    let shared_data = f.get(r, "shared_data", |at, r| word(at, r, "shared_data", &SHARED_DATA));
     let protocol = f.get(r, "protocol", |at, r| word(at, r, "protocol", &PROTOCOLS));
     let edge_health = f.get(r, "edge_health", edge_health);
     let outlier = f.get(r, "outlier", outlier);
@@ -74,6 +77,7 @@ pub(super) fn settings(at: &At<'_>, r: &mut Reader) -> Option<ServiceSettings> {
         response_timeout,
         stop_grace,
         limits,
+        shared_data,
     })
 }
 
