@@ -5,8 +5,11 @@
 
 mod engine;
 mod fake;
+mod parts;
 mod types;
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,6 +18,7 @@ use futures_util::stream::BoxStream;
 pub use crate::error::DockerError;
 pub use engine::Engine;
 pub use fake::{Behaviour, FakeDocker, HealthScript};
+pub use parts::{MountKind, MountPoint, NetworkMember, PublishedPort, RestartPolicy};
 pub use types::{
     AddressPool, Attachment, Container, ContainerDetail, ContainerEvent, ContainerSpec, Environment, Health,
     HealthSpec, Image, Labels, LogLine, LogRange, Mount, Network, NetworkSpec, Restart, StampedLine, State, Stats,
@@ -47,7 +51,8 @@ pub trait Docker: Send + Sync {
     async fn stop(&self, id: &str, grace: Duration) -> DockerResult<()>;
     /// Sends a signal (`SIGHUP`, `SIGKILL`, ..); a container that does not run is a `Conflict`.
     async fn kill(&self, id: &str, signal: &str) -> DockerResult<()>;
-    /// Removes it with its anonymous volumes; a running container only with `force`, else a `Conflict`.
+    /// Removes it and never a volume, not even one without a name; a running container only with `force`, else a
+    /// `Conflict`.
     async fn remove(&self, id: &str, force: bool) -> DockerResult<()>;
     /// Gives it another name; a name that is taken is a `Conflict`.
     async fn rename(&self, id: &str, name: &str) -> DockerResult<()>;
@@ -59,9 +64,19 @@ pub trait Docker: Send + Sync {
     async fn read_log(&self, id: &str, range: &LogRange)
     -> DockerResult<BoxStream<'static, DockerResult<StampedLine>>>;
     /// What happens to containers with these labels, from this call on: nothing between call and first poll is lost.
+    /// Without labels: what happens to any container.
     async fn events(
         &self,
         labels: &[(String, String)],
+    ) -> DockerResult<BoxStream<'static, DockerResult<ContainerEvent>>> {
+        self.events_since(labels, None).await
+    }
+    /// As `events`, and first what happened from this moment (Unix milliseconds) on, as far as the engine remembers:
+    /// its last few hundred events.
+    async fn events_since(
+        &self,
+        labels: &[(String, String)],
+        since_ms: Option<i64>,
     ) -> DockerResult<BoxStream<'static, DockerResult<ContainerEvent>>>;
     /// What the container uses now; zeros when it does not run.
     async fn stats(&self, id: &str) -> DockerResult<Stats>;
@@ -84,7 +99,17 @@ pub trait Docker: Send + Sync {
     /// Removes a network; `Conflict` while a container is on it.
     async fn remove_network(&self, name: &str) -> DockerResult<()>;
     /// Puts a container on a network under these extra names.
-    async fn connect(&self, network: &str, container: &str, aliases: &[String]) -> DockerResult<()>;
+    async fn connect(&self, network: &str, container: &str, aliases: &[String]) -> DockerResult<()> {
+        self.connect_at(network, container, aliases, None).await
+    }
+    /// As `connect`, at this address, which is the container's from then on; only on a network whose subnet was chosen.
+    async fn connect_at(
+        &self,
+        network: &str,
+        container: &str,
+        aliases: &[String],
+        address: Option<IpAddr>,
+    ) -> DockerResult<()>;
     /// Takes a container off a network.
     async fn disconnect(&self, network: &str, container: &str) -> DockerResult<()>;
 
@@ -92,6 +117,9 @@ pub trait Docker: Send + Sync {
     async fn volumes(&self, labels: &[(String, String)]) -> DockerResult<Vec<Volume>>;
     /// One volume by name.
     async fn volume(&self, name: &str) -> DockerResult<Option<Volume>>;
+    /// How many bytes are in each volume, by name; one whose driver cannot tell is left out. The engine counts file by
+    /// file, so this takes long where there is much.
+    async fn volume_sizes(&self) -> DockerResult<BTreeMap<String, u64>>;
     /// Makes a volume; one that is there already is left as it is.
     async fn create_volume(&self, spec: &VolumeSpec) -> DockerResult<Volume>;
     /// Removes a volume and what is in it; `Conflict` while a container uses it.

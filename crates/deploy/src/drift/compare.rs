@@ -182,19 +182,12 @@ mod tests {
             memory: Some(67_108_864),
             nano_cpus: Some(500_000_000),
             env: Environment::new(["MODE=fast", "PRICE=5$", "PATH=/bin", "FROM_SHELL"]),
+            ..ContainerDetail::default()
         }
     }
 
     fn image() -> Image {
-        Image {
-            id: "sha256:aaa".into(),
-            tags: vec![],
-            digests: vec![],
-            labels: Default::default(),
-            size: 0,
-            created_ms: 0,
-            env: Environment::new(["PATH=/bin"]),
-        }
+        Image { id: "sha256:aaa".into(), env: Environment::new(["PATH=/bin"]), ..Image::default() }
     }
 
     #[test]

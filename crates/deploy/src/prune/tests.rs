@@ -1,5 +1,5 @@
 use super::*;
-use machine::docker::{Environment, State as Is};
+use machine::docker::State as Is;
 use spec::{EnvironmentName, PlatformName, ReleaseId, ServiceName, ServicePlan, Strategy};
 
 use crate::release::{Definition, ImagePin};
@@ -43,8 +43,7 @@ fn container(name: &str, image: &str, state: Is, ours: bool) -> Container {
         image_id: image.into(),
         labels: if ours { scope().selector().into_iter().collect() } else { Default::default() },
         state,
-        created_ms: 0,
-        addresses: Default::default(),
+        ..Container::default()
     }
 }
 
@@ -53,11 +52,9 @@ fn image(id: &str, tags: &[&str], project: Option<&str>) -> Image {
     Image {
         id: id.into(),
         tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
-        digests: vec![],
         labels: project.map(label).into_iter().collect(),
         size: 100,
-        created_ms: 0,
-        env: Environment::default(),
+        ..Image::default()
     }
 }
 

@@ -7,11 +7,14 @@
 mod containers;
 mod images;
 mod networks;
+mod parts;
 mod refusal;
 mod streams;
 mod translate;
 mod volumes;
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -140,11 +143,12 @@ impl Docker for Engine {
         streams::read(self, id, range).await
     }
 
-    async fn events(
+    async fn events_since(
         &self,
         labels: &[(String, String)],
+        since_ms: Option<i64>,
     ) -> DockerResult<BoxStream<'static, DockerResult<ContainerEvent>>> {
-        streams::events(self, labels).await
+        streams::events(self, labels, since_ms).await
     }
     async fn stats(&self, id: &str) -> DockerResult<Stats> {
         containers::stats(self, id).await
@@ -174,8 +178,14 @@ impl Docker for Engine {
         let thing = plain("network", name)?;
         self.ask("remove", thing, PATIENCE, self.client.remove_network(name)).await
     }
-    async fn connect(&self, network: &str, container: &str, aliases: &[String]) -> DockerResult<()> {
-        networks::connect(self, network, container, aliases).await
+    async fn connect_at(
+        &self,
+        network: &str,
+        container: &str,
+        aliases: &[String],
+        address: Option<IpAddr>,
+    ) -> DockerResult<()> {
+        networks::connect(self, network, container, aliases, address).await
     }
     async fn disconnect(&self, network: &str, container: &str) -> DockerResult<()> {
         networks::disconnect(self, network, container).await
@@ -185,6 +195,9 @@ impl Docker for Engine {
     }
     async fn volume(&self, name: &str) -> DockerResult<Option<Volume>> {
         absent_is_none(volumes::inspect(self, name).await)
+    }
+    async fn volume_sizes(&self) -> DockerResult<BTreeMap<String, u64>> {
+        volumes::sizes(self).await
     }
     async fn create_volume(&self, spec: &VolumeSpec) -> DockerResult<Volume> {
         volumes::create(self, spec).await

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::broadcast;
 
-use super::{ContainerEvent, ContainerSpec, DockerError, DockerResult, Health};
+use super::{ContainerEvent, ContainerSpec, DockerError, DockerResult, Health, Image};
 use crate::clock::{Clock, SystemClock};
 pub use behaviour::{Behaviour, HealthScript};
 use world::World;
@@ -80,6 +80,22 @@ impl FakeDocker {
         let mut world = self.look()?;
         let id = world.find(id)?;
         world.set_health(&id, health);
+        Ok(())
+    }
+
+    /// So many bytes are in the volume from now on.
+    pub fn fill_volume(&self, name: &str, bytes: u64) {
+        self.world().sizes.insert(name.to_owned(), bytes);
+    }
+
+    /// Changes what an image declares, besides its labels.
+    pub fn change_image(&self, name: &str, change: impl FnOnce(&mut Image)) -> DockerResult<()> {
+        let mut world = self.look()?;
+        let id = world.find_image(name)?.image.id.clone();
+        if let Some(found) = world.images.iter_mut().find(|one| one.image.id == id) {
+            change(&mut found.image);
+            found.behaviour.volumes.clone_from(&found.image.volumes);
+        }
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::parts::{MountPoint, NetworkMember, PublishedPort, RestartPolicy};
 use crate::process::Stream;
 
 pub type Labels = BTreeMap<String, String>;
@@ -18,7 +19,7 @@ pub struct Version {
 }
 
 /// One line of a listing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Container {
     pub id: String,
     /// Without the leading slash.
@@ -31,10 +32,16 @@ pub struct Container {
     pub created_ms: i64,
     /// By network name, while it runs.
     pub addresses: BTreeMap<String, IpAddr>,
+    /// By where they appear inside.
+    #[serde(default)]
+    pub mounts: Vec<MountPoint>,
+    /// Only while it runs.
+    #[serde(default)]
+    pub published: Vec<PublishedPort>,
 }
 
 /// Everything about one container.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainerDetail {
     pub id: String,
     pub name: String,
@@ -65,6 +72,28 @@ pub struct ContainerDetail {
     /// Thousand-millionths of a processor; `None` without a limit.
     #[serde(default)]
     pub nano_cpus: Option<u64>,
+    /// By where they appear inside.
+    #[serde(default)]
+    pub mounts: Vec<MountPoint>,
+    /// What it answers on while it runs; what it asks for otherwise.
+    #[serde(default)]
+    pub published: Vec<PublishedPort>,
+    /// The engine's word: a network's name, `host`, `none`, `container:<id>`, `default`.
+    #[serde(default)]
+    pub network_mode: Option<String>,
+    /// The polite signal (`SIGINT`, `15`); `None`: SIGTERM.
+    #[serde(default)]
+    pub stop_signal: Option<String>,
+    /// How long it may take to end; `None`: the engine's own ten seconds.
+    #[serde(default)]
+    pub stop_timeout: Option<Duration>,
+    #[serde(default)]
+    pub restart_policy: RestartPolicy,
+    /// The words after the entry point, its image's own among them. A word may be a secret.
+    #[serde(default)]
+    pub command: Vec<String>,
+    #[serde(default)]
+    pub entrypoint: Vec<String>,
     /// Its variables, which may be secrets: they are never written anywhere.
     #[serde(skip)]
     pub env: Environment,
@@ -104,11 +133,15 @@ impl std::fmt::Debug for Environment {
 pub struct Attachment {
     pub address: Option<IpAddr>,
     pub aliases: Vec<String>,
+    /// The address that was asked for, whether it runs or not.
+    #[serde(default)]
+    pub fixed: Option<IpAddr>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
+    #[default]
     Created,
     Running,
     Restarting,
@@ -150,7 +183,12 @@ pub struct ContainerSpec {
     /// Bytes; swap is not added on top.
     pub memory: Option<u64>,
     pub mounts: Vec<Mount>,
+    pub published: Vec<PublishedPort>,
     pub restart: Restart,
+    /// `None`: what the image says.
+    pub stop_signal: Option<String>,
+    /// `None`: the engine's own.
+    pub stop_timeout: Option<Duration>,
     /// A tiny init as process 1, so that signals have their usual effect.
     pub init: bool,
 }
@@ -181,7 +219,7 @@ pub enum Restart {
     UnlessStopped,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Image {
     pub id: String,
     /// `repo:tag`, sorted.
@@ -191,12 +229,25 @@ pub struct Image {
     pub labels: Labels,
     pub size: u64,
     pub created_ms: i64,
-    /// What its containers get; empty in a listing.
+    /// The paths that its `VOLUME` lines declare, sorted; empty in a listing, as is all that follows.
+    #[serde(default)]
+    pub volumes: Vec<String>,
+    /// What its `EXPOSE` lines declare (`5432/tcp`), sorted.
+    #[serde(default)]
+    pub exposed: Vec<String>,
+    #[serde(default)]
+    pub entrypoint: Vec<String>,
+    #[serde(default)]
+    pub command: Vec<String>,
+    /// `None`: SIGTERM.
+    #[serde(default)]
+    pub stop_signal: Option<String>,
+    /// What its containers get.
     #[serde(skip)]
     pub env: Environment,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Network {
     pub id: String,
     pub name: String,
@@ -205,7 +256,20 @@ pub struct Network {
     /// The host's own address on a bridge network.
     pub gateway: Option<IpAddr>,
     pub subnet: Option<String>,
+    /// All that the engine tells of its addresses, untouched: a gateway that was not asked for may be missing.
+    #[serde(default)]
+    pub pools: Vec<AddressPool>,
+    #[serde(default)]
+    pub attachable: bool,
+    #[serde(default)]
+    pub ipv6: bool,
+    /// The driver's own options.
+    #[serde(default)]
+    pub options: BTreeMap<String, String>,
     pub labels: Labels,
+    /// Who runs on it; empty in a listing.
+    #[serde(default)]
+    pub containers: Vec<NetworkMember>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -225,14 +289,17 @@ pub struct NetworkSpec {
 }
 
 /// Addresses of a network, of version 4 or 6.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddressPool {
     pub subnet: String,
     /// `None`: the first address of the subnet.
+    #[serde(default)]
     pub gateway: Option<String>,
     /// Where in the subnet containers get their addresses; `None`: anywhere.
+    #[serde(default)]
     pub range: Option<String>,
     /// Addresses that others than Docker's containers have, by name.
+    #[serde(default)]
     pub reserved: BTreeMap<String, String>,
 }
 
@@ -264,12 +331,18 @@ impl NetworkSpec {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Volume {
     pub name: String,
     pub driver: String,
     pub mountpoint: String,
     pub labels: Labels,
+    /// The driver's own options: a share's address, a device.
+    #[serde(default)]
+    pub options: BTreeMap<String, String>,
+    /// `None` where the driver does not tell.
+    #[serde(default)]
+    pub created_ms: Option<i64>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -325,5 +398,8 @@ pub struct ContainerEvent {
     pub action: String,
     pub at_ms: i64,
     pub exit_code: Option<i64>,
+    /// Of a `kill`: the signal's number. A stop shows as a `kill` too, with the polite signal.
+    #[serde(default)]
+    pub signal: Option<u32>,
     pub labels: Labels,
 }

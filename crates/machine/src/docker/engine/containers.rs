@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use bollard::models::{
-    ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, NetworkingConfig, RestartPolicy,
-    RestartPolicyNameEnum,
+    ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, NetworkingConfig, PortBinding, PortMap,
+    RestartPolicy, RestartPolicyNameEnum,
 };
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, KillContainerOptionsBuilder, ListContainersOptionsBuilder,
@@ -14,7 +14,9 @@ use bollard::query_parameters::{
 use futures_util::TryStreamExt;
 
 use super::{Engine, LONG_PATIENCE, PATIENCE, plain, translate};
-use crate::docker::{Container, ContainerDetail, ContainerSpec, DockerResult, HealthSpec, Restart, Stats};
+use crate::docker::{
+    Container, ContainerDetail, ContainerSpec, DockerResult, HealthSpec, PublishedPort, Restart, Stats,
+};
 
 pub(super) async fn list(engine: &Engine, labels: &[(String, String)], all: bool) -> DockerResult<Vec<Container>> {
     let options = ListContainersOptionsBuilder::new().all(all).filters(&translate::label_filter(labels)).build();
@@ -51,7 +53,7 @@ pub(super) async fn kill(engine: &Engine, id: &str, signal: &str) -> DockerResul
 
 pub(super) async fn remove(engine: &Engine, id: &str, force: bool) -> DockerResult<()> {
     let thing = plain("container", id)?;
-    let options = RemoveContainerOptionsBuilder::new().v(true).force(force).build();
+    let options = RemoveContainerOptionsBuilder::new().v(false).force(force).build();
     engine.ask("remove", thing, LONG_PATIENCE, engine.client.remove_container(id, Some(options))).await
 }
 
@@ -85,6 +87,9 @@ fn body(spec: &ContainerSpec) -> ContainerCreateBody {
         env: Some(spec.env.iter().map(|(name, value)| format!("{name}={value}")).collect()),
         labels: Some(spec.labels.clone().into_iter().collect::<HashMap<_, _>>()),
         healthcheck: spec.health.as_ref().map(health),
+        exposed_ports: (!spec.published.is_empty()).then(|| spec.published.iter().map(port).collect()),
+        stop_signal: spec.stop_signal.clone(),
+        stop_timeout: spec.stop_timeout.and_then(|limit| i64::try_from(limit.as_secs()).ok()),
         host_config: Some(host(spec)),
         networking_config: Some(NetworkingConfig { endpoints_config: Some(endpoints) }),
         ..ContainerCreateBody::default()
@@ -107,9 +112,24 @@ fn host(spec: &ContainerSpec) -> HostConfig {
         memory,
         memory_swap: memory,
         init: Some(spec.init),
+        port_bindings: (!spec.published.is_empty()).then(|| bindings(spec)),
         restart_policy: Some(RestartPolicy { name: Some(name), maximum_retry_count: retries }),
         ..HostConfig::default()
     }
+}
+
+fn port(port: &PublishedPort) -> String {
+    let protocol = if port.protocol.is_empty() { "tcp" } else { &port.protocol };
+    format!("{}/{protocol}", port.container_port)
+}
+
+fn bindings(spec: &ContainerSpec) -> PortMap {
+    let mut bindings = PortMap::new();
+    for one in &spec.published {
+        let binding = PortBinding { host_ip: Some(one.host_ip.clone()), host_port: Some(one.host_port.to_string()) };
+        bindings.entry(port(one)).or_default().get_or_insert_with(Vec::new).push(binding);
+    }
+    bindings
 }
 
 fn health(spec: &HealthSpec) -> HealthConfig {

@@ -1,7 +1,10 @@
 //! Networks of the real engine.
 
+use std::net::IpAddr;
+
 use bollard::models::{
-    EndpointSettings, Ipam, IpamConfig, NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest,
+    EndpointIpamConfig, EndpointSettings, Ipam, IpamConfig, NetworkConnectRequest, NetworkCreateRequest,
+    NetworkDisconnectRequest,
 };
 use bollard::query_parameters::ListNetworksOptionsBuilder;
 
@@ -17,7 +20,7 @@ pub(super) async fn list(engine: &Engine, labels: &[(String, String)]) -> Docker
 pub(super) async fn inspect(engine: &Engine, name: &str) -> DockerResult<Network> {
     let thing = plain("network", name)?;
     let found = engine.ask("inspect", thing, PATIENCE, engine.client.inspect_network(name, None)).await?;
-    Ok(translate::network(translate::network_listed(found)))
+    Ok(translate::network_inspected(found))
 }
 
 pub(super) async fn create(engine: &Engine, spec: &NetworkSpec) -> DockerResult<Network> {
@@ -54,12 +57,30 @@ fn pool(pool: &AddressPool) -> IpamConfig {
 }
 
 /// The network is looked up first: for a container that does not run, the engine takes any name and says yes.
-pub(super) async fn connect(engine: &Engine, network: &str, container: &str, aliases: &[String]) -> DockerResult<()> {
+pub(super) async fn connect(
+    engine: &Engine,
+    network: &str,
+    container: &str,
+    aliases: &[String],
+    address: Option<IpAddr>,
+) -> DockerResult<()> {
     inspect(engine, network).await?;
     let thing = format!("container `{container}` to network `{network}`");
-    let endpoint = EndpointSettings { aliases: Some(aliases.to_vec()), ..EndpointSettings::default() };
+    let endpoint = EndpointSettings {
+        aliases: Some(aliases.to_vec()),
+        ipam_config: address.map(fixed),
+        ..EndpointSettings::default()
+    };
     let request = NetworkConnectRequest { container: container.to_owned(), endpoint_config: Some(endpoint) };
     engine.ask("connect", thing, PATIENCE, engine.client.connect_network(network, request)).await
+}
+
+fn fixed(address: IpAddr) -> EndpointIpamConfig {
+    let text = Some(address.to_string());
+    match address {
+        IpAddr::V4(_) => EndpointIpamConfig { ipv4_address: text, ..EndpointIpamConfig::default() },
+        IpAddr::V6(_) => EndpointIpamConfig { ipv6_address: text, ..EndpointIpamConfig::default() },
+    }
 }
 
 pub(super) async fn disconnect(engine: &Engine, network: &str, container: &str) -> DockerResult<()> {

@@ -70,15 +70,18 @@ fn stamped(output: LogOutput) -> StampedLine {
 pub(super) async fn events(
     engine: &Engine,
     labels: &[(String, String)],
+    since_ms: Option<i64>,
 ) -> DockerResult<BoxStream<'static, DockerResult<ContainerEvent>>> {
     let mut filters = translate::label_filter(labels);
     filters.insert("type".to_owned(), vec!["container".to_owned()]);
     // The request only goes out with the first poll. Asking for everything since now, by the engine's own clock,
     // makes it replay what happens in between.
     let info = engine.ask("ask for the time of", "the engine", PATIENCE, engine.client.info()).await?;
+    let now = info.system_time.as_deref().and_then(|text| text.parse::<jiff::Timestamp>().ok());
+    let since = since_ms.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok()).or(now);
     let mut options = EventsOptionsBuilder::new().filters(&filters);
-    if let Some(now) = info.system_time.as_deref().and_then(|text| text.parse::<jiff::Timestamp>().ok()) {
-        options = options.since(&format!("{}.{:09}", now.as_second(), now.subsec_nanosecond()));
+    if let Some(since) = since {
+        options = options.since(&format!("{}.{:09}", since.as_second(), since.subsec_nanosecond()));
     }
     let host = engine.host.clone();
     Ok(engine

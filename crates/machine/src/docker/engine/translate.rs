@@ -2,11 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use bollard::models;
 
+use super::parts;
 use crate::docker::{
-    Attachment, Container, ContainerDetail, ContainerEvent, Environment, Health, Image, Labels, Network, State, Volume,
+    AddressPool, Attachment, Container, ContainerDetail, ContainerEvent, Environment, Health, Image, Labels, Network,
+    NetworkMember, State, Volume,
 };
 
 pub(super) fn labels(labels: Option<HashMap<String, String>>) -> Labels {
@@ -32,6 +35,8 @@ pub(super) fn container(from: models::ContainerSummary) -> Container {
         state: summary_state(from.state),
         created_ms: from.created.unwrap_or_default().saturating_mul(1000),
         addresses: networks.iter().filter_map(|(name, endpoint)| Some((name.clone(), address(endpoint)?))).collect(),
+        mounts: parts::mounts(from.mounts),
+        published: parts::published_listed(from.ports),
     }
 }
 
@@ -40,6 +45,8 @@ pub(super) fn detail(from: models::ContainerInspectResponse) -> ContainerDetail 
     let state = from.state.unwrap_or_default();
     let config = from.config.unwrap_or_default();
     let env = config.env.clone().unwrap_or_default();
+    let host = from.host_config.unwrap_or_default();
+    let published = parts::published(from.network_settings.as_ref(), host.port_bindings);
     let is = state_of(state.status);
     let started_ms = state.started_at.as_deref().and_then(time_ms);
     let ended = started_ms.is_some() && !is.is_up();
@@ -59,8 +66,16 @@ pub(super) fn detail(from: models::ContainerInspectResponse) -> ContainerDetail 
         networks: attachments(&id, from.network_settings),
         pid: state.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0),
         error: state.error.filter(|error| !error.is_empty()),
-        memory: limit(from.host_config.as_ref().and_then(|host| host.memory)),
-        nano_cpus: limit(from.host_config.as_ref().and_then(|host| host.nano_cpus)),
+        memory: limit(host.memory),
+        nano_cpus: limit(host.nano_cpus),
+        mounts: parts::mounts(from.mounts),
+        published,
+        network_mode: host.network_mode.filter(|mode| !mode.is_empty()),
+        stop_signal: config.stop_signal.filter(|signal| !signal.is_empty()),
+        stop_timeout: config.stop_timeout.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs),
+        restart_policy: parts::restart_policy(host.restart_policy),
+        command: config.cmd.unwrap_or_default(),
+        entrypoint: config.entrypoint.unwrap_or_default(),
         env: Environment::new(env),
         id,
     }
@@ -73,13 +88,16 @@ fn attachments(id: &str, settings: Option<models::NetworkSettings>) -> BTreeMap<
         let mut aliases = endpoint.aliases.unwrap_or_default();
         // Older engines add the short id by themselves; nobody asked for that name.
         aliases.retain(|alias| !id.starts_with(alias.as_str()) || alias.is_empty());
-        (name, Attachment { address, aliases })
+        let fixed = endpoint.ipam_config.unwrap_or_default();
+        let fixed = ip(&fixed.ipv4_address).or_else(|| ip(&fixed.ipv6_address));
+        (name, Attachment { address, aliases, fixed })
     };
     networks.into_iter().map(one).collect()
 }
 
 pub(super) fn network(from: models::Network) -> Network {
     let config = from.ipam.and_then(|ipam| ipam.config).unwrap_or_default();
+    let pools = config.iter().cloned().map(pool).collect();
     // Of several pools the one of version 4, by which services are reached.
     let is_v4 = |pool: &&models::IpamConfig| pool.subnet.as_deref().and_then(base).is_some();
     let first = config.iter().find(is_v4).or(config.first()).cloned().unwrap_or_default();
@@ -101,18 +119,47 @@ pub(super) fn network(from: models::Network) -> Network {
             chosen.filter(|_| bridge)
         }),
         subnet,
+        pools,
+        attachable: from.attachable.unwrap_or_default(),
+        ipv6: from.enable_ipv6.unwrap_or_default(),
+        options: labels(from.options),
         labels: labels(from.labels),
+        containers: Vec::new(),
     }
 }
 
-/// Inspecting gives the same fields as listing, and more that we do not read.
-pub(super) fn network_listed(from: models::NetworkInspect) -> models::Network {
+fn pool(from: models::IpamConfig) -> AddressPool {
+    AddressPool {
+        subnet: from.subnet.unwrap_or_default(),
+        gateway: from.gateway.filter(|gateway| !gateway.is_empty()),
+        range: from.ip_range.filter(|range| !range.is_empty()),
+        reserved: labels(from.auxiliary_addresses),
+    }
+}
+
+/// Inspecting gives the same fields as listing, and the containers.
+pub(super) fn network_inspected(mut from: models::NetworkInspect) -> Network {
+    let member = |(id, endpoint): (String, models::EndpointResource)| NetworkMember {
+        id,
+        address: ip(&endpoint.ipv4_address).or_else(|| ip(&endpoint.ipv6_address)),
+        name: endpoint.name.unwrap_or_default(),
+    };
+    let mut containers: Vec<NetworkMember> =
+        from.containers.take().unwrap_or_default().into_iter().map(member).collect();
+    containers.sort();
+    Network { containers, ..network(network_listed(from)) }
+}
+
+fn network_listed(from: models::NetworkInspect) -> models::Network {
     models::Network {
         name: from.name,
         id: from.id,
         driver: from.driver,
         ipam: from.ipam,
         internal: from.internal,
+        attachable: from.attachable,
+        enable_ipv6: from.enable_ipv6,
+        options: from.options,
         labels: from.labels,
         ..models::Network::default()
     }
@@ -124,6 +171,8 @@ pub(super) fn volume(from: models::Volume) -> Volume {
         driver: from.driver,
         mountpoint: from.mountpoint,
         labels: from.labels.into_iter().collect(),
+        options: from.options.into_iter().collect(),
+        created_ms: from.created_at.as_deref().and_then(time_ms),
     }
 }
 
@@ -134,6 +183,11 @@ pub(super) fn image(from: models::ImageInspect) -> Image {
         tags: names(from.repo_tags.unwrap_or_default()),
         digests: names(from.repo_digests.unwrap_or_default()),
         labels: labels(config.labels),
+        volumes: sorted(config.volumes),
+        exposed: sorted(config.exposed_ports),
+        entrypoint: config.entrypoint.unwrap_or_default(),
+        command: config.cmd.unwrap_or_default(),
+        stop_signal: config.stop_signal.filter(|signal| !signal.is_empty()),
         env: Environment::new(config.env.unwrap_or_default()),
         size: unsigned(from.size.unwrap_or_default()),
         created_ms: from.created.as_deref().and_then(time_ms).unwrap_or_default(),
@@ -148,8 +202,14 @@ pub(super) fn image_listed(from: models::ImageSummary) -> Image {
         labels: from.labels.into_iter().collect(),
         size: unsigned(from.size),
         created_ms: from.created.saturating_mul(1000),
-        env: Environment::default(),
+        ..Image::default()
     }
+}
+
+fn sorted(words: Option<Vec<String>>) -> Vec<String> {
+    let mut words = words.unwrap_or_default();
+    words.sort();
+    words
 }
 
 /// The engine writes 0 for no limit.
@@ -164,18 +224,14 @@ pub(super) fn event(from: models::EventMessage) -> Option<ContainerEvent> {
     // The engine mixes its own attributes into the labels.
     let name = labels.remove("name").unwrap_or_default();
     let exit_code = labels.remove("exitCode").and_then(|code| code.parse().ok());
+    let action = from.action?;
+    // A container may have a label of that name, which the engine then shows with everything else that happens.
+    let signal = labels.get("signal").filter(|_| action == "kill").and_then(|number| number.parse().ok());
     for own in ["image", "signal", "execID", "oldName", "execDuration"] {
         labels.remove(own);
     }
     let at_ms = from.time_nano.map(|nanos| nanos / 1_000_000).or(from.time.map(|seconds| seconds * 1000));
-    Some(ContainerEvent {
-        id: actor.id?,
-        name,
-        action: from.action?,
-        at_ms: at_ms.unwrap_or_default(),
-        exit_code,
-        labels,
-    })
+    Some(ContainerEvent { id: actor.id?, name, action, at_ms: at_ms.unwrap_or_default(), exit_code, signal, labels })
 }
 
 /// The engine writes the year 1 for "never".
@@ -185,8 +241,12 @@ pub(super) fn time_ms(text: &str) -> Option<i64> {
 }
 
 fn address(endpoint: &models::EndpointSettings) -> Option<IpAddr> {
-    let text = |field: &Option<String>| field.as_deref().and_then(|text| text.parse().ok());
-    text(&endpoint.ip_address).or_else(|| text(&endpoint.global_ipv6_address))
+    ip(&endpoint.ip_address).or_else(|| ip(&endpoint.global_ipv6_address))
+}
+
+/// With or without the width of its network.
+fn ip(field: &Option<String>) -> Option<IpAddr> {
+    field.as_deref().and_then(|text| text.split('/').next()?.parse().ok())
 }
 
 fn first_address(subnet: &str) -> Option<IpAddr> {

@@ -1,5 +1,7 @@
 //! The fake's side of the `Docker` trait: each call finds its thing, then lets the world decide.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,6 +10,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use tokio::sync::broadcast::error::RecvError;
 
 use super::FakeDocker;
+use super::world::{KILL, TERM};
 use crate::docker::{
     Container, ContainerDetail, ContainerEvent, ContainerSpec, Docker, DockerError, DockerResult, Image, LogLine,
     LogRange, Network, NetworkSpec, StampedLine, State, Stats, Version, Volume, VolumeSpec, labels_match,
@@ -47,15 +50,18 @@ impl Docker for FakeDocker {
         world.start(&id)
     }
 
-    async fn stop(&self, id: &str, _grace: Duration) -> DockerResult<()> {
+    async fn stop(&self, id: &str, grace: Duration) -> DockerResult<()> {
         let mut world = self.called("stop", id)?;
         let id = world.find(id)?;
         let Some(one) = world.containers.get(&id) else { return Ok(()) };
-        let (name, state, stubborn) = (one.name.clone(), one.state, one.behaviour.ignores_stop);
+        let (name, state, stubborn) = (one.name.clone(), one.state, one.behaviour.outlives(grace));
         let now = world.clock.monotonic();
         world.calls.push(format!("stop {name}"));
         if state.is_up() {
-            world.tell(&id, "kill", None);
+            world.tell_signal(&id, TERM);
+            if stubborn {
+                world.tell_signal(&id, KILL);
+            }
             world.halt(&id, now, if stubborn { 137 } else { 143 }, State::Exited);
             world.tell(&id, "stop", None);
         } else if state == State::Restarting {
@@ -74,7 +80,7 @@ impl Docker for FakeDocker {
             return Err(DockerError::Conflict { operation: "send a signal to", thing, message });
         }
         world.calls.push(format!("kill {name} {signal}"));
-        world.tell(&id, "kill", None);
+        world.tell_signal(&id, number(signal));
         let code = match signal.trim_start_matches("SIG") {
             "KILL" | "9" => Some(137),
             "TERM" | "15" if !stubborn => Some(143),
@@ -152,8 +158,18 @@ impl Docker for FakeDocker {
         Ok(stream::iter(lines).map(move |line| Ok(stamped(line, at_ns))).boxed())
     }
 
-    async fn events(&self, labels: Filter<'_>) -> DockerResult<BoxStream<'static, DockerResult<ContainerEvent>>> {
-        drop(self.called("events", "engine")?);
+    async fn events_since(
+        &self,
+        labels: Filter<'_>,
+        since_ms: Option<i64>,
+    ) -> DockerResult<BoxStream<'static, DockerResult<ContainerEvent>>> {
+        let (past, coming) = {
+            let world = self.called("events", "engine")?;
+            let wanted = |event: &&ContainerEvent| since_ms.is_some_and(|since| event.at_ms >= since);
+            let past: Vec<ContainerEvent> = world.past.iter().filter(wanted).cloned().collect();
+            // While the world is held nothing happens, so that nothing is lost or told twice.
+            (past, self.events.subscribe())
+        };
         let labels = labels.to_vec();
         let next = |(fake, mut events): (FakeDocker, tokio::sync::broadcast::Receiver<ContainerEvent>)| async move {
             loop {
@@ -169,7 +185,8 @@ impl Docker for FakeDocker {
         let wanted = move |event: &DockerResult<ContainerEvent>| {
             std::future::ready(event.as_ref().is_ok_and(|event| labels_match(&event.labels, &labels)))
         };
-        Ok(stream::unfold((self.clone(), self.events.subscribe()), next).filter(wanted).boxed())
+        let past = stream::iter(past.into_iter().map(Ok));
+        Ok(past.chain(stream::unfold((self.clone(), coming), next)).filter(wanted).boxed())
     }
 
     async fn stats(&self, id: &str) -> DockerResult<Stats> {
@@ -205,7 +222,7 @@ impl Docker for FakeDocker {
     }
 
     async fn network(&self, name: &str) -> DockerResult<Option<Network>> {
-        Ok(self.called("network", name)?.find_network(name).ok().cloned())
+        Ok(self.called("network", name)?.inspect_network(name))
     }
 
     async fn create_network(&self, spec: &NetworkSpec) -> DockerResult<Network> {
@@ -216,8 +233,14 @@ impl Docker for FakeDocker {
         self.called("remove_network", name)?.remove_network(name)
     }
 
-    async fn connect(&self, network: &str, container: &str, aliases: &[String]) -> DockerResult<()> {
-        self.called("connect", container)?.connect(network, container, aliases)
+    async fn connect_at(
+        &self,
+        network: &str,
+        container: &str,
+        aliases: &[String],
+        address: Option<IpAddr>,
+    ) -> DockerResult<()> {
+        self.called("connect", container)?.connect(network, container, aliases, address)
     }
 
     async fn disconnect(&self, network: &str, container: &str) -> DockerResult<()> {
@@ -233,6 +256,12 @@ impl Docker for FakeDocker {
         Ok(self.called("volume", name)?.volumes.get(name).cloned())
     }
 
+    async fn volume_sizes(&self) -> DockerResult<BTreeMap<String, u64>> {
+        let world = self.called("volume_sizes", "engine")?;
+        let size = |name: &String| (name.clone(), world.sizes.get(name).copied().unwrap_or_default());
+        Ok(world.volumes.keys().map(size).collect())
+    }
+
     async fn create_volume(&self, spec: &VolumeSpec) -> DockerResult<Volume> {
         Ok(self.called("create_volume", &spec.name)?.create_volume(spec))
     }
@@ -240,6 +269,13 @@ impl Docker for FakeDocker {
     async fn remove_volume(&self, name: &str) -> DockerResult<()> {
         self.called("remove_volume", name)?.remove_volume(name)
     }
+}
+
+/// The number of a signal by its name, with or without `SIG`; 0 for what no system knows.
+fn number(signal: &str) -> u32 {
+    let name = format!("SIG{}", signal.trim_start_matches("SIG"));
+    let known = name.parse::<nix::sys::signal::Signal>().ok().map(|signal| signal as i32);
+    known.or_else(|| signal.parse().ok()).and_then(|number| u32::try_from(number).ok()).unwrap_or_default()
 }
 
 /// The fake does not remember when a line was written: all of them were written now.

@@ -13,6 +13,10 @@ pub struct Behaviour {
     pub health: Option<HealthScript>,
     /// Written to standard output at each start.
     pub says: Vec<String>,
+    /// Needs so long to end after SIGTERM: with less grace it is killed. The fake does not wait for it.
+    pub ends_within: Option<Duration>,
+    /// What the image declares with `VOLUME`: each such path that nothing is mounted on gets a volume without a name.
+    pub volumes: Vec<String>,
     /// Does not react to SIGTERM: stopping it takes the whole grace and ends with 137.
     pub ignores_stop: bool,
     /// The engine cannot start it, and says this.
@@ -63,6 +67,18 @@ impl Behaviour {
     pub fn saying(mut self, lines: &[&str]) -> Self {
         self.says = lines.iter().map(|line| (*line).to_owned()).collect();
         self
+    }
+
+    /// Also declares these paths as volumes.
+    pub fn storing(mut self, paths: &[&str]) -> Self {
+        self.volumes = paths.iter().map(|path| (*path).to_owned()).collect();
+        self.volumes.sort();
+        self
+    }
+
+    /// Whether it is still there after the grace of a stop.
+    pub(super) fn outlives(&self, grace: Duration) -> bool {
+        self.ignores_stop || self.ends_within.is_some_and(|needed| needed > grace)
     }
 
     /// When, after a start, it ends by itself: code, out of memory or not.

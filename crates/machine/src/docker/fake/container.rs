@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::behaviour::{Behaviour, HealthScript};
 use crate::docker::{
-    Attachment, Container, ContainerDetail, ContainerSpec, Environment, Health, LogLine, Restart, State,
+    Attachment, Container, ContainerDetail, ContainerSpec, Environment, Health, LogLine, MountKind, MountPoint,
+    PublishedPort, Restart, RestartPolicy, State,
 };
 
 /// A restart waits first this long, then twice as long each time, as Docker does.
@@ -35,6 +36,8 @@ pub(super) struct FakeContainer {
     pub(super) forced_health: Option<Health>,
     /// Network name to address (while it runs) and aliases.
     pub(super) networks: BTreeMap<String, Attachment>,
+    /// By where they appear inside.
+    pub(super) mounts: Vec<MountPoint>,
     pub(super) log: Vec<LogLine>,
     pub(super) pid: u32,
 }
@@ -114,8 +117,44 @@ impl FakeContainer {
             error: self.error.clone(),
             memory: self.spec.memory,
             nano_cpus: None,
+            mounts: self.mounts.clone(),
+            published: self.published(),
+            network_mode: Some(self.spec.network.clone().unwrap_or_else(|| "default".to_owned())),
+            stop_signal: self.spec.stop_signal.clone(),
+            stop_timeout: self.spec.stop_timeout,
+            restart_policy: self.restart_policy(),
+            command: self.spec.command.clone(),
+            entrypoint: Vec::new(),
             env: Environment::new(self.spec.env.iter().map(|(name, value)| format!("{name}={value}"))),
         }
+    }
+
+    /// What it answers on while it runs, what it asks for otherwise.
+    fn published(&self) -> Vec<PublishedPort> {
+        let one = |port: &PublishedPort| PublishedPort {
+            host_ip: match port.host_ip.as_str() {
+                "" if self.state.is_up() => "0.0.0.0".to_owned(),
+                other => other.to_owned(),
+            },
+            host_port: if port.host_port == 0 && self.state.is_up() { port.container_port } else { port.host_port },
+            protocol: if port.protocol.is_empty() { "tcp".to_owned() } else { port.protocol.clone() },
+            container_port: port.container_port,
+        };
+        let mut ports: Vec<PublishedPort> = self.spec.published.iter().map(one).collect();
+        ports.sort();
+        ports
+    }
+
+    fn restart_policy(&self) -> RestartPolicy {
+        match self.spec.restart {
+            Restart::No => RestartPolicy::default(),
+            Restart::OnFailure(max) => RestartPolicy { name: "on-failure".to_owned(), max },
+            Restart::UnlessStopped => RestartPolicy { name: "unless-stopped".to_owned(), max: 0 },
+        }
+    }
+
+    pub(super) fn uses_volume(&self, name: &str) -> bool {
+        self.mounts.iter().any(|mount| mount.name.as_deref() == Some(name))
     }
 
     pub(super) fn listed(&self) -> Container {
@@ -129,6 +168,14 @@ impl FakeContainer {
             state: self.state,
             created_ms: self.created_ms,
             addresses: self.networks.iter().filter_map(address).collect::<BTreeMap<String, IpAddr>>(),
+            mounts: self.mounts.iter().cloned().map(as_listed).collect(),
+            published: if self.state.is_up() { self.published() } else { Vec::new() },
         }
     }
+}
+
+/// A listing does not tell where a volume's data lies.
+fn as_listed(mount: MountPoint) -> MountPoint {
+    let source = if mount.kind == MountKind::Volume { String::new() } else { mount.source };
+    MountPoint { source, ..mount }
 }

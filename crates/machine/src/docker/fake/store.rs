@@ -3,7 +3,7 @@
 use super::behaviour::Behaviour;
 use super::places::conflict;
 use super::world::World;
-use crate::docker::{DockerError, DockerResult, Environment, Image, Labels};
+use crate::docker::{DockerError, DockerResult, Image};
 
 #[derive(Debug, Clone)]
 pub(super) struct FakeImage {
@@ -20,11 +20,10 @@ impl World {
         let image = Image {
             id: id.clone(),
             tags: vec![reference],
-            digests: Vec::new(),
-            labels: Labels::new(),
             size: 100_000_000,
             created_ms,
-            env: Environment::default(),
+            volumes: behaviour.volumes.clone(),
+            ..Image::default()
         };
         self.images.push(FakeImage { image, behaviour });
         id

@@ -1,6 +1,6 @@
 //! The state of the fake engine and what may happen to containers in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +18,11 @@ use crate::process::Stream;
 
 /// A container whose script restarts it for ever must not hold a test for ever.
 const MOST_TURNS: usize = 1000;
+/// How many events a real engine remembers.
+const MOST_EVENTS: usize = 256;
+
+pub(super) const TERM: u32 = 15;
+pub(super) const KILL: u32 = 9;
 
 pub(super) struct World {
     pub(super) clock: Arc<dyn Clock>,
@@ -26,7 +31,13 @@ pub(super) struct World {
     pub(super) networks: BTreeMap<String, Network>,
     /// Of each network.
     pub(super) pools: BTreeMap<String, AddressPool>,
+    /// The networks whose subnet was somebody's choice.
+    pub(super) chosen: BTreeSet<String>,
     pub(super) volumes: BTreeMap<String, Volume>,
+    /// Bytes in volumes, where a test says so.
+    pub(super) sizes: BTreeMap<String, u64>,
+    /// The newest last.
+    pub(super) past: VecDeque<ContainerEvent>,
     pub(super) calls: Vec<String>,
     pub(super) refusals: Vec<(String, String)>,
     pub(super) reachable: bool,
@@ -42,7 +53,10 @@ impl World {
             images: Vec::new(),
             networks: BTreeMap::new(),
             pools: BTreeMap::new(),
+            chosen: BTreeSet::new(),
             volumes: BTreeMap::new(),
+            sizes: BTreeMap::new(),
+            past: VecDeque::new(),
             calls: Vec::new(),
             refusals: Vec::new(),
             reachable: true,
@@ -96,12 +110,10 @@ impl World {
         let image = self.find_image(&spec.image)?;
         let (image_id, behaviour) = (image.image.id.clone(), image.behaviour.clone());
         self.name_is_free("create", &spec.name)?;
-        for mount in spec.mounts.iter().filter(|mount| !mount.source.starts_with('/')) {
-            self.ensure_volume(&mount.source, &BTreeMap::new());
-        }
+        let mounts = self.mount(spec, &behaviour.volumes);
         let id = self.new_id();
         let network = spec.network.clone().unwrap_or_else(|| "bridge".to_owned());
-        let attachment = Attachment { address: None, aliases: spec.aliases.clone() };
+        let attachment = Attachment { aliases: spec.aliases.clone(), ..Attachment::default() };
         let container = FakeContainer {
             id: id.clone(),
             name: spec.name.clone(),
@@ -121,6 +133,7 @@ impl World {
             told_health: None,
             forced_health: None,
             networks: BTreeMap::from([(network, attachment)]),
+            mounts,
             log: Vec::new(),
             pid: 10_000 + u32::from(self.made),
         };
@@ -178,7 +191,7 @@ impl World {
         for network in networks {
             let address = self.free_address(&network);
             if let Some(place) = self.containers.get_mut(id).and_then(|one| one.networks.get_mut(&network)) {
-                place.address = address;
+                place.address = place.fixed.or(address);
             }
         }
         let wall = self.wall_at(at);
@@ -235,7 +248,7 @@ impl World {
                 let message = format!("cannot remove a running container {id}: stop it first or force it");
                 return Err(conflict("remove", format!("container `{name}`"), message));
             }
-            self.tell(id, "kill", None);
+            self.tell_signal(id, KILL);
             self.halt(id, self.clock.monotonic(), 137, State::Exited);
         }
         self.calls.push(format!("remove {name}"));
@@ -286,17 +299,32 @@ impl World {
         }
     }
 
-    pub(super) fn tell(&self, id: &str, action: &str, exit_code: Option<i64>) {
+    pub(super) fn tell(&mut self, id: &str, action: &str, exit_code: Option<i64>) {
+        self.announce(id, action, exit_code, None);
+    }
+
+    /// A signal goes to the container.
+    pub(super) fn tell_signal(&mut self, id: &str, signal: u32) {
+        self.announce(id, "kill", None, Some(signal));
+    }
+
+    fn announce(&mut self, id: &str, action: &str, exit_code: Option<i64>, signal: Option<u32>) {
         let Some(one) = self.containers.get(id) else { return };
-        // Nobody listening is no failure.
-        let _ = self.events.send(ContainerEvent {
+        let event = ContainerEvent {
             id: id.to_owned(),
             name: one.name.clone(),
             action: action.to_owned(),
             at_ms: self.clock.now_ms(),
             exit_code,
+            signal,
             labels: one.spec.labels.clone(),
-        });
+        };
+        if self.past.len() == MOST_EVENTS {
+            self.past.pop_front();
+        }
+        self.past.push_back(event.clone());
+        // Nobody listening is no failure.
+        let _ = self.events.send(event);
     }
 
     /// Wall-clock time of a monotonic moment that is not in the future.
