@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use machine::docker::{ContainerSpec, DockerError, DockerResult, State};
+use machine::docker::{
+    ContainerSpec, DockerError, DockerResult, Mount, MountKind, MountPoint, PublishedPort, Restart, RestartPolicy,
+    State,
+};
 
 use crate::ground::{Ground, Program};
 
@@ -103,4 +106,52 @@ pub(crate) async fn a_running_container_is_removed_only_by_force(ground: &Ground
     ground.docker().remove(&id, true).await.unwrap();
     assert_eq!(ground.docker().inspect(&id).await.unwrap(), None);
     assert!(matches!(ground.docker().remove(&id, true).await, Err(DockerError::NotFound(_))));
+}
+
+pub(crate) async fn a_container_tells_what_it_sees_and_how_it_ends(ground: &Ground) {
+    let volume = ground.docker().create_volume(&ground.volume("data")).await.unwrap();
+    let mount = |source: &str, target: &str| Mount { source: source.into(), target: target.into(), read_only: true };
+    let spec = ContainerSpec {
+        mounts: vec![mount("/etc", "/host"), Mount { read_only: false, ..mount(&volume.name, "/data") }],
+        restart: Restart::OnFailure(3),
+        stop_signal: Some("SIGINT".into()),
+        stop_timeout: Some(Duration::from_secs(90)),
+        ..ground.container("db", Program::Sleeps)
+    };
+    let id = ground.docker().create(&spec).await.unwrap();
+    let detail = ground.detail(&id).await;
+    let data = MountPoint {
+        kind: MountKind::Volume,
+        name: Some(volume.name.clone()),
+        source: volume.mountpoint,
+        target: "/data".into(),
+        writable: true,
+        driver: Some("local".into()),
+    };
+    let host =
+        MountPoint { kind: MountKind::Bind, source: "/etc".into(), target: "/host".into(), ..MountPoint::default() };
+    assert_eq!(detail.mounts, [data.clone(), host.clone()]);
+    assert_eq!(detail.restart_policy, RestartPolicy { name: "on-failure".into(), max: 3 });
+    assert_eq!((detail.stop_signal.as_deref(), detail.stop_timeout), (Some("SIGINT"), spec.stop_timeout));
+    assert_eq!((detail.command, detail.network_mode.as_deref()), (spec.command, Some("default")));
+    let listed = ground.docker().list(&[ground.label()], true).await.unwrap().remove(0);
+    assert_eq!(listed.mounts, [MountPoint { source: String::new(), ..data }, host], "a listing names no folder");
+}
+
+pub(crate) async fn a_container_tells_the_ports_it_publishes(ground: &Ground) {
+    let asked =
+        PublishedPort { host_ip: "127.0.0.1".into(), host_port: 0, container_port: 5432, protocol: "tcp".into() };
+    let spec = ContainerSpec { published: vec![asked.clone()], ..ground.container("db", Program::Sleeps) };
+    let id = ground.docker().create(&spec).await.unwrap();
+    assert_eq!(ground.detail(&id).await.published, [asked.clone()], "what is asked for");
+    ground.docker().start(&id).await.unwrap();
+    let published = ground.detail(&id).await.published;
+    let given = published[0].host_port;
+    assert!(given > 0, "the engine picks one");
+    assert_eq!(published, [PublishedPort { host_port: given, ..asked.clone() }]);
+    assert_eq!(ground.docker().list(&[ground.label()], true).await.unwrap()[0].published, published);
+    ground.docker().kill(&id, "SIGKILL").await.unwrap();
+    ground.until("the end", &id, |detail| detail.state == State::Exited).await;
+    assert_eq!(ground.detail(&id).await.published, [asked]);
+    assert_eq!(ground.docker().list(&[ground.label()], true).await.unwrap()[0].published, []);
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use machine::docker::{
-    Behaviour, ContainerDetail, ContainerSpec, Docker, FakeDocker, HealthSpec, Labels, NetworkSpec, VolumeSpec,
+    Behaviour, ContainerDetail, ContainerSpec, Docker, FakeDocker, HealthSpec, Image, Labels, NetworkSpec, VolumeSpec,
 };
 use machine::process::{Command, Processes, SystemProcesses};
 use testkit::{RealDocker, wait_for};
@@ -17,12 +17,16 @@ pub(crate) enum Program {
     /// Writes "up" and sleeps.
     Sleeps,
     SleepsThroughSignals,
+    /// Writes "up", and needs twelve seconds to end after the polite signal.
+    EndsSlowly,
     Exits(i64),
     /// Writes "one", "two", "three" and ends.
     Speaks,
     Healthy,
     Unhealthy,
     RunsOutOfMemory,
+    /// Writes three megabytes into `/data`, and ends.
+    Fills,
 }
 
 pub(crate) enum Ground {
@@ -129,11 +133,18 @@ impl Ground {
         let tag = format!("mainstay-test/{}:1", self.name(of));
         let (key, value) = self.label();
         if let Self::Fake(fake) = self {
-            fake.add_image(&tag, Behaviour::runs());
+            fake.add_image(&tag, Behaviour::runs().storing(&["/data", "/var/lib/more"]));
+            let declare = |image: &mut Image| {
+                image.exposed = vec!["5432/tcp".to_owned()];
+                image.command = vec!["sleep".to_owned(), "600".to_owned()];
+                image.stop_signal = Some("SIGINT".to_owned());
+            };
+            fake.change_image(&tag, declare).unwrap();
             fake.label_image(&tag, &key, &value).unwrap();
             return OwnImage { tag, real: false };
         }
-        let file = format!("FROM {}\nLABEL {key}={value}\nENV ONLY={tag}\n", testkit::BASE_IMAGE);
+        let declared = "VOLUME /var/lib/more /data\nEXPOSE 5432\nSTOPSIGNAL SIGINT\nCMD [\"sleep\", \"600\"]\n";
+        let file = format!("FROM {}\nLABEL {key}={value}\nENV ONLY={tag}\n{declared}", testkit::BASE_IMAGE);
         let build = Command::new("docker").args(["build", "--quiet", "--tag", &tag, "-"]).env("DOCKER_BUILDKIT", "0");
         let build = build.stdin(file).timeout(SOON);
         SystemProcesses.run(&build).await.unwrap().ok(&build).unwrap();
@@ -166,7 +177,11 @@ fn behaviour(program: Program) -> Behaviour {
     match program {
         Program::Sleeps => Behaviour::runs().saying(&["up"]),
         Program::Healthy => Behaviour::runs(),
+        Program::EndsSlowly => {
+            Behaviour { ends_within: Some(Duration::from_secs(12)), ..Behaviour::runs().saying(&["up"]) }
+        }
         Program::SleepsThroughSignals => Behaviour { ignores_stop: true, ..Behaviour::runs() },
+        Program::Fills => Behaviour::exits(0, soon),
         Program::Exits(code) => Behaviour::exits(code, soon),
         Program::Speaks => Behaviour::exits(0, soon).saying(&["one", "two", "three"]),
         Program::Unhealthy => Behaviour::never_healthy(),
@@ -178,8 +193,10 @@ fn words(program: Program) -> Vec<&'static str> {
     match program {
         Program::Sleeps => vec!["sh", "-c", "echo up; exec sleep 600"],
         Program::Healthy | Program::Unhealthy => vec!["sleep", "600"],
+        Program::EndsSlowly => vec!["sh", "-c", "trap 'sleep 12; exit 143' TERM; echo up; sleep 600 & wait"],
         // Process 1 of a container gets no signal that it does not handle.
         Program::SleepsThroughSignals => vec!["sleep", "600"],
+        Program::Fills => vec!["sh", "-c", "head --bytes=3000000 /dev/zero > /data/file"],
         Program::Exits(0) => vec!["sh", "-c", "exit 0"],
         Program::Exits(3) => vec!["sh", "-c", "exit 3"],
         Program::Exits(other) => panic!("no words for an exit with {other}"),
@@ -189,7 +206,7 @@ fn words(program: Program) -> Vec<&'static str> {
 }
 
 fn init(program: Program) -> bool {
-    !matches!(program, Program::SleepsThroughSignals | Program::RunsOutOfMemory)
+    !matches!(program, Program::SleepsThroughSignals | Program::RunsOutOfMemory | Program::EndsSlowly)
 }
 
 fn health(program: Program) -> Option<HealthSpec> {

@@ -114,3 +114,16 @@ pub(crate) async fn a_running_container_uses_something_and_a_stopped_one_nothing
     ground.docker().stop(&id, GRACE).await.unwrap();
     assert_eq!(ground.docker().stats(&id).await.unwrap(), Stats::default());
 }
+
+/// A database that writes its memory to disk is given the time for it: no limit of the client cuts the wait.
+pub(crate) async fn a_container_gets_the_whole_of_its_grace(ground: &Ground) {
+    let id = ground.run(&ground.container("db", Program::EndsSlowly)).await;
+    testkit::wait_for("the program to speak", SOON, || async {
+        let log = ground.docker().logs(&id, 10).await.unwrap();
+        if log == ["up"] { Ok(()) } else { Err(format!("{log:?}")) }
+    })
+    .await;
+    ground.docker().stop(&id, Duration::from_secs(20)).await.unwrap();
+    let detail = ground.detail(&id).await;
+    assert_eq!((detail.state, detail.exit_code), (State::Exited, Some(143)));
+}

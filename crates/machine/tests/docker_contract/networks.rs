@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use machine::docker::{AddressPool, ContainerSpec, DockerError, NetworkSpec};
+use machine::docker::{AddressPool, ContainerSpec, DockerError, NetworkMember, NetworkSpec, State};
 
 use crate::ground::{Ground, Program};
 
@@ -140,4 +140,56 @@ pub(crate) async fn a_container_whose_network_is_gone_cannot_start(ground: &Grou
     ground.docker().remove_network(&name).await.unwrap();
     let error = ground.docker().start(&id).await.unwrap_err();
     assert!(matches!(&error, DockerError::NotFound(thing) if thing.starts_with("network `")), "{error:?}");
+}
+
+pub(crate) async fn a_network_tells_how_it_was_made_and_who_runs_on_it(ground: &Ground) {
+    let part = std::process::id() % 250;
+    let pool = AddressPool {
+        gateway: Some(format!("10.97.{part}.7")),
+        range: Some(format!("10.97.{part}.128/25")),
+        reserved: [("printer".to_owned(), format!("10.97.{part}.130"))].into(),
+        ..AddressPool::subnet(format!("10.97.{part}.0/24"))
+    };
+    let options = [("com.docker.network.driver.mtu".to_owned(), "1400".to_owned())].into();
+    let spec = NetworkSpec { pools: vec![pool], options, attachable: true, ..ground.network("front") };
+    let made = ground.docker().create_network(&spec).await.unwrap();
+    assert_eq!((&made.pools, made.attachable, made.ipv6), (&spec.pools, true, false));
+    assert!(spec.options.iter().all(|(key, value)| made.options.get(key) == Some(value)), "{made:?}");
+    assert_eq!(made.containers, []);
+    let id = ground.run(&on(ground, "front", "web", &[]).await).await;
+    let address = ground.detail(&id).await.networks[&made.name].address;
+    let member = NetworkMember { id: id.clone(), name: ground.name("web"), address };
+    assert_eq!(ground.docker().network(&made.name).await.unwrap().unwrap().containers, [member]);
+    ground.docker().kill(&id, "SIGKILL").await.unwrap();
+    ground.until("the end", &id, |detail| detail.state == State::Exited).await;
+    assert_eq!(ground.docker().network(&made.name).await.unwrap(), Some(made), "who does not run is not on it");
+}
+
+pub(crate) async fn a_container_is_connected_at_the_address_it_asks_for(ground: &Ground) {
+    let part = std::process::id() % 250;
+    let pools = vec![AddressPool::subnet(format!("10.96.{part}.0/24"))];
+    let name = ground.docker().create_network(&NetworkSpec { pools, ..ground.network("own") }).await.unwrap().name;
+    let wanted: Option<IpAddr> = format!("10.96.{part}.77").parse().ok();
+    let id = ground.sleeper("web").await;
+    ground.docker().connect_at(&name, &id, &["api".to_owned()], wanted).await.unwrap();
+    let place = ground.detail(&id).await.networks[&name].clone();
+    assert_eq!((place.address, place.fixed, place.aliases), (wanted, wanted, vec!["api".to_owned()]));
+    ground.docker().kill(&id, "SIGKILL").await.unwrap();
+    ground.until("the end", &id, |detail| detail.state == State::Exited).await;
+    ground.docker().start(&id).await.unwrap();
+    assert_eq!(ground.detail(&id).await.networks[&name].address, wanted, "it is its own from then on");
+}
+
+pub(crate) async fn an_address_that_cannot_be_had_is_refused(ground: &Ground) {
+    let part = std::process::id() % 250;
+    let pools = vec![AddressPool::subnet(format!("10.95.{part}.0/24"))];
+    let own = ground.docker().create_network(&NetworkSpec { pools, ..ground.network("own") }).await.unwrap().name;
+    let picked = ground.docker().create_network(&ground.network("picked")).await.unwrap();
+    let wanted: Option<IpAddr> = format!("10.95.{part}.77").parse().ok();
+    let (first, second) = (ground.sleeper("a").await, ground.sleeper("b").await);
+    ground.docker().connect_at(&own, &first, &[], wanted).await.unwrap();
+    let taken = ground.docker().connect_at(&own, &second, &[], wanted).await;
+    assert!(matches!(taken, Err(DockerError::Refused { .. })), "{taken:?}");
+    let unchosen = ground.docker().connect_at(&picked.name, &second, &[], wanted).await;
+    assert!(matches!(unchosen, Err(DockerError::Refused { .. })), "{unchosen:?}");
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use machine::docker::{ContainerEvent, DockerResult, LogLine, State};
+use machine::docker::{ContainerEvent, ContainerSpec, DockerResult, Labels, LogLine, State};
 
 use crate::ground::{Ground, Program, SOON};
 
@@ -77,4 +77,48 @@ pub(crate) async fn events_between_the_call_and_the_first_look_are_not_lost(grou
     let seen = up_to(&mut events, "die").await;
     assert_eq!(seen.last().map(|event| (event.id.clone(), event.exit_code)), Some((id, Some(0))));
     assert_eq!(seen.first().map(|event| event.action.as_str()), Some("create"));
+}
+
+pub(crate) async fn events_without_labels_are_those_of_every_container(ground: &Ground) {
+    let mut events = ground.docker().events(&[]).await.unwrap();
+    let spec = ContainerSpec { labels: Labels::new(), ..ground.container("stranger", Program::Sleeps) };
+    let id = ground.run(&spec).await;
+    ground.docker().stop(&id, Duration::ZERO).await.unwrap();
+    ground.docker().remove(&id, true).await.unwrap();
+    let mut seen = Vec::new();
+    while seen.last().is_none_or(|word| word != "destroy") {
+        // On a machine with other tests, the events of their containers come too.
+        let event = tokio::time::timeout(SOON, events.next()).await.unwrap().unwrap().unwrap();
+        if event.id == id {
+            seen.push(event.action);
+        }
+    }
+    assert_eq!(seen.first().map(String::as_str), Some("create"));
+    for word in ["start", "kill", "die", "stop", "destroy"] {
+        assert!(seen.iter().any(|action| action == word), "no `{word}` in {seen:?}");
+    }
+}
+
+pub(crate) async fn events_of_the_past_come_first(ground: &Ground) {
+    let id = ended(ground, "job").await;
+    let detail = ground.detail(&id).await;
+    // An engine stamps the creation a moment after its event at times; half a second is before both.
+    let since = detail.created_ms - 500;
+    let mut events = ground.docker().events_since(&[ground.label()], Some(since)).await.unwrap();
+    ground.docker().remove(&id, false).await.unwrap();
+    let words: Vec<String> = up_to(&mut events, "destroy").await.into_iter().map(|event| event.action).collect();
+    assert_eq!(words, ["create", "start", "die", "destroy"]);
+}
+
+pub(crate) async fn a_signal_shows_in_its_event(ground: &Ground) {
+    let mut events = ground.docker().events(&[ground.label()]).await.unwrap();
+    let id = ground.sleeper("web").await;
+    // Nothing ends by this one.
+    ground.docker().kill(&id, "SIGWINCH").await.unwrap();
+    ground.docker().kill(&id, "SIGKILL").await.unwrap();
+    let mut signals = Vec::new();
+    while signals.last() != Some(&9) {
+        signals.extend(up_to(&mut events, "kill").await.into_iter().filter_map(|event| event.signal));
+    }
+    assert_eq!(signals, [28, 9], "and no other event has one");
 }
