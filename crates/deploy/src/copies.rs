@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use crate::error::{DeployError, is_gone};
 use crate::health::{self, Gate};
 use crate::names;
+use crate::own;
 use crate::release::Release;
 use crate::render::definition::{copy_key, with_copies};
 use crate::roll_out::steps::{LAST_LINES, gone, succeeded, wrap};
@@ -32,9 +33,8 @@ pub struct Proved {
 /// Starts these copies with one run of Compose; one that runs is left as it is.
 pub async fn start(world: &World, release: &Release, numbers: &[u32]) -> Result<(), StepError> {
     let Some(highest) = numbers.iter().max() else { return Ok(()) };
-    if *highest > 1 {
-        describe(world, release, *highest)?;
-    }
+    let document = describe(world, release, *highest)?;
+    own::create(world, release, &document, numbers).await?;
     let keys = numbers.iter().map(|number| copy_key(&release.definition.service, *number));
     let output = world.run(compose(world, release)?.up(&UpOptions::of(keys))).await;
     succeeded(&output.map_err(wrap("start the container"))?, "Docker could not start the container")
@@ -47,7 +47,7 @@ pub fn compose(world: &World, release: &Release) -> Result<Compose, StepError> {
 }
 
 /// The release's definition gets what it takes to start so many copies.
-fn describe(world: &World, release: &Release, copies: u32) -> Result<(), StepError> {
+fn describe(world: &World, release: &Release, copies: u32) -> Result<Value, StepError> {
     let file = &release.definition.file;
     let read = world.root.read(file).map_err(wrap("read the release's definition"))?;
     let gone = || StepError::because(format!("the definition of {} is gone", release.id));
@@ -55,10 +55,11 @@ fn describe(world: &World, release: &Release, copies: u32) -> Result<(), StepErr
         serde_json::from_slice(&read.ok_or_else(gone)?).map_err(wrap("read the release's definition"))?;
     let wanted = with_copies(known.clone(), &release.definition.service, &release.container, copies);
     if wanted == known {
-        return Ok(());
+        return Ok(known);
     }
     let text = serde_json::to_vec_pretty(&wanted).map_err(wrap("write the release's definition"))?;
-    world.root.write_atomic(file, &text, 0o600).map_err(wrap("write the release's definition"))
+    world.root.write_atomic(file, &text, 0o600).map_err(wrap("write the release's definition"))?;
+    Ok(wanted)
 }
 
 /// Lets these copies prove themselves, each with the whole budget; the first that cannot decides.
@@ -124,7 +125,11 @@ pub async fn stop(world: &World, release: &Release, numbers: &[u32]) -> Result<(
 pub async fn bring_back(world: &World, release: &Release, numbers: &[u32]) -> Result<Vec<IpAddr>, StepError> {
     each(numbers, |number| async move {
         let container = names::copy(&release.container, number);
-        gone(world.docker.start(&container).await, "start the previous container again")
+        match health::inspect(world, &container).await.map_err(wrap("find the container"))? {
+            Some(_) => gone(world.docker.start(&container).await, "start the previous container again"),
+            // It was removed meanwhile: its definition makes it again.
+            None => start(world, release, &[number]).await,
+        }
     })
     .await?;
     // Whoever asked to stop asked for this, so it does not stop for them.

@@ -12,9 +12,10 @@ use crate::names;
 use crate::plan::{Action, Change, Plan, Running, Wanted, WantedImage, plan};
 use crate::release::{Origin, Release};
 use crate::render::definition::Source;
+use crate::takeover::{self, Takeover};
 use crate::up::Request;
 use crate::world::World;
-use crate::{adopt, doors, drift, graphics, ground, images, load};
+use crate::{adopt, doors, drift, graphics, ground, identity, images, learn, leaving, load, places};
 
 pub struct Draft {
     pub loaded: Loaded,
@@ -23,6 +24,10 @@ pub struct Draft {
     pub plan: Plan,
     /// What each new release is made from; looked at when something is done.
     pub origins: BTreeMap<ServiceName, Origin>,
+    /// What leaves and what comes, in their order.
+    pub arranged: places::Arranged,
+    /// What plain Compose runs of this platform.
+    pub takeover: Takeover,
 }
 
 impl Draft {
@@ -36,13 +41,13 @@ impl Draft {
 impl Loaded {
     /// What a service's definition is rendered from.
     pub fn source<'a>(&'a self, plan: &'a ServicePlan) -> Source<'a> {
-        Source { scope: &self.scope, project: &self.project, attached: &self.attached, plan }
+        Source { scope: &self.scope, project: &self.project, attached: &self.attached, own: &self.own, plan }
     }
 }
 
 pub async fn draft(world: &World, request: &Request, host: &HostSize) -> Result<Draft, DeployError> {
-    load::refuse_elsewhere(&request.source)?;
-    let loaded = load::load(world, &request.source, host).await?;
+    load::refuse_elsewhere(world, &request.source)?;
+    let loaded = load::load_with(world, &request.source, host, &request.images).await?;
     compare(world, request, loaded).await
 }
 
@@ -76,13 +81,66 @@ async fn compare(world: &World, request: &Request, loaded: Loaded) -> Result<Dra
     could_be_started(&loaded, &images, &changes)?;
     doors::refuse_taken(world, &loaded)?;
     doors::refuse_shadowed(world, &loaded)?;
+    let mut notes = moved(world, &loaded, &request.source.dir)?;
+    let mut arranged = places::arrange(world, &loaded, &serving, &mut changes)?;
+    let takeover = takeover::look(world, &loaded).await?;
+    let coming: Vec<ServiceName> =
+        changes.iter().filter(|change| starts(change.action)).map(|change| change.service.clone()).collect();
+    for plan in loaded.platform.services.iter().filter(|plan| coming.contains(&plan.name)) {
+        places::refuse_taken(world, &loaded.scope, plan)?;
+    }
+    notes.extend(takeover.lines(&loaded));
+    notes.extend(adopted(&loaded));
+    notes.extend(takeover::refuse_strangers(world, &loaded, &takeover, &coming).await?);
+    let held = takeover.held(&takeover::binds(&loaded));
+    for change in changes.iter_mut().filter(|change| change.action == Action::Create) {
+        let leaving = takeover.leaving(&loaded, &change.service, &held);
+        if !leaving.is_empty() {
+            change.reasons = vec![leaving::told(&leaving)];
+            arranged.leaving.entry(change.service.clone()).or_default().extend(leaving);
+        }
+    }
     let plan = Plan {
         scope: loaded.scope.clone(),
+        notes,
         changes,
         ground: ground_lines(world, &loaded).await?,
         resources: loaded.platform.resources.lines.clone(),
     };
-    Ok(Draft { loaded, images, serving, plan, origins: BTreeMap::new() })
+    Ok(Draft { loaded, images, serving, plan, origins: BTreeMap::new(), arranged, takeover })
+}
+
+/// Whether a container of a new release starts.
+fn starts(action: Action) -> bool {
+    matches!(action, Action::Create | Action::Update)
+}
+
+/// A platform that is known from another folder is not taken over without a word, and not at all where only the folders
+/// have the same name.
+fn moved(world: &World, loaded: &Loaded, dir: &std::path::Path) -> Result<Vec<String>, DeployError> {
+    let Some(known) = world.identity(&loaded.scope)?.map(|known| known.dir) else { return Ok(Vec::new()) };
+    if known.as_os_str().is_empty() || identity::same_folder(&known, dir) {
+        return Ok(Vec::new());
+    }
+    let (was, is) = (known.display(), dir.display());
+    if !loaded.is_named && known.exists() {
+        return Err(DeployError::Refused(format!(
+            "{} was brought up from {was}, and {is} only has the same name; write `name: …` into the Compose file here, or `platform: …` into {}",
+            loaded.scope,
+            load::PLATFORM_FILE
+        )));
+    }
+    Ok(vec![format!("{} was brought up from {was} until now, and is {is} from here on", loaded.scope)])
+}
+
+/// Volumes without a name that are taken over.
+fn adopted(loaded: &Loaded) -> impl Iterator<Item = String> + '_ {
+    let line = |(key, volume, container): &(String, String, String)| {
+        let target = key.splitn(3, '/').nth(2).unwrap_or_default();
+        let volume: String = volume.chars().take(12).collect();
+        format!("keeps the data of `/{target}` that {container} has in the anonymous volume {volume}")
+    };
+    loaded.own.adopted.iter().map(line)
 }
 
 /// What is known to fail is refused before anything is touched.
@@ -166,10 +224,48 @@ async fn running(
             copies: release.copies,
             trouble: trouble(containers, release),
             drift,
+            left_out: left_out(world, loaded, &release.service)?,
+            note: strategy_note(loaded, release),
+            data: kept_data(release),
         };
         Ok((release.service.clone(), running))
     });
     join_all(looks).await.into_iter().collect()
+}
+
+/// Why a service that serves is not wanted now, where the files have it all the same.
+fn left_out(world: &World, loaded: &Loaded, service: &ServiceName) -> Result<Option<String>, DeployError> {
+    if loaded.platform.services.iter().any(|plan| plan.name == *service) {
+        return Ok(None);
+    }
+    if let Some(found) = loaded.project.services.get(service) {
+        // A file that asks for no copies has said what it wants.
+        let is_off = found.replicas > 0;
+        return Ok(is_off.then(|| format!("its profile ({}) is off here", found.profiles.join(", "))));
+    }
+    let known = world.platform(&loaded.scope)?.map(|platform| platform.files).unwrap_or_default();
+    let missing: Vec<String> = known.into_iter().filter(|file| !loaded.files.contains(file)).collect();
+    Ok((!missing.is_empty()).then(|| format!("the file that may have it ({}) was not given", missing.join(", "))))
+}
+
+/// An upgrade of Mainstay may have found out that two of its releases must not run.
+fn strategy_note(loaded: &Loaded, release: &Release) -> Option<String> {
+    let before = release.plan.reasons.get(learn::STRATEGY_BEFORE)?;
+    let plan = loaded.platform.service(release.service.as_ref())?;
+    (plan.strategy.to_string() != *before).then(|| {
+        format!(
+            "it was {before} and is {} from its next release on: it {}; `shared_data: safe` in mainstay.yaml makes it {before} again, where two releases may write at once",
+            plan.strategy, plan.reason
+        )
+    })
+}
+
+/// The volumes and folders that outlive a service.
+fn kept_data(release: &Release) -> Vec<String> {
+    let places = release.plan.data.iter().flatten().flat_map(|mount| &mount.places);
+    let mut named: Vec<String> = places.map(ToString::to_string).collect();
+    named.dedup();
+    named
 }
 
 /// What is missing, and names that are wrong.

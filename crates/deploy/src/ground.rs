@@ -9,10 +9,12 @@ use machine::docker::{AddressPool, NetworkSpec, VolumeSpec};
 use serde_json::Value;
 use spec::compose::{MountKind, Resource, Service};
 use spec::resolve::speaks_http;
-use spec::{ServiceName, Strategy};
+use spec::{Place, ServiceName, Strategy};
 
 use crate::certificates;
 use crate::error::DeployError;
+use crate::identity;
+use crate::identity::{Identity, KnownVolume};
 use crate::load::Loaded;
 use crate::names;
 use crate::render::definition::{Internal, other_names};
@@ -36,7 +38,12 @@ pub async fn missing(world: &World, loaded: &Loaded) -> Result<Vec<String>, Depl
 }
 
 /// Makes what is missing and records the platform.
-pub async fn lay(world: &World, loaded: &Loaded, dir: &std::path::Path) -> Result<Platform, DeployError> {
+pub async fn lay(
+    world: &World,
+    loaded: &Loaded,
+    dir: &std::path::Path,
+    closed: &[String],
+) -> Result<Platform, DeployError> {
     let mut gateways = BTreeMap::new();
     for network in used_networks(loaded) {
         if let Some(gateway) = network_of(world, loaded, network).await? {
@@ -46,6 +53,12 @@ pub async fn lay(world: &World, loaded: &Loaded, dir: &std::path::Path) -> Resul
     for volume in used_volumes(loaded) {
         volume_of(world, loaded, volume).await?;
     }
+    let known = world.identity(&loaded.scope)?;
+    let mut identity = known.unwrap_or_else(|| loaded.identity.clone());
+    identity.dir = dir.to_owned();
+    identity.own.extend(loaded.own.adopted.iter().map(|(key, volume, _)| (key.clone(), volume.clone())));
+    remember_volumes(world, loaded, &mut identity);
+    world.save_identity(&identity)?;
     let platform = Platform {
         https: loaded.platform.https.clone(),
         edge: loaded.platform.edge.clone(),
@@ -62,8 +75,30 @@ pub async fn lay(world: &World, loaded: &Loaded, dir: &std::path::Path) -> Resul
         volumes: used_volumes(loaded).filter(|v| !v.external).map(|v| v.name.clone()).collect(),
         keep_releases: loaded.platform.keep_releases,
         hooks: loaded.platform.hooks.clone(),
+        closed: closed.to_vec(),
+        files: loaded.files.clone(),
     };
     world.save_described_platform(&platform)
+}
+
+/// What holds data of this platform from now on.
+fn remember_volumes(world: &World, loaded: &Loaded, identity: &mut Identity) {
+    for plan in &loaded.platform.services {
+        for mount in plan.data.iter().flatten() {
+            for place in &mount.places {
+                let Place::Volume(name) = place else { continue };
+                let since_ms = world.clock.now_ms();
+                let known = identity
+                    .volumes
+                    .entry(name.clone())
+                    .or_insert_with(|| KnownVolume { since_ms, ..KnownVolume::default() });
+                if !known.services.iter().any(|service| service == plan.name.as_str()) {
+                    known.services.push(plan.name.to_string());
+                }
+                known.database = mount.database.clone().or(known.database.take());
+            }
+        }
+    }
 }
 
 /// Services that others reach through the edge, on each of the ports that the file tells of.
@@ -183,7 +218,7 @@ fn network_spec(loaded: &Loaded, network: &Resource) -> NetworkSpec {
         attachable: flag(raw, "attachable"),
         ipv6: flag(raw, "enable_ipv6"),
         options: strings(raw.get("driver_opts")),
-        labels: labels(loaded, raw),
+        labels: labels(loaded, network, NETWORK_LABEL),
     }
 }
 
@@ -202,12 +237,21 @@ fn volume_spec(loaded: &Loaded, volume: &Resource) -> VolumeSpec {
         name: volume.name.clone(),
         driver: text(volume.raw.get("driver")),
         options: strings(volume.raw.get("driver_opts")),
-        labels: labels(loaded, &volume.raw),
+        labels: labels(loaded, volume, VOLUME_LABEL),
     }
 }
 
-fn labels(loaded: &Loaded, raw: &Value) -> BTreeMap<String, String> {
-    let mut labels = strings(raw.get("labels"));
+/// What Compose calls a network and a volume in its own labels. It refuses a network of its name without them, so what
+/// is made here carries them: a stack can go back to plain Compose.
+const NETWORK_LABEL: &str = "com.docker.compose.network";
+const VOLUME_LABEL: &str = "com.docker.compose.volume";
+
+fn labels(loaded: &Loaded, resource: &Resource, of_compose: &str) -> BTreeMap<String, String> {
+    let mut labels = strings(resource.raw.get("labels"));
+    let project = &loaded.identity.project;
+    let key = resource.key.clone();
+    labels.insert(identity::COMPOSE_PROJECT.into(), project.clone());
+    labels.insert(of_compose.into(), key);
     labels.insert(names::PLATFORM.into(), loaded.scope.platform.to_string());
     labels.insert(names::ENVIRONMENT.into(), loaded.scope.environment.to_string());
     labels

@@ -4,13 +4,41 @@ use std::collections::BTreeMap;
 
 use machine::docker::Image;
 use machine::process::Stream;
-use spec::ServiceName;
+use spec::compose::Service;
+use spec::{Project, ServiceName};
 
 use crate::error::DeployError;
+use crate::identity::Identity;
 use crate::load::{Loaded, with_shell};
 use crate::plan::{Fetch, Plan, WantedImage};
 use crate::release::Release;
 use crate::world::World;
+
+/// What each service's image is called: the one named for this deploy, the one an earlier deploy named (as long as the
+/// Compose file has not moved on), or the Compose file's.
+pub fn references(
+    identity: &Identity,
+    project: &Project,
+    named: &BTreeMap<ServiceName, String>,
+    serving: &BTreeMap<ServiceName, Release>,
+) -> BTreeMap<ServiceName, String> {
+    let reference = |(name, service): (&ServiceName, &Service)| {
+        let written = written(identity, name, service);
+        let sticky = serving.get(name).filter(|release| release.image.instead_of.as_deref() == Some(written.as_str()));
+        // What was promoted stays what it was, whatever its name means by now.
+        let sticky = sticky.map(|release| match release.origin.promoted.is_some() {
+            true => release.image.id.clone(),
+            false => release.image.reference.clone(),
+        });
+        (name.clone(), named.get(name).cloned().or(sticky).unwrap_or(written))
+    };
+    project.services.iter().map(reference).collect()
+}
+
+/// The Compose file's name of an image, or the one that Compose gives to what it builds.
+pub fn written(identity: &Identity, name: &ServiceName, service: &Service) -> String {
+    service.image.clone().unwrap_or_else(|| format!("{}-{name}", identity.project))
+}
 
 /// The image each service should run: the one named for this deploy, the one an earlier deploy
 /// named (as long as the Compose file has not moved on), or the Compose file's.
@@ -24,7 +52,7 @@ pub async fn wanted(
     for plan in &loaded.platform.services {
         let name = &plan.name;
         let Some(service) = loaded.project.services.get(name) else { continue };
-        let written = service.image.clone().unwrap_or_else(|| format!("{}-{name}", loaded.scope.project()));
+        let written = written(&loaded.identity, name, service);
         let sticky = serving.get(name).filter(|release| release.image.instead_of.as_deref() == Some(written.as_str()));
         let (reference, instead_of) = match (named.get(name), sticky) {
             (Some(named), _) if *named != written => (named.clone(), Some(written)),

@@ -17,7 +17,7 @@ const FOLDER: &str = "kept";
 /// Counts the files' writes.
 const COUNTER: &str = "kept";
 /// The kinds of records that are kept; the rest is history, or follows from these.
-pub(crate) const KINDS: [&str; 6] = ["platform", "release", "serving", "scaled", "standing", "migration"];
+pub(crate) const KINDS: [&str; 7] = ["platform", "release", "serving", "scaled", "standing", "migration", "identity"];
 
 /// One at a time, so that the newest commit's file is the one that stays.
 static TURN: Mutex<()> = Mutex::new(());

@@ -6,14 +6,17 @@ use std::sync::Arc;
 
 use machine::compose::Compose;
 use serde::{Deserialize, Serialize};
-use spec::{EnvironmentName, HostSize, PlatformFile, PlatformName, Project, ServiceName};
+use spec::{EnvironmentName, HostSize, PlatformFile, Project, ServiceName};
 
 use crate::attached::Attached;
 use crate::error::DeployError;
+use crate::identity::{self, Identity};
 use crate::names::Scope;
+use crate::own::OwnVolumes;
 use crate::scale::{self, Scaled};
 use crate::shown::Known;
 use crate::world::World;
+use crate::{facts, images};
 
 /// The file beside the Compose file.
 pub const PLATFORM_FILE: &str = "mainstay.yaml";
@@ -50,19 +53,41 @@ pub struct Loaded {
     pub known: Known,
     /// The contents of the secrets and configs that its services use.
     pub attached: Attached,
+    /// What it is called in Docker.
+    pub identity: Identity,
+    /// Whether a file or a variable names it, and not only its folder.
+    pub is_named: bool,
+    /// Its volumes that no file names.
+    pub own: OwnVolumes,
+    /// The names of the Compose files that were read, as they are written.
+    pub files: Vec<String>,
 }
 
 pub async fn load(world: &World, source: &Source, host: &HostSize) -> Result<Loaded, DeployError> {
+    load_with(world, source, host, &BTreeMap::new()).await
+}
+
+/// The same with images that are named for this deploy.
+pub async fn load_with(
+    world: &World,
+    source: &Source,
+    host: &HostSize,
+    named: &BTreeMap<ServiceName, String>,
+) -> Result<Loaded, DeployError> {
     let file = platform_file(&source.dir)?;
-    let scope = scope_of(&file, source)?;
+    let (scope, is_named) = scope_of(world, &file, source)?;
     let settings = file.environments.get(&scope.environment).cloned().unwrap_or_default();
     let env_files = env_files(&source.dir, &settings)?;
     let contents = contents(&env_files)?;
     let variable = |name: &str| variable(&contents, &source.shell, name);
     let files = compose_files(&file, &settings, &source.dir, &variable)?;
+    let name = identity::compose_name(&source.dir, &files, &variable);
+    let is_default = identity::default_environment(&file).as_ref() == Some(&scope.environment);
+    let paths: Vec<PathBuf> = files.iter().map(|name| source.dir.join(name)).collect();
+    let identity = world.identify(&scope, &source.dir, &paths, &name, is_default).await?;
     let compose = Compose {
-        project: scope.project(),
-        files: files.iter().map(|name| source.dir.join(name)).collect(),
+        project: identity.project.clone(),
+        files: paths,
         dir: Some(source.dir.clone()),
         env_files,
         // Every service is read; which profiles this environment has is the platform file's word.
@@ -72,7 +97,14 @@ pub async fn load(world: &World, source: &Source, host: &HostSize) -> Result<Loa
     let scaled = scale::lay_over(&world.scaled(&scope)?, &mut project);
     let profiles = variable("COMPOSE_PROFILES");
     let resolved = with_profiles(&file, &scope.environment, profiles.as_deref());
-    let platform = spec::resolve(&resolved, &project, &scope.environment, host).map_err(DeployError::Invalid)?;
+    let serving = world.serving(&scope)?;
+    let references = images::references(&identity, &project, named, &serving);
+    let facts = facts::look(world, &project, &references).await?;
+    let resolved = spec::resolve_with(&resolved, &project, &scope.environment, host, &facts);
+    let mut platform = resolved.map_err(DeployError::Invalid)?;
+    let mut own = OwnVolumes::of(&identity);
+    own.adopt(world, &platform.services, &serving).await?;
+    platform.services.iter_mut().for_each(|plan| own.place(plan));
     let services = platform.services.iter().filter_map(|plan| project.services.get(&plan.name));
     let attached = Attached::read(world, &scope, &project, services, &variable)?;
     Ok(Loaded {
@@ -80,6 +112,10 @@ pub async fn load(world: &World, source: &Source, host: &HostSize) -> Result<Loa
         env_versions: env_versions(world, &source.dir, &contents)?,
         attached,
         known: Known::new(contents.into_iter().map(|(_, file)| file).collect(), &source.shell),
+        identity,
+        is_named,
+        own,
+        files,
         scope,
         file,
         project,
@@ -91,19 +127,19 @@ pub async fn load(world: &World, source: &Source, host: &HostSize) -> Result<Loa
 }
 
 /// Which platform and environment a folder means, without asking Compose.
-pub fn scope(source: &Source) -> Result<Scope, DeployError> {
-    target(source).map(|(scope, _)| scope)
+pub fn scope(world: &World, source: &Source) -> Result<Scope, DeployError> {
+    target(world, source).map(|(scope, _)| scope)
 }
 
 /// An environment may be written for certain machines; nothing of it is done, or looked for, on another.
-pub fn refuse_elsewhere(source: &Source) -> Result<(), DeployError> {
-    target(source).map(drop)
+pub fn refuse_elsewhere(world: &World, source: &Source) -> Result<(), DeployError> {
+    target(world, source).map(drop)
 }
 
 /// The same, with what the file says about the environment.
-pub fn target(source: &Source) -> Result<(Scope, spec::platform::Environment), DeployError> {
+pub fn target(world: &World, source: &Source) -> Result<(Scope, spec::platform::Environment), DeployError> {
     let file = platform_file(&source.dir)?;
-    let scope = scope_of(&file, source)?;
+    let (scope, _) = scope_of(world, &file, source)?;
     let settings = file.environments.get(&scope.environment).cloned().unwrap_or_default();
     if let Some(hosts) = &settings.host {
         let here = machine::facts::identity();
@@ -117,17 +153,28 @@ pub fn target(source: &Source) -> Result<(Scope, spec::platform::Environment), D
 /// What can be said against a folder without asking anybody: a platform file with mistakes, no Compose file.
 pub fn check(source: &Source) -> Result<(), DeployError> {
     let file = platform_file(&source.dir)?;
-    let (_, settings) = target(source)?;
+    let environment = environment(&file, source)?;
+    let settings = file.environments.get(&environment).cloned().unwrap_or_default();
     let contents = contents(&env_files(&source.dir, &settings)?)?;
     let variable = |name: &str| variable(&contents, &source.shell, name);
     compose_files(&file, &settings, &source.dir, &variable).map(drop)
 }
 
-fn scope_of(file: &PlatformFile, source: &Source) -> Result<Scope, DeployError> {
-    Ok(Scope {
-        platform: platform_name(file, &source.dir)?,
-        environment: spec::resolve::environment(file, source.environment.as_ref()).map_err(DeployError::Invalid)?,
-    })
+fn environment(file: &PlatformFile, source: &Source) -> Result<EnvironmentName, DeployError> {
+    spec::resolve::environment(file, source.environment.as_ref()).map_err(DeployError::Invalid)
+}
+
+/// The scope, and whether a file or a variable names its platform.
+fn scope_of(world: &World, file: &PlatformFile, source: &Source) -> Result<(Scope, bool), DeployError> {
+    let environment = environment(file, source)?;
+    let settings = file.environments.get(&environment).cloned().unwrap_or_default();
+    // What cannot be read is told by whoever needs it; for the name, what can be read will do.
+    let contents = env_files(&source.dir, &settings).and_then(|files| contents(&files)).unwrap_or_default();
+    let variable = |name: &str| variable(&contents, &source.shell, name);
+    let files = compose_files(file, &settings, &source.dir, &variable).unwrap_or_default();
+    let compose = identity::compose_name(&source.dir, &files, &variable);
+    let named = world.platform_name(file, &source.dir, &environment, &compose)?;
+    Ok((Scope { platform: named.platform, environment }, named.explicit))
 }
 
 pub(crate) fn platform_file(dir: &Path) -> Result<PlatformFile, DeployError> {
@@ -137,20 +184,6 @@ pub(crate) fn platform_file(dir: &Path) -> Result<PlatformFile, DeployError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(PlatformFile::default()),
         Err(source) => Err(DeployError::Read { path, source }),
     }
-}
-
-/// The platform file's name, or the folder's.
-fn platform_name(file: &PlatformFile, dir: &Path) -> Result<PlatformName, DeployError> {
-    if let Some(name) = &file.platform {
-        return Ok(name.clone());
-    }
-    let folder = dir.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
-    let name: String = folder.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    PlatformName::parse(name.trim_matches('-')).map_err(|_| {
-        DeployError::Refused(format!(
-            "the folder's name `{folder}` is no platform name; write `platform: …` into {PLATFORM_FILE}"
-        ))
-    })
 }
 
 fn compose_files(

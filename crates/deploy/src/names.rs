@@ -12,6 +12,8 @@ pub const SERVICE: &str = "dev.mainstay.service";
 pub const RELEASE: &str = "dev.mainstay.release";
 pub const HASH: &str = "dev.mainstay.definition";
 pub const STRATEGY: &str = "dev.mainstay.strategy";
+/// On volumes that no file names: where they appear in the container.
+pub const TARGET: &str = "dev.mainstay.target";
 /// On one-off containers (migrations), so that they are never mistaken for the service itself.
 pub const ONE_OFF: &str = "dev.mainstay.one-off";
 

@@ -47,6 +47,12 @@ pub struct Running {
     pub trouble: Option<String>,
     /// What was changed by hand.
     pub drift: Vec<String>,
+    /// Why it stays although it is not wanted now: its profile is off, the file that has it was not given.
+    pub left_out: Option<String>,
+    /// What has changed about it without a new release.
+    pub note: Option<String>,
+    /// Data that stays when it is removed.
+    pub data: Vec<String>,
 }
 
 /// Which changes were asked for.
@@ -58,6 +64,9 @@ pub struct Selection {
     pub force: bool,
     /// Services of strategy `keep` that were named explicitly for an update.
     pub update_kept: bool,
+    /// Remove also what is only switched off: a profile, a file that is not given.
+    #[serde(default)]
+    pub remove_orphans: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,6 +106,12 @@ pub struct Change {
     /// What runs first, and what it means for the way back.
     #[serde(default)]
     pub migration: Option<Migration>,
+    /// The service that takes its place, of one that is removed.
+    #[serde(default)]
+    pub replaced_by: Option<ServiceName>,
+    /// What a reader should know although nothing changes.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,6 +127,9 @@ pub struct Plan {
     pub changes: Vec<Change>,
     /// Networks and volumes that do not exist yet.
     pub ground: Vec<String>,
+    /// What a reader should know of the platform as a whole: what is taken over, who else writes its data.
+    #[serde(default)]
+    pub notes: Vec<String>,
     /// What `resources: fit` scaled.
     pub resources: Vec<String>,
 }
@@ -166,7 +184,7 @@ pub fn plan(
             running
                 .iter()
                 .filter(|(service, _)| !wanted.iter().any(|wanted| wanted.service == **service))
-                .map(|(service, running)| removal(service, running)),
+                .map(|(service, running)| removal(service, running, selection)),
         );
     }
     changes
@@ -188,6 +206,8 @@ fn change(wanted: &Wanted, running: Option<&Running>, selection: &Selection) -> 
         warnings: wanted.warnings.clone(),
         at_edge: Vec::new(),
         migration: None,
+        replaced_by: None,
+        notes: running.and_then(|running| running.note.clone()).into_iter().collect(),
     }
 }
 
@@ -235,13 +255,24 @@ fn verdict(wanted: &Wanted, running: Option<&Running>, selection: &Selection) ->
     (if is_same { Action::Scale } else { Action::Update }, reasons)
 }
 
-fn removal(service: &ServiceName, running: &Running) -> Change {
+/// One that is only switched off here is left as it is; only what the file no longer has is removed, and its data stays.
+fn removal(service: &ServiceName, running: &Running, selection: &Selection) -> Change {
+    let (action, mut reasons) = match &running.left_out {
+        Some(why) if !selection.remove_orphans => {
+            (Action::Hold, vec![format!("{why}; left as it is, `mainstay up --remove-orphans` removes it")])
+        }
+        Some(why) => (Action::Remove, vec![format!("{why}, and --remove-orphans was given")]),
+        None => (Action::Remove, vec!["the Compose file no longer has it".into()]),
+    };
+    if action == Action::Remove && !running.data.is_empty() {
+        reasons.push(format!("its data stays in {}", running.data.join(", ")));
+    }
     Change {
         service: service.clone(),
-        action: Action::Remove,
+        action,
         strategy: Strategy::Keep,
         strategy_reason: "no longer described".into(),
-        reasons: vec!["the Compose file no longer has it".into()],
+        reasons,
         image: running.image_reference.clone(),
         fetch: None,
         from: Some(running.release.clone()),
@@ -250,6 +281,8 @@ fn removal(service: &ServiceName, running: &Running) -> Change {
         warnings: Vec::new(),
         at_edge: Vec::new(),
         migration: None,
+        replaced_by: None,
+        notes: Vec::new(),
     }
 }
 

@@ -89,7 +89,7 @@ impl Promotion {
                 return Err(DeployError::Refused(text));
             }
             let written = loaded.project.services.get(service).and_then(|service| service.image.clone());
-            let written = written.unwrap_or_else(|| format!("{}-{service}", loaded.scope.project()));
+            let written = written.unwrap_or_else(|| format!("{}-{service}", loaded.identity.project));
             *image = WantedImage {
                 never_pulled: false,
                 reference: pin.reference.clone(),

@@ -67,6 +67,8 @@ struct Scene {
     /// Images that releases of any scope need after the clearing.
     needed: BTreeSet<String>,
     doomed: Vec<Release>,
+    /// The Compose projects under whose names this platform's images are built.
+    built_for: BTreeSet<String>,
 }
 
 /// What would be removed.
@@ -123,6 +125,7 @@ async fn look(world: &World, request: &Request) -> Result<Scene, DeployError> {
         containers: world.docker.list(&[], true).await.map_err(docker("list containers"))?,
         images: world.docker.images(&[], None).await.map_err(docker("list images"))?,
         networks: networks.into_iter().map(|network| network.name).collect(),
+        built_for: [scope.project()].into_iter().chain(world.identity(scope)?.map(|known| known.project)).collect(),
         platform,
         releases,
         needed,
@@ -194,7 +197,10 @@ impl Scene {
                 image.tags.iter().partition(|tag| tag.starts_with(&prefix));
             let idle: Vec<&String> = ours.into_iter().filter(|tag| !self.keeps(tag, &prefix)).collect();
             let built = image.tags.is_empty()
-                && image.labels.get("com.docker.compose.project").is_some_and(|project| *project == scope.project());
+                && image
+                    .labels
+                    .get("com.docker.compose.project")
+                    .is_some_and(|project| self.built_for.contains(project));
             if built && !used {
                 let why = "a newer build has taken its name".to_owned();
                 items.push(Item { kind: Kind::Image, name: image.id.clone(), why, bytes: image.size });

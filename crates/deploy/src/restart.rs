@@ -12,7 +12,7 @@ use crate::error::DeployError;
 use crate::names::{self, Scope};
 use crate::release::{Release, State};
 use crate::report::Report;
-use crate::roll_out::{Params, after};
+use crate::roll_out::{Params, after, must_be_alone};
 use crate::rollback::preflight;
 use crate::shown;
 use crate::world::World;
@@ -55,6 +55,7 @@ pub async fn restart(world: &World, operation: &str, request: &Request) -> Resul
     let release = again(world, &serving, request)?;
     let detail = json!({ "service": request.service, "from": serving.id, "to": release.id, "why": request.why });
     world.account(Deed { by: &request.by, action: "restart", scope: &request.scope, detail })?;
+    let alone = must_be_alone(&release, Some(&serving));
     let params = Params {
         operation: operation.to_owned(),
         release,
@@ -65,6 +66,8 @@ pub async fn restart(world: &World, operation: &str, request: &Request) -> Resul
         // The same image and definition: there is nothing new to judge.
         soak: false,
         canary: None,
+        alone,
+        leaving: Vec::new(),
     };
     let report = after::run(world, params, began).await?;
     let took = world.clock.monotonic().saturating_sub(began);

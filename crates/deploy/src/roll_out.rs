@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use spec::{Canary, Finish, Migration, Percent, ReleaseId, Strategy};
 
 use crate::judge::Judgement;
+use crate::leaving::{self, Leaving};
 use crate::release::Release;
 use crate::world::World;
 
@@ -51,9 +52,28 @@ pub struct Params {
     /// Let it take a share of the requests first.
     #[serde(default)]
     pub canary: Option<Canary>,
+    /// Two releases at once would write the same data, whatever the strategy says.
+    #[serde(default)]
+    pub alone: bool,
+    /// What makes way for it beside the release before it.
+    #[serde(default)]
+    pub leaving: Vec<Leaving>,
+}
+
+/// Whether the release and the one before it may not be there at once, since either writes data. Copies that are
+/// replaced one by one are never more than the file asks for.
+pub fn must_be_alone(release: &Release, previous: Option<&Release>) -> bool {
+    let is_counted = release.plan.strategy == Strategy::Rolling && release.plan.rolling.surge == 0;
+    let writes = |release: &Release| !release.plan.guarded().is_empty();
+    (writes(release) && !is_counted) || previous.is_some_and(|previous| writes(previous) && !is_counted)
 }
 
 impl Params {
+    /// Whether the new containers may run beside the old ones.
+    pub fn side_by_side(&self) -> bool {
+        self.release.side_by_side() && !self.alone
+    }
+
     pub fn migration(&self) -> Option<&Migration> {
         self.release.plan.migrate.as_ref().filter(|_| self.migrate)
     }
@@ -77,7 +97,7 @@ impl Params {
     }
 
     fn shares(&self) -> &[Percent] {
-        let is_possible = self.start && self.previous.is_some() && can_share(&self.release);
+        let is_possible = self.start && self.previous.is_some() && can_share(&self.release) && !self.alone;
         self.canary.as_ref().filter(|_| is_possible).map_or(&[], |canary| canary.steps.as_slice())
     }
 
@@ -89,13 +109,14 @@ impl Params {
 
     /// Whether copies of both releases serve together for a while.
     pub fn rolls(&self) -> bool {
-        let is_rolling = self.release.plan.strategy == Strategy::Rolling && self.start && self.previous.is_some();
+        let is_rolling =
+            self.release.plan.strategy == Strategy::Rolling && self.start && self.previous.is_some() && !self.alone;
         is_rolling && rolling::rolls(self)
     }
 
     /// Whether there is a gap between the two releases in which requests wait.
     pub fn holds(&self) -> bool {
-        let stops_first = !self.release.side_by_side() && self.release.plan.strategy != Strategy::Job;
+        let stops_first = !self.side_by_side() && self.release.plan.strategy != Strategy::Job;
         self.start && self.previous.is_some() && stops_first
     }
 }
@@ -124,6 +145,11 @@ pub struct Found {
     pub promoted: bool,
     #[serde(default)]
     pub judged: Vec<Judgement>,
+    /// Since when what made way for it is away, and for how long it was.
+    #[serde(default)]
+    pub away_since_ms: Option<i64>,
+    #[serde(default)]
+    pub away_ms: Option<u64>,
 }
 
 /// Whether requests can be shared between a release and the one before it.
@@ -144,7 +170,7 @@ impl Saga for RollOut {
             Strategy::Job => job::line(params),
             _ if !params.start => warm(),
             _ if params.rolls() => rolling::line(params),
-            _ if params.release.side_by_side() => side_by_side(params),
+            _ if params.side_by_side() => side_by_side(params),
             _ => stop_first(params),
         }
     }
@@ -163,17 +189,37 @@ fn warm() -> Vec<Step<RollOut>> {
 fn side_by_side(params: &Params) -> Vec<Step<RollOut>> {
     let mut steps = vec![Step::new("pin", steps::pin).undo(steps::unpin)];
     steps.extend(migration(params));
+    steps.extend(make_way_first(params));
     steps.extend([
         Step::new("start", steps::start).undo(steps::keep_failed),
         Step::new("healthy", steps::healthy).no_undo("it only looks"),
     ]);
+    steps.extend(make_way_late(params));
     steps.extend(params.shares().iter().flat_map(|share| try_out(*share)));
     steps.extend(switch(params));
     steps.extend([
         Step::new("drain", steps::drain).no_undo("waiting changes nothing"),
         Step::new("park", steps::park).no_undo("the previous release only waits"),
     ]);
+    steps.extend(take_away(params));
     steps
+}
+
+/// What cannot be there with the new release stops before it starts.
+pub(crate) fn make_way_first(params: &Params) -> Option<Step<RollOut>> {
+    let step = Step::new("make-way", leaving::stop_first).undo(leaving::bring_back_first);
+    params.leaves_first().then_some(step)
+}
+
+/// What holds a port that the edge gets stops when the new release has proved itself.
+pub(crate) fn make_way_late(params: &Params) -> Option<Step<RollOut>> {
+    let step = Step::new("hand-over", leaving::stop_late).undo(leaving::bring_back_late);
+    params.leaves_late().then_some(step)
+}
+
+pub(crate) fn take_away(params: &Params) -> Option<Step<RollOut>> {
+    let step = Step::new("take-away", leaving::take_away).no_undo("the new release has taken its place");
+    params.leaving_services().next().map(|_| step)
 }
 
 /// One share of a canary, and its judgement.
@@ -202,18 +248,28 @@ fn switch(params: &Params) -> Vec<Step<RollOut>> {
 
 fn stop_first(params: &Params) -> Vec<Step<RollOut>> {
     let mut steps = vec![Step::new("pin", steps::pin).undo(steps::unpin)];
-    steps.extend(migration(params));
+    // A migration of what the service itself keeps would be a second writer beside the old release.
+    let migrates_late = params.alone || !params.release.plan.guarded().is_empty();
+    if !migrates_late {
+        steps.extend(migration(params));
+    }
     steps.extend(finish::line(params));
     if params.holds() {
         steps.push(Step::new("hold", steps::hold).undo(steps::let_go));
         steps.push(Step::new("stop-previous", steps::stop_previous).undo(steps::start_previous));
     }
+    steps.extend(make_way_first(params));
+    if migrates_late {
+        steps.extend(migration(params));
+    }
     steps.extend([
         Step::new("start", steps::start).undo(steps::keep_failed),
         Step::new("healthy", steps::healthy).no_undo("it only looks"),
     ]);
+    steps.extend(make_way_late(params));
     steps.extend(switch(params));
     steps.push(Step::new("retire", steps::retire_previous).no_undo("the previous container is already stopped"));
+    steps.extend(take_away(params));
     steps
 }
 

@@ -11,9 +11,9 @@ use crate::error::DeployError;
 use crate::names::Scope;
 use crate::release::{Release, State};
 use crate::report::{Report, ServiceReport};
-use crate::roll_out::{Params, after};
+use crate::roll_out::{Params, after, must_be_alone};
 use crate::world::World;
-use crate::{health, hooks};
+use crate::{health, hooks, places};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Request {
@@ -57,6 +57,7 @@ pub async fn way(world: &World, request: &Request) -> Result<Way, DeployError> {
             breaks: breaks.join("; "),
         });
     }
+    places::refuse_return(world, to)?;
     let copies = wanted_copies(serving.as_ref(), to);
     let warm = is_warm(world, to, copies).await?;
     if !warm {
@@ -98,6 +99,7 @@ pub async fn rollback(world: &World, operation: &str, request: &Request) -> Resu
     let serving = world.serving_of(&request.scope, &request.service)?;
     release.copies = wanted_copies(serving.as_ref(), &release);
     let operation = format!("{operation}.rollback");
+    let alone = must_be_alone(&release, serving.as_ref());
     let previous_copies = serving.map_or(1, |serving| serving.copies);
     let params = Params {
         operation,
@@ -109,6 +111,8 @@ pub async fn rollback(world: &World, operation: &str, request: &Request) -> Resu
         // Whoever goes back knows why, and the way forward again is no rescue.
         soak: false,
         canary: None,
+        alone,
+        leaving: Vec::new(),
     };
     let report: ServiceReport = after::run(world, params, began).await?;
     if let Some(platform) = world.platform(&request.scope)? {

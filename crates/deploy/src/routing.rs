@@ -48,7 +48,12 @@ pub fn snapshot(epoch: u64, platforms: &[Platform], serving: &[Release], trials:
             tcp(&mut snapshot, &mut doors, platform, release);
         }
     }
-    snapshot.listeners = doors.into_values().collect();
+    let closed: BTreeSet<&String> = platforms.iter().flat_map(|platform| &platform.closed).collect();
+    snapshot.listeners = doors.into_values().filter(|listener| !closed.contains(&listener.bind.to_string())).collect();
+    let is_open = |name: &String| snapshot.listeners.iter().any(|listener| listener.name == *name);
+    let open: Vec<TcpRoute> =
+        snapshot.tcp.iter().filter(|tcp| closed.is_empty() || is_open(&tcp.listener)).cloned().collect();
+    snapshot.tcp = open;
     snapshot.seal()
 }
 

@@ -47,6 +47,12 @@ pub struct Platform {
     pub keep_releases: u32,
     #[serde(default)]
     pub hooks: spec::HookPlan,
+    /// Public ports that are still plain Compose's: the edge listens there when its containers have gone.
+    #[serde(default)]
+    pub closed: Vec<String>,
+    /// The Compose files that it was brought up from.
+    #[serde(default)]
+    pub files: Vec<String>,
 }
 
 impl Platform {
@@ -67,6 +73,8 @@ impl Platform {
             volumes: Vec::new(),
             keep_releases: spec::defaults::KEEP_RELEASES,
             hooks: spec::HookPlan::default(),
+            closed: Vec::new(),
+            files: Vec::new(),
         }
     }
 }
@@ -297,6 +305,17 @@ impl World {
 
     pub fn saga(&self, id: &SagaId) -> Result<Option<ledger::SagaRow>, DeployError> {
         self.ledger.saga(id).map_err(ledger("read a journal"))
+    }
+
+    /// A release that made way for another service's serves again.
+    pub fn restore_serving(&self, release: &Release) -> Result<(), DeployError> {
+        let mut release = release.clone();
+        release.state = State::Serving;
+        let restored = self.write_kept(|tx, changes| {
+            changes.put(tx, RELEASE, &release.key(), &release)?;
+            changes.put(tx, SERVING, &release.pool(), &release.key())
+        });
+        restored.map_err(ledger("record what serves again"))
     }
 
     /// Nothing of this service serves any more.

@@ -23,10 +23,10 @@ use crate::promote::Promotion;
 use crate::release::{Definition, ImagePin, Origin, Release, State, origin};
 use crate::render::definition::Surroundings;
 use crate::report::{Outcome, Report, ServiceReport};
-use crate::roll_out::{Params, RollOut, after, can_share};
+use crate::roll_out::{Params, RollOut, after, can_share, must_be_alone};
 use crate::store::Platform;
 use crate::world::World;
-use crate::{adopt, doors, drift, ground, hooks, images, load, removal, scale, shown, together};
+use crate::{adopt, doors, drift, ground, hooks, images, load, removal, scale, shown, takeover, together};
 
 /// What was asked for.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -79,7 +79,7 @@ pub enum CanaryWish {
 
 pub async fn up(world: &World, operation: &str, request: &Request, host: &HostSize) -> Result<Report, DeployError> {
     let began = world.clock.monotonic();
-    drift::mend_names(world, &load::scope(&request.source)?).await?;
+    drift::mend_names(world, &load::scope(world, &request.source)?).await?;
     // After a crash the journal knows better than the files what was to be changed together.
     let ended = together::resume(world, operation).await?;
     if let Some(report) = &ended
@@ -112,7 +112,8 @@ pub async fn up(world: &World, operation: &str, request: &Request, host: &HostSi
         images::fetch(world, &draft.loaded, &draft.plan, request.build).await?;
         draft = crate::draft::draft(world, request, host).await?;
     }
-    let platform = ground::lay(world, &draft.loaded, &request.source.dir).await?;
+    let closed = draft.takeover.held(&takeover::binds(&draft.loaded));
+    let platform = ground::lay(world, &draft.loaded, &request.source.dir, &closed).await?;
     adopt::adopt(world, &draft)?;
     scale::forget_overtaken(world, &draft.loaded)?;
     world.sync_routes().await?;
@@ -173,12 +174,19 @@ impl Work<'_> {
     /// Each service by itself, as soon as what it needs has switched: nobody waits for another's drain.
     /// After the first failure nothing more is begun, and what has switched stays.
     async fn one_by_one(&self) -> Result<Vec<ServiceReport>, DeployError> {
+        let (removals, changes): (Vec<&Change>, Vec<&Change>) =
+            self.draft.plan.changes.iter().partition(|change| change.action == Action::Remove);
         let doors = order::Doors::of(&self.draft.plan.changes);
+        let over = order::Doors::of(&self.draft.plan.changes);
         let failed = AtomicBool::new(false);
         let places = Semaphore::new(AT_ONCE);
-        let (doors, failed, places) = (&doors, &failed, &places);
-        let works = self.draft.plan.changes.iter().map(|change| async move {
+        let (doors, over, failed, places) = (&doors, &over, &failed, &places);
+        let works = changes.into_iter().map(|change| async move {
             doors.wait(order::needs(self.draft, &change.service)).await;
+            // Who takes over what another service has waits until that one has given it up for good.
+            let firsts: Vec<ServiceName> =
+                self.draft.arranged.after.get(&change.service).into_iter().flatten().cloned().collect();
+            over.wait(&firsts).await;
             // Nobody who holds a place waits for a door, so everybody gets one in the end.
             let place = places.acquire().await;
             let work = async {
@@ -189,6 +197,7 @@ impl Work<'_> {
                 let is_good = report.as_ref().is_ok_and(|report| !matches!(report.result, Outcome::Failed(_)));
                 failed.fetch_or(!is_good, Ordering::SeqCst);
                 doors.open(&change.service);
+                over.open(&change.service);
                 report
             };
             // A place is for what starts; what has switched is watched and drains without one.
@@ -198,7 +207,37 @@ impl Work<'_> {
             };
             join(work, leave).await.0
         });
-        join_all(works).await.into_iter().collect()
+        let mut reports = join_all(works).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+        reports.extend(self.remove(&removals, &reports).await?);
+        Ok(reports)
+    }
+
+    /// What the file no longer has goes last, and not at all where something that was to come has failed: it may be what
+    /// everybody needs now. What another service took the place of has gone with that one's roll-out.
+    async fn remove(&self, removals: &[&Change], done: &[ServiceReport]) -> Result<Vec<ServiceReport>, DeployError> {
+        let scope = &self.draft.loaded.scope;
+        let is_good = |report: &ServiceReport| {
+            !matches!(report.result, Outcome::Failed(_) | Outcome::NotReached | Outcome::WentBack { .. })
+        };
+        let mut reports = Vec::new();
+        let all_good = done.iter().all(is_good);
+        // Dependants first.
+        for change in removals.iter().rev() {
+            let result = match self.world.serving_of(scope, &change.service)? {
+                None => Outcome::Removed,
+                Some(_) if !all_good => Outcome::NotReached,
+                Some(_) => {
+                    removal::remove_service(self.world, scope, &change.service).await?;
+                    Outcome::Removed
+                }
+            };
+            reports.push(still(self.draft, change, result));
+        }
+        if all_good {
+            let taken: Vec<ServiceName> = self.world.serving(scope)?.into_keys().collect();
+            takeover::clear(self.world, &self.draft.takeover, &taken).await?;
+        }
+        Ok(reports)
     }
 
     /// All of them, or none. What needs no new release waits until the others have switched.
@@ -218,11 +257,14 @@ impl Work<'_> {
             None => Vec::new(),
         };
         let failed = reports.iter().any(|report| report.result != Outcome::Done);
-        for change in &self.draft.plan.changes {
+        let removals: Vec<&Change> =
+            self.draft.plan.changes.iter().filter(|change| change.action == Action::Remove).collect();
+        for change in self.draft.plan.changes.iter().filter(|change| change.action != Action::Remove) {
             if !reports.iter().any(|report| report.service == change.service) {
                 reports.push(if failed { not_reached(change) } else { self.carry_out(self.world, change).await? });
             }
         }
+        reports.extend(self.remove(&removals, &reports).await?);
         Ok(reports)
     }
 
@@ -236,10 +278,8 @@ impl Work<'_> {
         match change.action {
             Action::Nothing => Ok(still(draft, change, Outcome::Unchanged)),
             Action::Hold => Ok(still(draft, change, Outcome::Held)),
-            Action::Remove => {
-                removal::remove_service(world, &draft.loaded.scope, &change.service).await?;
-                Ok(still(draft, change, Outcome::Removed))
-            }
+            // Removals have their turn when everything else is over.
+            Action::Remove => Ok(still(draft, change, Outcome::Held)),
             Action::Scale => {
                 let Some(release) = draft.serving.get(&change.service) else {
                     return Ok(still(draft, change, Outcome::Unchanged));
@@ -253,7 +293,10 @@ impl Work<'_> {
 
     fn roll_out(&self, change: &Change) -> Result<Params, DeployError> {
         let release = prepare(self.world, self.request, self.draft, self.platform, change)?;
+        let serving = self.draft.serving.get(&change.service);
         Ok(Params {
+            alone: must_be_alone(&release, serving),
+            leaving: self.draft.arranged.leaving.get(&change.service).cloned().unwrap_or_default(),
             operation: self.operation.to_owned(),
             previous: change.from.clone(),
             previous_copies: self.draft.serving.get(&change.service).map_or(1, |serving| serving.copies),

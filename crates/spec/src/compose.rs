@@ -47,6 +47,8 @@ pub struct Project {
 /// A network, volume, secret or config of the project.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Resource {
+    /// Its name in the file, such as `pgdata`.
+    pub key: String,
     /// Its real name in Docker, such as `ytempire_pgdata`.
     pub name: String,
     /// Whether it is made and kept by somebody else.
@@ -121,6 +123,7 @@ impl Resource {
         let written = raw.get("name").and_then(Value::as_str);
         Resource {
             // Compose fills the real name in; what it would be is only needed for hand-made input.
+            key: key.to_owned(),
             name: written.map_or_else(|| format!("{project}_{key}"), str::to_owned),
             external: raw.get("external").and_then(Value::as_bool).unwrap_or(false),
             raw: raw.clone(),

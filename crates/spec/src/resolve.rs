@@ -22,9 +22,10 @@ mod strategy;
 mod trust;
 
 use crate::compose::Project;
+use crate::data::DataMount;
 use crate::defaults;
 use crate::facts::Facts;
-use crate::ids::{EnvironmentName, PlatformName};
+use crate::ids::{EnvironmentName, PlatformName, ServiceName};
 use crate::platform::{Bind, Hook, Hooks, PlatformFile};
 use crate::problem::{Problem, Problems, nearest};
 
@@ -93,6 +94,19 @@ pub fn resolve_with(
         resources,
     });
     problems.or(platform)
+}
+
+/// What a service of a project writes, and why it is a database, where it is one; whatever is written about it.
+pub fn data_of(project: &Project, service: &ServiceName, facts: &Facts) -> (Vec<DataMount>, Option<String>) {
+    let file = PlatformFile::default();
+    let Ok(name) = EnvironmentName::parse(defaults::ENVIRONMENT) else { return (Vec::new(), None) };
+    let Some(scene) = Scene::open(&file, project, &name, facts, &mut Problems::default()) else {
+        return (Vec::new(), None);
+    };
+    let Some(found) = project.services.get(service) else { return (Vec::new(), None) };
+    let data = data::of(&scene, service, found);
+    let database = scene.database(service, found, &data);
+    (data, database)
 }
 
 /// The environment that a command means: the one it names, or the file's default, or the only one, or `production`.

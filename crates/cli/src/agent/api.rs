@@ -124,8 +124,8 @@ async fn canary(
     Ok(Json(deploy::canary::decide(&agent.world(), &request)?))
 }
 
-async fn locate(Json(locate): Json<Locate>) -> Answer<Scope> {
-    Ok(Json(deploy::load::scope(&locate.source)?))
+async fn locate(State(agent): State<Agent>, Json(locate): Json<Locate>) -> Answer<Scope> {
+    Ok(Json(deploy::load::scope(&agent.world(), &locate.source)?))
 }
 
 async fn config(State(agent): State<Agent>, Json(locate): Json<Locate>) -> Answer<spec::Platform> {

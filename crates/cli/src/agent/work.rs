@@ -27,7 +27,7 @@ const RENEW: Duration = Duration::from_secs(15);
 /// Begins an operation and returns its id at once; it goes on without its caller.
 pub async fn begin(agent: &Agent, begin: Begin) -> Result<String, Failure> {
     let Begin { work, wait } = begin;
-    let scope = scope_of(&work)?;
+    let scope = scope_of(agent, &work)?;
     agent.world().refuse_against_orders(&scope)?;
     let lease = match lock(agent, &scope, &work)? {
         Ok(lease) => Ok(lease),
@@ -235,9 +235,9 @@ fn ended_already(agent: &Agent, operation: &Operation, work: &Work, mut finished
     }
 }
 
-fn scope_of(work: &Work) -> Result<Scope, Failure> {
+fn scope_of(agent: &Agent, work: &Work) -> Result<Scope, Failure> {
     match work {
-        Work::Up(request) => Ok(deploy::load::scope(&request.source)?),
+        Work::Up(request) => Ok(deploy::load::scope(&agent.world(), &request.source)?),
         Work::Rollback(request) => Ok(request.scope.clone()),
         Work::Scale(request) => Ok(request.scope.clone()),
         Work::Restart(request) => Ok(request.scope.clone()),
@@ -347,7 +347,7 @@ fn free_forgotten(agent: &Agent) {
 
 fn again(agent: &Agent, operation: Operation, left: Leftover) -> Result<(), Failure> {
     let Some(work) = operation.work.clone() else { return Err(Failure::new("it has no work", Ending::Failed)) };
-    let scope = match scope_of(&work) {
+    let scope = match scope_of(agent, &work) {
         Ok(scope) => scope,
         // Its folder is gone or says something else now; what it had begun is finished or undone all the same.
         Err(failure) => {

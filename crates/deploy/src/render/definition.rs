@@ -18,6 +18,8 @@ use spec::{ReleaseId, ServiceName, ServicePlan, Strategy, compose::Project};
 use crate::attached::Attached;
 use crate::ground::named_volumes;
 use crate::names::{self, Scope};
+use crate::own::{self, OwnVolumes};
+use crate::places::{self, Claims};
 use crate::release::side_by_side;
 use service::{leave_to_the_edge, limits, outlive_a_reboot, without_emptiness};
 
@@ -27,6 +29,7 @@ pub struct Source<'a> {
     pub scope: &'a Scope,
     pub project: &'a Project,
     pub attached: &'a Attached,
+    pub own: &'a OwnVolumes,
     pub plan: &'a ServicePlan,
 }
 
@@ -77,6 +80,11 @@ impl Source<'_> {
         without_emptiness(&mut service);
         outlive_a_reboot(&mut service, self.plan.strategy);
         service
+    }
+
+    /// What of this machine only one service can have.
+    pub fn claims(&self) -> Claims {
+        places::claims(&Value::Object(self.neutral()))
     }
 
     /// Whether the edge stands before this service, so that its ports need not be published.
@@ -144,6 +152,7 @@ impl Source<'_> {
         document.insert("name".into(), json!(container));
         document.insert("services".into(), json!({ key.as_str(): service }));
         self.resources(&mut document, surroundings.root);
+        own::render(&mut document, &key, &self.own.of_service(self.plan));
         Rendered { service: key, document: escaped(Value::Object(document)) }
     }
 
@@ -253,19 +262,23 @@ impl Source<'_> {
 /// The definition with so many copies of its service in it, each under a key and a container name of its own.
 /// Copies that are there already stay as they are, so that Compose leaves their containers alone.
 pub fn with_copies(mut document: Value, key: &str, container: &str, copies: u32) -> Value {
-    let Some(services) = document.get_mut("services").and_then(Value::as_object_mut) else { return document };
-    let Some(first) = services.get(key).cloned() else { return document };
+    let own = own::read(&document);
+    let Some(fields) = document.as_object_mut() else { return document };
     for number in 2..=copies {
+        let Some(services) = fields.get_mut("services").and_then(Value::as_object_mut) else { break };
         let name = copy_key(key, number);
         if services.contains_key(&name) {
             continue;
         }
-        let mut copy = first.clone();
+        let Some(mut copy) = services.get(key).cloned() else { break };
         if let Some(copy) = copy.as_object_mut() {
             copy.insert("container_name".into(), json!(names::copy(container, number)));
             answer_to(copy, key);
         }
-        services.insert(name, copy);
+        services.insert(name.clone(), copy);
+        if !own.is_empty() {
+            own::mount(fields, &name, number, &own);
+        }
     }
     document
 }

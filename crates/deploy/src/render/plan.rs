@@ -8,6 +8,9 @@ use crate::plan::{Action, Change, Fetch, Plan};
 /// `+` created, `~` changed, `-` removed, `=` left alone; each with its reason.
 pub fn text(plan: &Plan) -> String {
     let mut out = format!("Plan for {}\n", plan.scope);
+    for line in &plan.notes {
+        out.push_str(&format!("  {line}\n"));
+    }
     for line in &plan.ground {
         out.push_str(&format!("  + {line}\n"));
     }
@@ -54,6 +57,9 @@ fn line(out: &mut String, change: &Change, width: usize) {
     }
     if let Some(migration) = &change.migration {
         out.push_str(&format!("    {:width$}  runs first: {}\n", "", self::migration(migration)));
+    }
+    for note in &change.notes {
+        out.push_str(&format!("    {:width$}  note: {note}\n", ""));
     }
     for warning in &change.warnings {
         out.push_str(&format!("    {:width$}  warning: {warning}\n", ""));

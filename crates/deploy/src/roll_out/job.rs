@@ -18,11 +18,13 @@ const LOOKS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_s
 pub fn line(params: &Params) -> Vec<Step<RollOut>> {
     let mut line = vec![Step::new("pin", common::pin).undo(common::unpin)];
     line.extend(migration(params));
+    line.extend(super::make_way_first(params));
     line.extend([
         Step::new("run", run).undo(common::keep_failed),
         Step::new("switch", common::switch).undo(common::switch_back).commits(),
         Step::new("retire", common::retire_previous).no_undo("the previous run has ended long ago"),
     ]);
+    line.extend(super::take_away(params));
     line
 }
 

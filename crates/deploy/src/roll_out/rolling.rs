@@ -64,6 +64,7 @@ fn of(params: &Params) -> Vec<Batch> {
 pub fn line(params: &Params) -> Vec<Step<RollOut>> {
     let mut line = vec![Step::new("pin", common::pin).undo(common::unpin)];
     line.extend(migration(params));
+    line.extend(super::make_way_first(params));
     let mut is_first = true;
     for (index, batch) in of(params).into_iter().enumerate() {
         let name = |word: &str| format!("{word}-{}", index + 1);
@@ -85,11 +86,13 @@ pub fn line(params: &Params) -> Vec<Step<RollOut>> {
             is_first = false;
         }
     }
+    line.extend(super::make_way_late(params));
     line.extend([
         Step::new("switch", common::switch).undo(common::switch_back).commits(),
         Step::new("drain", common::drain).no_undo("waiting changes nothing"),
         Step::new("retire", common::retire_previous).no_undo("nobody is sent to the previous release any more"),
     ]);
+    line.extend(super::take_away(params));
     line
 }
 

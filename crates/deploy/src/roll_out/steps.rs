@@ -96,11 +96,20 @@ pub fn switch<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) ->
             Some(previous) if is_whole(world, previous).await => warm_until(world, params, previous),
             _ => None,
         };
+        for (service, _) in params.leaving_services() {
+            world.clear_serving(&release.scope, service).map_err(wrap("record the switch"))?;
+        }
         world.move_serving(&release, previous.as_ref(), until).map_err(wrap("record the switch"))?;
         world.end_canary(&release).map_err(wrap("record the switch"))?;
         let applied = world.push_routes().await.map_err(wrap("switch the traffic"))?;
         found.epoch = Some(applied.epoch);
         found.switched_ms = Some(world.clock.now_ms());
+        if let Some(since) = found.away_since_ms {
+            let away = u64::try_from(world.clock.now_ms() - since).unwrap_or_default();
+            found.away_ms.get_or_insert(away);
+            let away = spec::units::human_duration(std::time::Duration::from_millis(away));
+            world.talk.say(Some(&release.service), format!("handed over: it was away for {away}"));
+        }
         found.parked_until_ms = until;
         for listener in applied.listeners.iter().filter(|listener| listener.error.is_some()) {
             let error = listener.error.clone().unwrap_or_default();
@@ -118,7 +127,7 @@ pub fn switch<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) ->
 /// While the new release is watched, the old one is kept ready whatever is said about its warmth: see `park`.
 /// A release that was replaced batch by batch is not whole any more.
 fn warm_until(world: &World, params: &Params, previous: &Release) -> Option<i64> {
-    match previous.side_by_side() && !params.rolls() {
+    match previous.side_by_side() && params.side_by_side() && !params.rolls() {
         true if params.soaks() => Some(UNTIL_TOLD),
         true => stays_warm(world, previous),
         false => None,
@@ -168,6 +177,13 @@ pub fn switch_back<'a>(world: &'a World, params: &'a Params, found: &'a mut Foun
                 }
             }
             None => world.clear_serving(&release.scope, &release.service).map_err(wrap("record the way back"))?,
+        }
+        // What makes way late was not stopped: it serves again with the same push.
+        for (service, id) in params.leaving_services() {
+            let leaves = world.release(&release.scope, service, id).map_err(wrap("read what made way"))?;
+            if let Some(leaves) = leaves {
+                world.restore_serving(&leaves).map_err(wrap("record the way back"))?;
+            }
         }
         let applied = world.push_routes().await.map_err(wrap("switch the traffic back"))?;
         if params.soaks() && found.switched_ms.is_some() {

@@ -5,7 +5,6 @@ use saga::{Abort, StepError};
 use spec::{SagaId, Strategy};
 
 use super::{Params, Stage, failed, previous_word};
-use crate::copies;
 use crate::error::{DeployError, is_gone};
 use crate::release::{Event, Release, State};
 use crate::removal;
@@ -13,6 +12,7 @@ use crate::report::{Outcome, ServiceReport};
 use crate::roll_out::steps::wrap;
 use crate::roll_out::{self, after};
 use crate::world::World;
+use crate::{copies, leaving};
 
 type Done<'a> = BoxFuture<'a, Result<(), StepError>>;
 
@@ -72,6 +72,12 @@ async fn back(world: &World, params: &Params, member: &roll_out::Params) -> Resu
             None => {
                 let removed = removal::remove_service(world, &new.scope, &new.service).await;
                 removed.map_err(wrap("take the service away again"))?;
+                for (service, id) in member.leaving_services() {
+                    let leaves = world.release(&new.scope, service, id).map_err(wrap("read what made way"))?;
+                    if let Some(leaves) = leaves {
+                        leaving::restore(world, leaves, true).await?;
+                    }
+                }
             }
             Some(previous) => {
                 let previous = world.release(&new.scope, &new.service, previous).map_err(wrap("read the release"))?;
@@ -94,6 +100,7 @@ async fn to_release(world: &World, params: &Params, previous: Release, new: &Rel
     let report = match known {
         Some(id) => after::resume(world, &id).await.map(|(_, report)| report),
         None => {
+            let alone = roll_out::must_be_alone(&previous, Some(new));
             let params = roll_out::Params {
                 operation,
                 release: previous,
@@ -104,6 +111,8 @@ async fn to_release(world: &World, params: &Params, previous: Release, new: &Rel
                 // It served before, and where it goes from is no better.
                 soak: false,
                 canary: None,
+                alone,
+                leaving: Vec::new(),
             };
             after::run(world, params, world.clock.monotonic()).await
         }

@@ -112,6 +112,8 @@ pub fn params(case: impl Into<Case>) -> Params {
         migrate: false,
         soak: false,
         canary: None,
+        alone: false,
+        leaving: Vec::new(),
     }
 }
 

@@ -40,8 +40,8 @@ async fn operations(State(agent): State<Agent>) -> Answer<Vec<Operation>> {
     Ok(Json(all.split_off(skip)))
 }
 
-async fn target(Json(locate): Json<Locate>) -> Answer<Target> {
-    let (scope, settings) = deploy::load::target(&locate.source)?;
+async fn target(State(agent): State<Agent>, Json(locate): Json<Locate>) -> Answer<Target> {
+    let (scope, settings) = deploy::load::target(&agent.world(), &locate.source)?;
     Ok(Json(Target { scope, confirm: settings.confirm.unwrap_or(false) }))
 }
 

@@ -1,0 +1,315 @@
+//! What a platform is called: its own name, and the Compose project whose names its volumes and networks have.
+//!
+//! The default environment has the names that plain Compose would give, so that data is found by both. What was named
+//! once keeps its name: it is written down when the platform is first brought up, outlives `down`, since data does, and
+//! is never guessed again.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use machine::docker::{Container, Labels};
+use serde::{Deserialize, Serialize};
+use spec::{EnvironmentName, PlatformFile, PlatformName};
+
+use crate::error::DeployError;
+use crate::names::Scope;
+use crate::world::World;
+
+pub(crate) const IDENTITY: &str = "identity";
+
+/// Compose's own labels.
+pub const COMPOSE_PROJECT: &str = "com.docker.compose.project";
+pub const COMPOSE_SERVICE: &str = "com.docker.compose.service";
+pub const COMPOSE_NUMBER: &str = "com.docker.compose.container-number";
+pub const COMPOSE_DIR: &str = "com.docker.compose.project.working_dir";
+pub const COMPOSE_FILES: &str = "com.docker.compose.project.config_files";
+pub const COMPOSE_ONE_OFF: &str = "com.docker.compose.oneoff";
+
+/// The record of kind `identity`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    pub scope: Scope,
+    /// Where it was last brought up from; empty where nobody wrote it down.
+    pub dir: PathBuf,
+    /// The Compose project that names its volumes, networks and built images.
+    pub project: String,
+    /// Volumes that hold its data, by real name.
+    #[serde(default)]
+    pub volumes: BTreeMap<String, KnownVolume>,
+    /// The real names of volumes that neither file names, by `service/copy/target`.
+    #[serde(default)]
+    pub own: BTreeMap<String, String>,
+}
+
+/// A volume that holds data of a platform.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct KnownVolume {
+    /// When it was first used.
+    pub since_ms: i64,
+    /// Services that write to it.
+    #[serde(default)]
+    pub services: Vec<String>,
+    /// Which database keeps its files there.
+    #[serde(default)]
+    pub database: Option<String>,
+}
+
+/// What a folder says about the name of its platform.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    pub platform: PlatformName,
+    /// Whether a file or a variable says so, and not only the folder's name.
+    pub explicit: bool,
+}
+
+/// The name of Compose's project as plain Compose would have it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ComposeName {
+    pub name: String,
+    pub explicit: bool,
+}
+
+/// `COMPOSE_PROJECT_NAME`, else the `name` of the last file that has one, else the folder's name.
+pub fn compose_name(dir: &Path, files: &[String], variable: &dyn Fn(&str) -> Option<String>) -> ComposeName {
+    let written = |file: &String| {
+        let text = std::fs::read_to_string(dir.join(file)).ok()?;
+        top_level_name(&text).map(|name| expanded(&name, variable))
+    };
+    let said = variable("COMPOSE_PROJECT_NAME").filter(|name| !name.is_empty());
+    let said = said.or_else(|| files.iter().rev().find_map(written)).filter(|name| !name.is_empty());
+    let folder = || dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    ComposeName { explicit: said.is_some(), name: normalized(&said.unwrap_or_else(folder)) }
+}
+
+/// As Compose does it: what no project name may have is left out.
+fn normalized(name: &str) -> String {
+    let kept: String = name.to_lowercase().chars().filter(|c| matches!(c, 'a'..='z' | '0'..='9' | '_' | '-')).collect();
+    kept.trim_start_matches(['_', '-']).to_owned()
+}
+
+/// The key `name` of a Compose file. The file is not read as YAML: tags of Compose's own would stop a reader that does
+/// not know them, and a key at the left margin is easy to find.
+fn top_level_name(text: &str) -> Option<String> {
+    let line = text.lines().find_map(|line| line.trim_start_matches('\u{feff}').strip_prefix("name:"))?;
+    let value = line.split(" #").next().unwrap_or(line).trim();
+    Some(value.trim_matches(['"', '\'']).to_owned())
+}
+
+/// `$NAME`, `${NAME}`, `${NAME:-default}` and `${NAME-default}`.
+fn expanded(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('$') {
+        out.push_str(before);
+        let (inner, left) = match after.strip_prefix('{').and_then(|inner| inner.split_once('}')) {
+            Some(found) => found,
+            None => {
+                let end = after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(after.len());
+                after.split_at(end)
+            }
+        };
+        let end = inner.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(inner.len());
+        let (name, rule) = inner.split_at(end);
+        let default = rule.strip_prefix(":-").or(rule.strip_prefix('-')).unwrap_or_default();
+        let value = variable(name).filter(|value| !value.is_empty() || !rule.starts_with(':'));
+        out.push_str(value.as_deref().unwrap_or(default));
+        rest = left;
+    }
+    out.push_str(rest);
+    out
+}
+
+/// The environment that a command without `-e` means, where there is one.
+pub fn default_environment(file: &PlatformFile) -> Option<EnvironmentName> {
+    let file = PlatformFile { require_environment: None, ..file.clone() };
+    spec::resolve::environment(&file, None).ok()
+}
+
+/// Whether both are the same folder, whatever links lead there.
+pub fn same_folder(one: &Path, other: &Path) -> bool {
+    one == other || matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
+}
+
+impl World {
+    pub fn identities(&self) -> Result<Vec<Identity>, DeployError> {
+        let all = self.ledger.list_records::<Identity>(IDENTITY, "").map_err(ledger("list the names of platforms"))?;
+        Ok(all.into_iter().map(|(_, identity)| identity).collect())
+    }
+
+    pub fn identity(&self, scope: &Scope) -> Result<Option<Identity>, DeployError> {
+        self.ledger.get_record(IDENTITY, &scope.key()).map_err(ledger("read a platform's names"))
+    }
+
+    pub fn save_identity(&self, identity: &Identity) -> Result<(), DeployError> {
+        self.put_kept(IDENTITY, &identity.scope.key(), identity).map_err(ledger("write a platform's names down"))
+    }
+
+    /// Changes what is known of a platform's names and volumes, where it is known.
+    pub fn change_identity(&self, scope: &Scope, change: impl Fn(&mut Identity)) -> Result<(), DeployError> {
+        let key = scope.key();
+        let changed = self.write_kept(|tx, changes| {
+            let Some(mut identity) = tx.get_record::<Identity>(IDENTITY, &key)? else { return Ok(()) };
+            change(&mut identity);
+            changes.put(tx, IDENTITY, &key, &identity)
+        });
+        changed.map_err(ledger("write a platform's names down"))
+    }
+
+    /// The name of the platform in a folder: the platform file's, the one it is known by, the Compose project's, the
+    /// folder's.
+    pub fn platform_name(
+        &self,
+        file: &PlatformFile,
+        dir: &Path,
+        environment: &EnvironmentName,
+        compose: &ComposeName,
+    ) -> Result<Named, DeployError> {
+        if let Some(name) = &file.platform {
+            return Ok(Named { platform: name.clone(), explicit: true });
+        }
+        let known = self.identities()?;
+        let here = || known.iter().filter(|known| known.dir == dir);
+        let same = here().find(|known| known.scope.environment == *environment).or_else(|| here().next());
+        if let Some(known) = same {
+            return Ok(Named { platform: known.scope.platform.clone(), explicit: compose.explicit });
+        }
+        let folder = dir.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+        let tidy = |name: &str| {
+            let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+            PlatformName::parse(name.trim_matches('-'))
+        };
+        // A platform of the version before, which nobody has up: it went by the folder's name.
+        if let Ok(name) = tidy(&folder)
+            && known.iter().any(|known| {
+                known.dir.as_os_str().is_empty()
+                    && known.scope.platform == name
+                    && known.scope.environment == *environment
+            })
+        {
+            return Ok(Named { platform: name, explicit: compose.explicit });
+        }
+        let name = if compose.explicit { compose.name.to_lowercase() } else { folder };
+        let platform = tidy(&name).map_err(|_| {
+            DeployError::Refused(format!(
+                "`{name}` cannot name a platform; write `platform: …` into {}",
+                crate::load::PLATFORM_FILE
+            ))
+        })?;
+        Ok(Named { platform, explicit: compose.explicit })
+    }
+
+    /// What is known of a platform, or what its names will be.
+    pub async fn identify(
+        &self,
+        scope: &Scope,
+        dir: &Path,
+        files: &[PathBuf],
+        compose: &ComposeName,
+        is_default: bool,
+    ) -> Result<Identity, DeployError> {
+        if let Some(known) = self.identity(scope)? {
+            return Ok(known);
+        }
+        let new = |project: String| Identity {
+            scope: scope.clone(),
+            dir: dir.to_owned(),
+            project,
+            volumes: BTreeMap::new(),
+            own: BTreeMap::new(),
+        };
+        // The version before named everything after platform and environment, and its labels tell.
+        let volumes = self.docker.volumes(&scope.selector()).await;
+        let volumes = volumes.map_err(|source| DeployError::Docker { operation: "list volumes".into(), source })?;
+        let before = scope.project();
+        if volumes.iter().any(|volume| volume.name.starts_with(&format!("{before}_"))) || !is_default {
+            return Ok(new(before));
+        }
+        let containers = self.docker.list(&[(COMPOSE_PROJECT.into(), String::new())], true).await;
+        let containers =
+            containers.map_err(|source| DeployError::Docker { operation: "list containers".into(), source })?;
+        let here = project_of_folder(&containers, dir, files);
+        Ok(new(here.unwrap_or_else(|| compose.name.clone())))
+    }
+}
+
+/// The Compose project that was brought up from this folder or with these files, under whatever name.
+fn project_of_folder(containers: &[Container], dir: &Path, files: &[PathBuf]) -> Option<String> {
+    let is_ours = |labels: &Labels| labels.contains_key(crate::names::PLATFORM);
+    let from_here = |labels: &Labels| {
+        let of_dir = labels.get(COMPOSE_DIR).is_some_and(|known| same_folder(Path::new(known), dir));
+        let known: Vec<&str> = labels.get(COMPOSE_FILES).map(|known| known.split(',').collect()).unwrap_or_default();
+        of_dir || known.iter().any(|known| files.iter().any(|file| same_folder(Path::new(known), file)))
+    };
+    let mut projects: Vec<&String> = containers
+        .iter()
+        .map(|container| &container.labels)
+        .filter(|labels| !is_ours(labels) && from_here(labels))
+        .filter_map(|labels| labels.get(COMPOSE_PROJECT))
+        .collect();
+    projects.sort();
+    projects.dedup();
+    match projects.as_slice() {
+        [only] => Some((*only).clone()),
+        _ => None,
+    }
+}
+
+fn ledger(operation: &'static str) -> impl Fn(ledger::LedgerError) -> DeployError {
+    move |source| DeployError::Ledger { operation, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn none(_: &str) -> Option<String> {
+        None
+    }
+
+    #[test]
+    fn a_project_is_named_as_compose_names_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("My Shop.v2");
+        std::fs::create_dir(&dir).unwrap();
+        let files = ["compose.yaml".to_owned()];
+        std::fs::write(dir.join("compose.yaml"), "services: {}\n").unwrap();
+        assert_eq!(compose_name(&dir, &files, &none), ComposeName { name: "myshopv2".into(), explicit: false });
+        std::fs::write(dir.join("compose.yaml"), "name: \"bug-${STAGE:-shop}\" # ours\nservices:\n  a:\n    name: x\n")
+            .unwrap();
+        assert_eq!(compose_name(&dir, &files, &none), ComposeName { name: "bug-shop".into(), explicit: true });
+        let of_shell = |name: &str| (name == "COMPOSE_PROJECT_NAME").then(|| "other".to_owned());
+        assert_eq!(compose_name(&dir, &files, &of_shell), ComposeName { name: "other".into(), explicit: true });
+    }
+
+    #[test]
+    fn variables_in_a_name_are_filled_in() {
+        let variable = |name: &str| (name == "A").then(|| "one".to_owned());
+        for (text, expected) in
+            [("$A-x", "one-x"), ("${A}", "one"), ("${B:-two}", "two"), ("${B-two}_$A", "two_one"), ("plain", "plain")]
+        {
+            assert_eq!(expanded(text, &variable), expected);
+        }
+    }
+
+    #[test]
+    fn a_project_is_found_by_its_folder_and_by_its_files_and_not_where_there_are_two() {
+        let container = |project: &str, dir: &str, files: &str| {
+            let labels = [(COMPOSE_PROJECT, project), (COMPOSE_DIR, dir), (COMPOSE_FILES, files)];
+            Container {
+                labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+                ..serde_json::from_value(serde_json::json!({
+                    "id": "c", "name": "c", "image": "i", "image_id": "i", "labels": {}, "state": "running",
+                    "created_ms": 0, "addresses": {},
+                }))
+                .unwrap()
+            }
+        };
+        let (dir, files) = (Path::new("/srv/shop"), [PathBuf::from("/srv/shop/deploy/compose.yaml")]);
+        let one = container("old-name", "/srv/shop", "/srv/shop/compose.yaml");
+        assert_eq!(project_of_folder(std::slice::from_ref(&one), dir, &files).as_deref(), Some("old-name"));
+        let by_file = container("deploy", "/srv/shop/deploy", "/x.yaml,/srv/shop/deploy/compose.yaml");
+        assert_eq!(project_of_folder(std::slice::from_ref(&by_file), dir, &files).as_deref(), Some("deploy"));
+        assert_eq!(project_of_folder(&[one, by_file], dir, &files), None);
+        assert_eq!(project_of_folder(&[container("x", "/srv/other", "")], dir, &files), None);
+    }
+}
