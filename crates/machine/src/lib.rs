@@ -30,6 +30,7 @@ mod error;
 pub mod facts;
 pub mod files;
 pub mod net;
+pub mod places;
 pub mod process;
 pub mod systemd;
 
