@@ -146,7 +146,7 @@ pub(crate) async fn a_container_tells_the_ports_it_publishes(ground: &Ground) {
         PublishedPort { host_ip: "127.0.0.1".into(), host_port: 0, container_port: 5432, protocol: "tcp".into() };
     let spec = ContainerSpec { published: vec![asked.clone()], ..ground.container("db", Program::Sleeps) };
     let id = ground.docker().create(&spec).await.unwrap();
-    assert_eq!(ground.detail(&id).await.published, [asked.clone()], "what is asked for");
+    assert_eq!(ground.detail(&id).await.published, vec![asked.clone()], "what is asked for");
     ground.docker().start(&id).await.unwrap();
     let published = ground.detail(&id).await.published;
     let given = published[0].host_port;
