@@ -12,7 +12,7 @@ pub struct MountPoint {
     /// A volume's real name; `None` for all else.
     #[serde(default)]
     pub name: Option<String>,
-    /// The path on the host: for a volume the folder of its data. Engines leave it empty for a volume in a listing.
+    /// The path on the host: for a volume the folder of its data, which a listing may leave empty.
     #[serde(default)]
     pub source: String,
     #[serde(default)]

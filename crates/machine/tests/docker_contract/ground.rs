@@ -130,20 +130,34 @@ impl Ground {
 
     /// An image of this test alone, with the test's label.
     pub(crate) async fn own_image(&self, of: &str) -> OwnImage {
+        self.image(of, false).await
+    }
+
+    /// One that declares two volumes, a port, a signal and a command. Whoever makes a container of it removes the
+    /// volumes that the engine makes for it.
+    pub(crate) async fn declaring_image(&self, of: &str) -> OwnImage {
+        self.image(of, true).await
+    }
+
+    async fn image(&self, of: &str, declares: bool) -> OwnImage {
         let tag = format!("mainstay-test/{}:1", self.name(of));
         let (key, value) = self.label();
         if let Self::Fake(fake) = self {
-            fake.add_image(&tag, Behaviour::runs().storing(&["/data", "/var/lib/more"]));
+            fake.add_image(&tag, Behaviour::runs());
             let declare = |image: &mut Image| {
+                image.volumes = vec!["/data".to_owned(), "/var/lib/more".to_owned()];
                 image.exposed = vec!["5432/tcp".to_owned()];
                 image.command = vec!["sleep".to_owned(), "600".to_owned()];
                 image.stop_signal = Some("SIGINT".to_owned());
             };
-            fake.change_image(&tag, declare).unwrap();
+            if declares {
+                fake.change_image(&tag, declare).unwrap();
+            }
             fake.label_image(&tag, &key, &value).unwrap();
             return OwnImage { tag, real: false };
         }
-        let declared = "VOLUME /var/lib/more /data\nEXPOSE 5432\nSTOPSIGNAL SIGINT\nCMD [\"sleep\", \"600\"]\n";
+        let all = "VOLUME /var/lib/more /data\nEXPOSE 5432\nSTOPSIGNAL SIGINT\nCMD [\"sleep\", \"600\"]\n";
+        let declared = if declares { all } else { "" };
         let file = format!("FROM {}\nLABEL {key}={value}\nENV ONLY={tag}\n{declared}", testkit::BASE_IMAGE);
         let build = Command::new("docker").args(["build", "--quiet", "--tag", &tag, "-"]).env("DOCKER_BUILDKIT", "0");
         let build = build.stdin(file).timeout(SOON);

@@ -68,7 +68,7 @@ pub(crate) async fn images_are_listed_by_label_and_by_the_beginning_of_a_name(gr
 }
 
 pub(crate) async fn an_image_tells_what_it_declares(ground: &Ground) {
-    let own = ground.own_image("db").await;
+    let own = ground.declaring_image("db").await;
     let image = ground.docker().image(&own.tag).await.unwrap().unwrap();
     assert_eq!(image.volumes, ["/data", "/var/lib/more"]);
     assert_eq!((image.exposed, image.command), (vec!["5432/tcp".to_owned()], vec!["sleep".to_owned(), "600".into()]));

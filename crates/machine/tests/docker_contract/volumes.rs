@@ -65,7 +65,7 @@ pub(crate) async fn the_sizes_of_volumes_are_told_by_name(ground: &Ground) {
 }
 
 pub(crate) async fn removing_a_container_never_removes_a_volume(ground: &Ground) {
-    let own = ground.own_image("db").await;
+    let own = ground.declaring_image("db").await;
     let volume = ground.docker().create_volume(&ground.volume("data")).await.unwrap().name;
     let mount = Mount { source: volume.clone(), target: "/data".into(), read_only: false };
     let spec = ContainerSpec { image: own.tag.clone(), mounts: vec![mount], ..ground.container("db", Program::Sleeps) };

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::behaviour::{Behaviour, HealthScript};
 use crate::docker::{
-    Attachment, Container, ContainerDetail, ContainerSpec, Environment, Health, LogLine, MountKind, MountPoint,
-    PublishedPort, Restart, RestartPolicy, State,
+    Attachment, Container, ContainerDetail, ContainerSpec, Environment, Health, LogLine, MountPoint, PublishedPort,
+    Restart, RestartPolicy, State,
 };
 
 /// A restart waits first this long, then twice as long each time, as Docker does.
@@ -168,14 +168,8 @@ impl FakeContainer {
             state: self.state,
             created_ms: self.created_ms,
             addresses: self.networks.iter().filter_map(address).collect::<BTreeMap<String, IpAddr>>(),
-            mounts: self.mounts.iter().cloned().map(as_listed).collect(),
+            mounts: self.mounts.clone(),
             published: if self.state.is_up() { self.published() } else { Vec::new() },
         }
     }
-}
-
-/// A listing does not tell where a volume's data lies.
-fn as_listed(mount: MountPoint) -> MountPoint {
-    let source = if mount.kind == MountKind::Volume { String::new() } else { mount.source };
-    MountPoint { source, ..mount }
 }
