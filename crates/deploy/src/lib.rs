@@ -45,6 +45,7 @@ pub mod notify;
 pub mod plan;
 pub mod promote;
 pub mod prune;
+mod readers;
 pub mod rebuild;
 pub mod recover;
 pub mod release;

@@ -11,6 +11,7 @@ use spec::{EnvironmentName, HostSize, PlatformFile, PlatformName, Project, Servi
 use crate::attached::Attached;
 use crate::error::DeployError;
 use crate::names::Scope;
+use crate::readers;
 use crate::scale::{self, Scaled};
 use crate::shown::Known;
 use crate::world::World;
@@ -72,7 +73,9 @@ pub async fn load(world: &World, source: &Source, host: &HostSize) -> Result<Loa
     let scaled = scale::lay_over(&world.scaled(&scope)?, &mut project);
     let profiles = variable("COMPOSE_PROFILES");
     let resolved = with_profiles(&file, &scope.environment, profiles.as_deref());
-    let platform = spec::resolve(&resolved, &project, &scope.environment, host).map_err(DeployError::Invalid)?;
+    let facts = readers::facts(world, &scope, &project).await?;
+    let platform = spec::resolve::resolve_with(&resolved, &project, &scope.environment, host, &facts);
+    let platform = platform.map_err(DeployError::Invalid)?;
     let services = platform.services.iter().filter_map(|plan| project.services.get(&plan.name));
     let attached = Attached::read(world, &scope, &project, services, &variable)?;
     Ok(Loaded {

@@ -97,6 +97,8 @@ pub async fn rollback(world: &World, operation: &str, request: &Request) -> Resu
     release.by.clone_from(&request.by);
     let serving = world.serving_of(&request.scope, &request.service)?;
     release.copies = wanted_copies(serving.as_ref(), &release);
+    // What serves must not meet another release, however that one was deployed.
+    release.plan.strategy = strategy(serving.as_ref(), &release);
     let operation = format!("{operation}.rollback");
     let previous_copies = serving.map_or(1, |serving| serving.copies);
     let params = Params {
@@ -153,10 +155,16 @@ fn choose<'a>(
     })
 }
 
+fn strategy(serving: Option<&Release>, to: &Release) -> Strategy {
+    let is_alone = serving.is_some_and(|serving| serving.plan.strategy == Strategy::Exclusive);
+    if is_alone && to.side_by_side() { Strategy::Exclusive } else { to.plan.strategy }
+}
+
 /// As many as serve now: how many are needed does not depend on the release.
 fn wanted_copies(serving: Option<&Release>, to: &Release) -> u32 {
     match to.plan.strategy {
-        Strategy::Exclusive | Strategy::Job => 1,
+        Strategy::Job => 1,
+        Strategy::Exclusive if to.plan.replicas < 2 => 1,
         _ => serving.map_or(to.copies, |serving| serving.copies),
     }
 }

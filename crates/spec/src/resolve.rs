@@ -2,6 +2,7 @@
 //! Whatever the platform file leaves open is derived from the compose project, and the reason is kept beside the value.
 
 mod edge;
+mod facts;
 mod foreign;
 mod health;
 mod known;
@@ -11,6 +12,7 @@ mod pool;
 mod port;
 mod probe;
 mod published;
+mod readers;
 mod replace;
 mod resources;
 mod routes;
@@ -26,6 +28,7 @@ use crate::ids::{EnvironmentName, PlatformName};
 use crate::platform::{Bind, Hook, Hooks, PlatformFile};
 use crate::problem::{Problem, Problems, nearest};
 
+pub use facts::Facts;
 pub use foreign::{REFUSED, Refusal};
 pub use known::speaks_http;
 pub use plan::{
@@ -33,6 +36,7 @@ pub use plan::{
     HostSize, HttpPort, Job, Limits, Migration, Outlier, Platform, Redirect, ResourceReport, Rolling, Route,
     ServicePlan, Shedding, SoakLimits, Sticky, TcpPort,
 };
+pub use readers::{is_read, is_read_variable, reader, speaks_to};
 use scene::Scene;
 
 /// Fills in everything that the platform file leaves open, and reports everything that cannot be.
@@ -43,8 +47,19 @@ pub fn resolve(
     env: &EnvironmentName,
     host: &HostSize,
 ) -> Result<Platform, Problems> {
+    resolve_with(file, project, env, host, &Facts::default())
+}
+
+/// The same, with what is known of the machine.
+pub fn resolve_with(
+    file: &PlatformFile,
+    project: &Project,
+    env: &EnvironmentName,
+    host: &HostSize,
+    facts: &Facts,
+) -> Result<Platform, Problems> {
     let mut problems = Problems::default();
-    let Some(scene) = Scene::open(file, project, env, &mut problems) else { return Err(problems) };
+    let Some(scene) = Scene::open(file, project, env, facts, &mut problems) else { return Err(problems) };
     scene.check_names(&mut problems);
     let name = platform_name(file, project, &mut problems);
     let order = order::order(&scene, &mut problems);

@@ -118,7 +118,7 @@ pub fn switch<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) ->
 /// While the new release is watched, the old one is kept ready whatever is said about its warmth: see `park`.
 /// A release that was replaced batch by batch is not whole any more.
 fn warm_until(world: &World, params: &Params, previous: &Release) -> Option<i64> {
-    match previous.side_by_side() && !params.rolls() {
+    match previous.side_by_side() && params.release.side_by_side() && !params.rolls() {
         true if params.soaks() => Some(UNTIL_TOLD),
         true => stays_warm(world, previous),
         false => None,

@@ -170,7 +170,7 @@ pub(super) fn database(name: &str, service: &Service) -> Option<String> {
 }
 
 /// The last part of an image's name, without registry, tag and digest.
-fn image_word(image: &str) -> &str {
+pub(super) fn image_word(image: &str) -> &str {
     let name = image.split('@').next().unwrap_or(image);
     let last = name.rsplit('/').next().unwrap_or(name);
     last.split(':').next().unwrap_or(last)

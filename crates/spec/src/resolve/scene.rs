@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Facts;
 use crate::compose::{Condition, FILE, Project, Service};
 use crate::ids::{EnvironmentName, ServiceName};
 use crate::platform::{Environment, PlatformFile, ServiceSettings};
@@ -17,6 +18,7 @@ pub(super) struct Scene<'a> {
     pub(super) name: &'a EnvironmentName,
     pub(super) environment: Environment,
     pub(super) active: BTreeMap<&'a ServiceName, &'a Service>,
+    pub(super) facts: &'a Facts,
 }
 
 /// What the file says about one service, the environment's word before the platform's.
@@ -31,6 +33,7 @@ impl<'a> Scene<'a> {
         file: &'a PlatformFile,
         project: &'a Project,
         name: &'a EnvironmentName,
+        facts: &'a Facts,
         problems: &mut Problems,
     ) -> Option<Self> {
         let environment = match file.environments.get(name) {
@@ -48,7 +51,7 @@ impl<'a> Scene<'a> {
             }
         };
         let active = project.active(environment.profiles.as_deref().unwrap_or_default());
-        Some(Scene { file, project, name, environment, active })
+        Some(Scene { file, project, name, environment, active, facts })
     }
 
     /// What is written about this service.

@@ -3,7 +3,7 @@
 use super::plan::{Hold, Limits, ServicePlan};
 use super::port::{self, Found};
 use super::scene::{Scene, Written, written_problem};
-use super::{foreign, health, known, order, pool, replace, strategy, trust};
+use super::{foreign, health, known, order, pool, readers, replace, strategy, trust};
 use crate::compose::{MountKind, Service};
 use crate::defaults;
 use crate::ids::ServiceName;
@@ -123,6 +123,14 @@ fn check_strategy(
             ..written_problem(scene.file, &written.path("strategy", scene.file), &message)
         });
     }
+    if let Some(why) = readers::refuses_two(scene, &plan.name, service) {
+        let message = format!("{} runs two releases during a deploy, and this service {why}", plan.strategy);
+        problems.0.push(Problem {
+            found: plan.strategy.to_string(),
+            allowed: "exclusive".to_owned(),
+            ..written_problem(scene.file, &written.path("strategy", scene.file), &message)
+        });
+    }
     let volume = service.volumes.iter().find_map(|mount| mount.written_volume());
     let (Some(volume), Some(why)) = (volume, known::database(plan.name.as_str(), service)) else { return };
     let message = format!("two containers would write to volume `{volume}` of a database at the same time");
@@ -161,6 +169,9 @@ fn warnings(scene: &Scene<'_>, service: &Service, plan: &ServicePlan) -> Vec<Str
     }
     if let Some(policy) = service.pull_policy.as_deref() {
         warnings.extend(pull_policy(policy));
+    }
+    if strategy == Strategy::Exclusive {
+        warnings.extend(readers::cost(scene, &plan.name, service, plan.port.is_some(), plan.hold.time));
     }
     if service.gpus && strategy.runs_two() {
         warnings.push("two releases share the graphics card during a deploy".to_owned());
