@@ -221,6 +221,20 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_way_back_from_an_exclusive_release_stops_it_first() {
+        let (to, mut serving) = (release(1, State::Retired, Some(1)), release(2, State::Serving, Some(2)));
+        assert_eq!(strategy(Some(&serving), &to), Strategy::BlueGreen);
+        serving.plan.strategy = Strategy::Exclusive;
+        assert_eq!(strategy(Some(&serving), &to), Strategy::Exclusive);
+        serving.plan.strategy = Strategy::BlueGreen;
+        let mut alone = release(1, State::Retired, Some(1));
+        (alone.plan.strategy, alone.plan.replicas, serving.copies) = (Strategy::Exclusive, 1, 3);
+        assert_eq!((strategy(Some(&serving), &alone), wanted_copies(Some(&serving), &alone)), (Strategy::Exclusive, 1));
+        alone.plan.replicas = 2;
+        assert_eq!(wanted_copies(Some(&serving), &alone), 3);
+    }
+
     fn back_from(releases: &[Release], to: Option<u64>) -> Result<u64, DeployError> {
         let serving = releases.iter().find(|release| release.state == State::Serving);
         let request = Request {
