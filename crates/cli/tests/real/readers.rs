@@ -55,6 +55,8 @@ fn place(test: &str, services: &str, written: &str) -> Place {
     place.write("compose.yaml", &format!("services:\n{services}"));
     let image = image("one", &[]);
     place.write(".env", &format!("STACK={}\nPORT={}\nIMAGE={image}\n", place.name, place.port));
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(place.dir().join(".env"), private).unwrap();
     place.write("mainstay.yaml", &format!("version: 1\nplatform: {}\n{written}", place.name));
     place
 }
