@@ -31,6 +31,7 @@ mod real {
     mod place;
     mod prune;
     mod queue;
+    mod readers;
     mod secret;
     mod strategies;
     mod told;

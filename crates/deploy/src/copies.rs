@@ -17,7 +17,7 @@ use crate::health::{self, Gate};
 use crate::names;
 use crate::own;
 use crate::release::Release;
-use crate::render::definition::{copy_key, with_copies};
+use crate::render::definition::{copy_key, unread, with_copies};
 use crate::roll_out::steps::{LAST_LINES, gone, succeeded, wrap};
 use crate::world::World;
 
@@ -44,6 +44,34 @@ pub async fn start(world: &World, release: &Release, numbers: &[u32]) -> Result<
 pub fn compose(world: &World, release: &Release) -> Result<Compose, StepError> {
     let file = world.root.join(&release.definition.file).map_err(wrap("find the release's definition"))?;
     Ok(Compose { dir: Some(world.root.path().to_owned()), ..Compose::new(&release.container, file) })
+}
+
+/// The Compose project of a container that runs once beside the release that serves: what it carries must not bring it
+/// requests or jobs from programs that read the Docker socket. The file is there until `forget_once`.
+pub fn compose_once(world: &World, release: &Release) -> Result<Compose, StepError> {
+    let compose = compose(world, release)?;
+    let read = world.root.read(&release.definition.file).map_err(wrap("read the release's definition"))?;
+    let known = read.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+    let Some(known) = known else { return Ok(compose) };
+    let wanted = unread(known.clone(), &release.definition.service);
+    if wanted == known {
+        return Ok(compose);
+    }
+    let file = once(release);
+    let text = serde_json::to_vec_pretty(&wanted).map_err(wrap("write a definition"))?;
+    world.root.write_atomic(&file, &text, 0o600).map_err(wrap("write a definition"))?;
+    let path = world.root.join(&file).map_err(wrap("find a definition"))?;
+    Ok(Compose { files: vec![path], ..compose })
+}
+
+/// Takes the file of `compose_once` away.
+pub fn forget_once(world: &World, release: &Release) -> Result<(), StepError> {
+    world.root.remove(once(release)).map(drop).map_err(wrap("remove a definition"))
+}
+
+fn once(release: &Release) -> String {
+    let file = &release.definition.file;
+    format!("{}.once.json", file.strip_suffix(".json").unwrap_or(file))
 }
 
 /// The release's definition gets what it takes to start so many copies.

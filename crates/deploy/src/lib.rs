@@ -51,6 +51,7 @@ pub mod places;
 pub mod plan;
 pub mod promote;
 pub mod prune;
+mod readers;
 pub mod rebuild;
 pub mod recover;
 pub mod release;

@@ -13,6 +13,7 @@ use crate::error::DeployError;
 use crate::identity::{self, Identity};
 use crate::names::Scope;
 use crate::own::OwnVolumes;
+use crate::readers;
 use crate::scale::{self, Scaled};
 use crate::shown::Known;
 use crate::world::World;
@@ -99,7 +100,8 @@ pub async fn load_with(
     let resolved = with_profiles(&file, &scope.environment, profiles.as_deref());
     let serving = world.serving(&scope)?;
     let references = images::references(&identity, &project, named, &serving);
-    let facts = facts::look(world, &project, &references).await?;
+    let mut facts = facts::look(world, &project, &references).await?;
+    facts.readers = readers::of_machine(world, &scope, &project).await?;
     let resolved = spec::resolve_with(&resolved, &project, &scope.environment, host, &facts);
     let mut platform = resolved.map_err(DeployError::Invalid)?;
     let mut own = OwnVolumes::of(&identity);

@@ -98,6 +98,8 @@ pub async fn rollback(world: &World, operation: &str, request: &Request) -> Resu
     release.by.clone_from(&request.by);
     let serving = world.serving_of(&request.scope, &request.service)?;
     release.copies = wanted_copies(serving.as_ref(), &release);
+    // What serves must not meet another release, however that one was deployed.
+    release.plan.strategy = strategy(serving.as_ref(), &release);
     let operation = format!("{operation}.rollback");
     let alone = must_be_alone(&release, serving.as_ref());
     let previous_copies = serving.map_or(1, |serving| serving.copies);
@@ -157,10 +159,16 @@ fn choose<'a>(
     })
 }
 
+fn strategy(serving: Option<&Release>, to: &Release) -> Strategy {
+    let is_alone = serving.is_some_and(|serving| serving.plan.strategy == Strategy::Exclusive);
+    if is_alone && to.side_by_side() { Strategy::Exclusive } else { to.plan.strategy }
+}
+
 /// As many as serve now: how many are needed does not depend on the release.
 fn wanted_copies(serving: Option<&Release>, to: &Release) -> u32 {
     match to.plan.strategy {
-        Strategy::Exclusive | Strategy::Job => 1,
+        Strategy::Job => 1,
+        Strategy::Exclusive if to.plan.replicas < 2 => 1,
         _ => serving.map_or(to.copies, |serving| serving.copies),
     }
 }
@@ -215,6 +223,20 @@ mod tests {
             parked_until_ms: None,
             healthy_after_ms: None,
         }
+    }
+
+    #[test]
+    fn the_way_back_from_an_exclusive_release_stops_it_first() {
+        let (to, mut serving) = (release(1, State::Retired, Some(1)), release(2, State::Serving, Some(2)));
+        assert_eq!(strategy(Some(&serving), &to), Strategy::BlueGreen);
+        serving.plan.strategy = Strategy::Exclusive;
+        assert_eq!(strategy(Some(&serving), &to), Strategy::Exclusive);
+        serving.plan.strategy = Strategy::BlueGreen;
+        let mut alone = release(1, State::Retired, Some(1));
+        (alone.plan.strategy, alone.plan.replicas, serving.copies) = (Strategy::Exclusive, 1, 3);
+        assert_eq!((strategy(Some(&serving), &alone), wanted_copies(Some(&serving), &alone)), (Strategy::Exclusive, 1));
+        alone.plan.replicas = 2;
+        assert_eq!(wanted_copies(Some(&serving), &alone), 3);
     }
 
     fn back_from(releases: &[Release], to: Option<u64>) -> Result<u64, DeployError> {

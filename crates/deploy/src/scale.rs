@@ -112,7 +112,7 @@ pub async fn scale(world: &World, operation: &str, request: &Request) -> Result<
             let known: Vec<String> = known()?;
             return Err(DeployError::Unknown { what: format!("running service `{service}`"), known: known.join(", ") });
         };
-        allowed(&release, *copies)?;
+        allowed(&release, *copies, of_the_file(world, &release)?)?;
         serving.push((release, *copies));
     }
     let mut reports = Vec::new();
@@ -127,13 +127,13 @@ pub async fn scale(world: &World, operation: &str, request: &Request) -> Result<
     Ok(Report::new(request.scope.clone(), reports, millis(took)))
 }
 
-/// Why a service cannot have so many copies.
-fn allowed(release: &Release, copies: u32) -> Result<(), DeployError> {
+/// Why a service cannot have so many copies. One whose releases must not meet may have several where its file says so.
+fn allowed(release: &Release, copies: u32, file: u32) -> Result<(), DeployError> {
     let refused = |why: String| Err(DeployError::Refused(format!("`{}` {why}", release.service)));
     match release.plan.strategy {
         _ if !(1..=MOST).contains(&copies) => refused(format!("can have from 1 to {MOST} copies, not {copies}")),
         Strategy::Job => refused("is a job: it runs once for each release".into()),
-        Strategy::Exclusive if copies > 1 => refused(format!(
+        Strategy::Exclusive if copies > 1 && file < 2 => refused(format!(
             "is never there twice ({}); write another strategy into mainstay.yaml if it may be",
             release.plan.reason
         )),
@@ -240,10 +240,15 @@ fn finish(
     Ok(report(&release, result))
 }
 
+/// How many copies the file asks for.
+fn of_the_file(world: &World, release: &Release) -> Result<u32, DeployError> {
+    let known = world.scaled(&release.scope)?.get(&release.service).map(|scaled| scaled.instead_of);
+    Ok(known.unwrap_or(release.plan.replicas.max(1)))
+}
+
 /// The next deploy keeps the number, unless it is the file's own.
 fn remember(world: &World, release: &Release, copies: u32) -> Result<(), DeployError> {
-    let known = world.scaled(&release.scope)?.get(&release.service).map(|scaled| scaled.instead_of);
-    let file = known.unwrap_or(release.plan.replicas.max(1));
+    let file = of_the_file(world, release)?;
     match copies == file {
         true => world.forget_scaled(&release.scope, &release.service),
         false => world.save_scaled(&release.scope, &release.service, Scaled { copies, instead_of: file }),

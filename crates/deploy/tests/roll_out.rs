@@ -33,6 +33,7 @@ fn cases() -> Vec<Case> {
         several(Strategy::BlueGreen, 1, 3),
         several(Strategy::BlueGreen, 3, 2),
         several(Strategy::DrainFirst, 2, 2),
+        several(Strategy::Exclusive, 2, 2),
         several(Strategy::Rolling, 1, 1),
         several(Strategy::Rolling, 3, 3),
         several(Strategy::Rolling, 3, 1),
@@ -51,6 +52,17 @@ async fn a_roll_out_ends_with_the_new_release_serving() {
         let warm = seen.running.contains(&"shop-production-web-r1".to_owned());
         assert_eq!(warm, strategy == Strategy::BlueGreen, "only a side-by-side release stays warm: {seen:?}");
     }
+}
+
+#[tokio::test]
+async fn a_release_that_was_deployed_side_by_side_is_gone_before_an_exclusive_one_starts_and_does_not_stay_warm() {
+    let site = site(Strategy::BlueGreen, Behaviour::healthy_after(1)).await;
+    saga::testing::runs_to_the_end::<RollOut>(&site.world, &params(Strategy::Exclusive)).await;
+    let seen = seen(&site.world).await;
+    assert_eq!((seen.serving.as_deref(), seen.running), (Some("r2"), vec!["shop-production-web-r2".to_owned()]));
+    let web = ServiceName::parse("web").unwrap();
+    let first = site.world.release(&scope(), &web, &ReleaseId::new(1)).unwrap().unwrap();
+    assert_eq!((first.state, first.parked_until_ms), (State::Retired, None));
 }
 
 #[tokio::test]

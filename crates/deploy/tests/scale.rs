@@ -107,6 +107,18 @@ async fn a_service_that_is_never_there_twice_is_not_scaled() {
 }
 
 #[tokio::test]
+async fn an_exclusive_service_of_which_the_file_wants_several_is_scaled() {
+    let site = site(Case { strategy: Strategy::Exclusive, old: 2, new: 2 }, Behaviour::healthy_after(1)).await;
+    let mut release = site.world.serving_of(&scope(), &web()).unwrap().unwrap();
+    release.plan.replicas = 2;
+    site.world.save_release(&release).unwrap();
+    assert_eq!(scale(&site.world, "op1", 3).await.unwrap(), Result::Done);
+    assert_eq!(seen(&site.world).await.targets, 3);
+    assert_eq!(scale(&site.world, "op2", 1).await.unwrap(), Result::Done);
+    assert_eq!(scale(&site.world, "op3", 2).await.unwrap(), Result::Done);
+}
+
+#[tokio::test]
 async fn the_reconciler_follows_every_copy_and_leaves_out_one_that_is_down() {
     let site = site(case(3), Behaviour::healthy_after(1)).await;
     site.docker.end("shop-production-web-r1-2", 1).unwrap();

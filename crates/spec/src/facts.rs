@@ -16,6 +16,9 @@ pub struct Facts {
     pub paths: BTreeMap<String, PathFacts>,
     /// Volumes that exist, by real name.
     pub volumes: BTreeMap<String, VolumeFacts>,
+    /// Programs outside of this stack that read the Docker socket and can reach it, by the names of
+    /// [`crate::resolve::reader`].
+    pub readers: BTreeSet<String>,
 }
 
 /// What an image says about itself.

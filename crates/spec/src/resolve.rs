@@ -12,6 +12,7 @@ mod pool;
 mod port;
 mod probe;
 mod published;
+mod readers;
 mod replace;
 mod resources;
 mod routes;
@@ -36,6 +37,7 @@ pub use plan::{
     HostSize, HttpPort, Job, Limits, Migration, Outlier, Platform, Redirect, ResourceReport, Rolling, Route,
     ServicePlan, Shedding, SoakLimits, Sticky, TcpPort,
 };
+pub use readers::{is_read, is_read_variable, reader, speaks_to};
 use scene::Scene;
 
 /// The same where nobody has looked at the machine: what the files alone say.

@@ -126,10 +126,17 @@ fn a_web_front_that_publishes_nothing_still_gets_the_root() {
 }
 
 #[test]
-fn proxy_labels_give_port_host_and_path() {
-    let platform = derived("traefik_labels");
+fn proxy_labels_give_port_host_and_path_unless_the_proxy_is_there_itself() {
+    let mut project = project("traefik_labels");
+    let beside = with("version: 1\nplatform: p\n", &project, "production").expect("a platform");
+    assert!(routes(service(&beside, "shop")).is_empty() && routes(service(&beside, "blog")).is_empty());
+    assert_eq!(service(&beside, "shop").strategy, Strategy::Exclusive);
+
+    project.services.retain(|name, _| name.as_str() != "proxy");
+    let platform = with("version: 1\nplatform: p\n", &project, "production").expect("a platform");
     assert_eq!(routes(service(&platform, "shop")), ["shop.example.com/v2"]);
     assert_eq!(service(&platform, "shop").port, Some(9000));
+    assert_eq!(service(&platform, "shop").strategy, Strategy::BlueGreen);
     assert_eq!(routes(service(&platform, "blog")), ["blog.example.com/"]);
 }
 

@@ -114,7 +114,10 @@ fn kept(port: u16, idle: &Idle) -> Result<String, String> {
 }
 
 fn connect(port: u16) -> Result<TcpStream, String> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    connect_to(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+}
+
+fn connect_to(address: SocketAddr) -> Result<TcpStream, String> {
     let stream = TcpStream::connect_timeout(&address, PATIENCE).map_err(|error| format!("connect: {error}"))?;
     stream.set_nodelay(true).map_err(|error| error.to_string())?;
     stream.set_read_timeout(Some(PATIENCE)).map_err(|error| error.to_string())?;
@@ -165,6 +168,11 @@ fn complete(bytes: &[u8]) -> Option<Result<String, String>> {
 /// One request now.
 pub fn ask(port: u16) -> Result<String, String> {
     once(port)
+}
+
+/// One request now, to this address.
+pub fn ask_at(address: SocketAddr) -> Result<String, String> {
+    exchange(&mut connect_to(address)?, "close")
 }
 
 /// One request now, for this path of this host.

@@ -13,6 +13,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
+use spec::resolve::{is_read, is_read_variable};
 use spec::{ReleaseId, ServiceName, ServicePlan, Strategy, compose::Project};
 
 use crate::attached::Attached;
@@ -283,6 +284,27 @@ pub fn with_copies(mut document: Value, key: &str, container: &str, copies: u32)
     document
 }
 
+/// The same without what programs on the Docker socket act on.
+pub fn unread(mut document: Value, key: &str) -> Value {
+    let service = document.get_mut("services").and_then(|services| services.get_mut(key));
+    let Some(service) = service.and_then(Value::as_object_mut) else { return document };
+    keep(service.get_mut("labels"), |label, value| !is_read(label, value));
+    keep(service.get_mut("environment"), |name, _| !is_read_variable(name));
+    document
+}
+
+/// The pairs of a mapping or of a list of `key=value` that are wanted.
+fn keep(pairs: Option<&mut Value>, is_wanted: impl Fn(&str, &str) -> bool) {
+    match pairs {
+        Some(Value::Object(map)) => map.retain(|key, value| is_wanted(key, value.as_str().unwrap_or_default())),
+        Some(Value::Array(list)) => list.retain(|pair| {
+            let (key, value) = pair.as_str().map(|pair| pair.split_once('=').unwrap_or((pair, ""))).unwrap_or_default();
+            is_wanted(key, value)
+        }),
+        _ => {}
+    }
+}
+
 /// The name of one copy's service in the definition.
 pub fn copy_key(key: &str, number: u32) -> String {
     names::copy(key, number)
@@ -377,5 +399,17 @@ mod tests {
         assert_eq!(three["services"]["worker"], one["services"]["worker"], "the first stays as it is");
         assert_eq!(three["services"]["worker-2"]["networks"]["back"]["aliases"], json!(["worker"]));
         assert_eq!(with_copies(three.clone(), "worker", "shop-r1", 2), three, "a copy that is there stays as it is");
+    }
+
+    #[test]
+    fn a_container_that_runs_once_carries_nothing_that_programs_on_the_socket_act_on() {
+        let of = |labels: Value, environment: Value| json!({ "services": { "shop": { "image": "i", "labels": labels, "environment": environment } } });
+        let labels = json!({ "traefik.enable": "true", "ofelia.enabled": "true", "owner": "shop" });
+        let variables = json!({ "VIRTUAL_HOST": "shop.example.com", "SERVICE_NAME": "shop" });
+        let left = of(json!({ "owner": "shop" }), json!({ "SERVICE_NAME": "shop" }));
+        assert_eq!(unread(of(labels, variables), "shop"), left);
+        let listed = of(json!(["caddy=shop", "owner=shop"]), json!(["VIRTUAL_HOST=shop", "A=b"]));
+        assert_eq!(unread(listed, "shop"), of(json!(["owner=shop"]), json!(["A=b"])));
+        assert_eq!(unread(left.clone(), "shop"), left);
     }
 }

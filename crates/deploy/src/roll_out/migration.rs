@@ -69,7 +69,8 @@ impl Run<'_> {
             keep: true,
             ..RunOptions::default()
         };
-        let command = copies::compose(self.world, release)?.run(&release.definition.service, &job.command, &options);
+        let compose = copies::compose_once(self.world, release)?;
+        let command = compose.run(&release.definition.service, &job.command, &options);
         let output = self.world.run(command.timeout(job.timeout)).await;
         // Compose's own end says less than the container's, above all after a timeout.
         match (inspect(self.world, self.name).await?, output) {
@@ -168,7 +169,8 @@ impl Run<'_> {
     }
 
     async fn remove(&self) -> Result<(), StepError> {
-        super::steps::gone(self.world.docker.remove(self.name, true).await, "clear the migration's container away")
+        super::steps::gone(self.world.docker.remove(self.name, true).await, "clear the migration's container away")?;
+        copies::forget_once(self.world, self.release)
     }
 
     fn say(&self, text: String) {

@@ -55,7 +55,8 @@ fn health(release: &Release, targets: usize) -> Option<Health> {
 fn hold(release: &Release) -> Option<Hold> {
     let hold = &release.plan.hold;
     let is_wanted = hold.requests > 0 && !hold.time.is_zero();
-    (is_wanted && !release.side_by_side()).then(|| Hold {
+    // One that was deployed side by side makes way all the same once its successor is not.
+    (is_wanted && (!release.side_by_side() || release.is_held())).then(|| Hold {
         now: release.is_held(),
         max_requests: hold.requests,
         max_bytes: hold.bytes.0,

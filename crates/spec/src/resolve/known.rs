@@ -319,7 +319,7 @@ fn database_port(word: &str, service: &Service, image: Option<&ImageFacts>) -> O
 }
 
 /// The last part of an image's name, without registry, tag and digest.
-fn image_word(image: &str) -> &str {
+pub(super) fn image_word(image: &str) -> &str {
     let name = image.split('@').next().unwrap_or(image);
     let last = name.rsplit('/').next().unwrap_or(name);
     last.split(':').next().unwrap_or(last)

@@ -2,6 +2,7 @@
 
 use super::plan::{Finish, Rolling, ServicePlan};
 use super::scene::{Scene, Written, written_problem};
+use super::strategy;
 use crate::compose::Service;
 use crate::defaults;
 use crate::platform::Strategy;
@@ -14,7 +15,7 @@ pub(super) fn fill(
     plan: &mut ServicePlan,
     problems: &mut Problems,
 ) {
-    copies(service, plan);
+    copies(scene, service, plan);
     rolling(scene, written, plan, problems);
     if let Some((finish, reason)) = written.get(|settings| settings.finish.as_ref()) {
         plan.finish = Some(Finish {
@@ -33,10 +34,12 @@ pub(super) fn fill(
     }
 }
 
-/// What never runs twice has one copy, whatever the compose file says.
-fn copies(service: &Service, plan: &mut ServicePlan) {
+/// What never runs twice has one copy, whatever the compose file says; of what is only never there in two releases,
+/// each release has its copies.
+fn copies(scene: &Scene<'_>, service: &Service, plan: &mut ServicePlan) {
     plan.replicas = service.replicas.max(1);
     let why = match plan.strategy {
+        Strategy::Exclusive if strategy::has_copies(scene, service, plan) => return,
         Strategy::Exclusive => "two of it never run",
         Strategy::Job => "it runs once for each release",
         _ => return,

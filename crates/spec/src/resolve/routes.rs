@@ -1,11 +1,13 @@
 //! What the edge sends to which service.
-//! Written routes count alone; without any, proxy labels do; without those, published ports do.
+//! Written routes count alone; without any, proxy labels do, unless a proxy of the stack reads them itself; without
+//! those, published ports do.
 
 use std::time::Duration;
 
 use super::known;
 use super::plan::{Redirect, Route, ServicePlan, Sticky};
 use super::port;
+use super::readers;
 use super::rule;
 use super::scene::{Scene, written_problem};
 use crate::compose::Service;
@@ -19,7 +21,7 @@ pub(super) fn assign(scene: &Scene<'_>, services: &mut [ServicePlan], problems: 
     let written = services.iter().any(|plan| scene.written(&plan.name).get(|s| s.routes.as_ref()).is_some());
     if written {
         assign_written(scene, services);
-    } else if !assign_labelled(scene, services) {
+    } else if readers::traefik_in_stack(scene) || !assign_labelled(scene, services) {
         assign_published(scene, services);
     }
     check(scene, services, problems);
@@ -139,7 +141,11 @@ fn assign_published(scene: &Scene<'_>, services: &mut [ServicePlan]) {
     let publishes = |plan: &ServicePlan| scene.active.get(&plan.name).is_some_and(|service| port::publishes(service));
     let rank = |plan: &ServicePlan| known::face_rank(plan.name.as_str()).unwrap_or(usize::MAX);
     let published: Vec<&ServicePlan> = services.iter().filter(|plan| serves(plan) && publishes(plan)).collect();
-    let named = || services.iter().filter(|plan| serves(plan) && known::face_rank(plan.name.as_str()).is_some());
+    // What a proxy of the stack leads to has its front there.
+    let is_led_to =
+        |plan: &ServicePlan| scene.active.get(&plan.name).is_some_and(|service| readers::has_traefik(scene, service));
+    let is_named = |plan: &ServicePlan| known::face_rank(plan.name.as_str()).is_some() && !is_led_to(plan);
+    let named = || services.iter().filter(|plan| serves(plan) && is_named(plan));
     let face = match published.as_slice() {
         [] => named().min_by_key(|plan| rank(plan)),
         [only] => Some(*only),

@@ -3,7 +3,7 @@
 use super::plan::{Hold, Limits, ServicePlan};
 use super::port::{self, Found};
 use super::scene::{Scene, Written, compose_problem, written_problem};
-use super::{data, foreign, health, order, pool, replace, strategy, trust};
+use super::{data, foreign, health, order, pool, readers, replace, strategy, trust};
 use crate::compose::Service;
 use crate::defaults;
 use crate::ids::ServiceName;
@@ -39,7 +39,7 @@ pub(super) fn plan(scene: &Scene<'_>, name: &ServiceName, problems: &mut Problem
     plan.limits = limits(&mut plan, &written, service);
     check_strategy(scene, &written, service, &plan, problems);
     foreign::check(scene, name, problems);
-    plan.warnings.extend(warnings(service, &plan));
+    plan.warnings.extend(warnings(scene, service, &plan));
     Some(plan)
 }
 
@@ -173,6 +173,14 @@ fn check_strategy(
             ..written_problem(scene.file, &written.path("strategy", scene.file), &message)
         });
     }
+    if let Some(why) = readers::refuses_two(scene, &plan.name, service) {
+        let message = format!("{} runs two releases during a deploy, and this service {why}", plan.strategy);
+        problems.0.push(Problem {
+            found: plan.strategy.to_string(),
+            allowed: "exclusive".to_owned(),
+            ..written_problem(scene.file, &written.path("strategy", scene.file), &message)
+        });
+    }
     // What was derived for several copies never runs more of them than the file asks for.
     let is_written = written.get(|settings| settings.strategy).is_some();
     let Some(mount) = plan.guarded().first().filter(|_| is_written) else { return };
@@ -205,7 +213,7 @@ fn pull_policy(policy: &str) -> Option<String> {
     }
 }
 
-fn warnings(service: &Service, plan: &ServicePlan) -> Vec<String> {
+fn warnings(scene: &Scene<'_>, service: &Service, plan: &ServicePlan) -> Vec<String> {
     let mut warnings = Vec::new();
     let strategy = plan.strategy;
     if let Some(name) = &service.container_name {
@@ -215,6 +223,9 @@ fn warnings(service: &Service, plan: &ServicePlan) -> Vec<String> {
     }
     if let Some(policy) = service.pull_policy.as_deref() {
         warnings.extend(pull_policy(policy));
+    }
+    if strategy == Strategy::Exclusive {
+        warnings.extend(readers::cost(scene, &plan.name, service, plan.port.is_some(), plan.hold.time));
     }
     if service.gpus && strategy.runs_two() {
         warnings.push("two releases share the graphics card during a deploy".to_owned());

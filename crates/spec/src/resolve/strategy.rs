@@ -1,9 +1,9 @@
 //! How a new release of a service takes over, derived from what the compose file tells.
 
-use super::known;
 use super::plan::ServicePlan;
 use super::port::{self, Found};
 use super::scene::Scene;
+use super::{known, readers};
 use crate::compose::Service;
 use crate::ids::ServiceName;
 use crate::platform::Strategy;
@@ -32,7 +32,7 @@ pub(super) fn derive(
         let reason = "says `restart: \"no\"` and offers no port, so it is expected to end";
         return (Strategy::Job, reason.to_owned());
     }
-    if let Some(reason) = alone(service, plan) {
+    if let Some(reason) = readers::one_release(scene, name, service).or_else(|| alone(service, plan)) {
         return (Strategy::Exclusive, reason);
     }
     if service.replicas > 1 {
@@ -43,6 +43,15 @@ pub(super) fn derive(
 
 fn ends_by_itself(service: &Service, port: Option<&Found>) -> bool {
     service.restart.as_deref() == Some("no") && port.is_none() && service.healthcheck.is_none()
+}
+
+/// Whether an exclusive service has the copies that the compose file asks for: only two of its releases must not meet.
+pub(super) fn has_copies(scene: &Scene<'_>, service: &Service, plan: &ServicePlan) -> bool {
+    let name = &plan.name;
+    let is_single = known::scheduler(name.as_ref(), service).is_some()
+        || alone(service, plan).is_some()
+        || readers::acts_twice(scene, name, service).is_some();
+    !is_single && readers::one_release(scene, name, service).is_some()
 }
 
 /// Why two copies can never be there at the same time, whatever anybody writes.
