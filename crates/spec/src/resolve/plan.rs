@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::compose::Restart;
 use crate::defaults;
 use crate::ids::{EnvironmentName, PlatformName, ServiceName};
 use crate::platform::{Promises, ResourceMode, ServiceProtocol, StatusRange, Strategy};
@@ -147,6 +148,12 @@ pub struct ServicePlan {
     pub replicas: u32,
     /// What must be there before it starts.
     pub depends_on: Vec<ServiceName>,
+    /// Those of them after whose replacement or restart it is restarted, too.
+    #[serde(default)]
+    pub restart_with: Vec<ServiceName>,
+    /// When Docker restarts it.
+    #[serde(default)]
+    pub restart: Restart,
     /// Why each value is what it is, by the name of the value.
     #[serde(default)]
     pub reasons: BTreeMap<String, String>,
@@ -344,6 +351,8 @@ impl ServicePlan {
             limits: Limits::default(),
             replicas: 1,
             depends_on: Vec::new(),
+            restart_with: Vec::new(),
+            restart: Restart::default(),
             reasons: BTreeMap::new(),
             warnings: Vec::new(),
         }

@@ -26,10 +26,6 @@ pub(super) fn derive(
     if let Some(reason) = known::worker(name.as_ref(), service) {
         return (Strategy::DrainFirst, reason);
     }
-    if ends_by_itself(service, port) {
-        let reason = "says `restart: \"no\"` and offers no port, so it is expected to end";
-        return (Strategy::Job, reason.to_owned());
-    }
     if let Some(reason) = alone(scene, service) {
         return (Strategy::Exclusive, reason);
     }
@@ -37,10 +33,6 @@ pub(super) fn derive(
         return (Strategy::Rolling, several(service, port));
     }
     by_port(scene, name, port)
-}
-
-fn ends_by_itself(service: &Service, port: Option<&Found>) -> bool {
-    service.restart.as_deref() == Some("no") && port.is_none() && service.healthcheck.is_none()
 }
 
 /// Why two copies can never be there at the same time, whatever anybody writes.

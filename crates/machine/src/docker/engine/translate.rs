@@ -6,7 +6,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use bollard::models;
 
 use crate::docker::{
-    Attachment, Container, ContainerDetail, ContainerEvent, Environment, Health, Image, Labels, Network, State, Volume,
+    Attachment, Container, ContainerDetail, ContainerEvent, Environment, Health, Image, Labels, Network, Restart,
+    State, Volume,
 };
 
 pub(super) fn labels(labels: Option<HashMap<String, String>>) -> Labels {
@@ -53,6 +54,12 @@ pub(super) fn detail(from: models::ContainerInspectResponse) -> ContainerDetail 
         exit_code: state.exit_code.filter(|code| ended || (is == State::Created && *code != 0)),
         oom_killed: state.oom_killed.unwrap_or_default(),
         restart_count: from.restart_count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default(),
+        restart: from
+            .host_config
+            .as_ref()
+            .and_then(|host| host.restart_policy.as_ref())
+            .map(restart)
+            .unwrap_or_default(),
         created_ms: from.created.as_deref().and_then(time_ms).unwrap_or_default(),
         started_ms,
         finished_ms: state.finished_at.as_deref().and_then(time_ms),
@@ -63,6 +70,18 @@ pub(super) fn detail(from: models::ContainerInspectResponse) -> ContainerDetail 
         nano_cpus: limit(from.host_config.as_ref().and_then(|host| host.nano_cpus)),
         env: Environment::new(env),
         id,
+    }
+}
+
+fn restart(policy: &models::RestartPolicy) -> Restart {
+    match policy.name {
+        Some(models::RestartPolicyNameEnum::ALWAYS) => Restart::Always,
+        Some(models::RestartPolicyNameEnum::UNLESS_STOPPED) => Restart::UnlessStopped,
+        Some(models::RestartPolicyNameEnum::ON_FAILURE) => {
+            let times = policy.maximum_retry_count.and_then(|count| u32::try_from(count).ok());
+            Restart::OnFailure(times.unwrap_or_default())
+        }
+        _ => Restart::No,
     }
 }
 

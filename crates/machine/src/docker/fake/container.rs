@@ -73,8 +73,8 @@ impl FakeContainer {
     pub(super) fn restarts_after(&self, code: i64) -> bool {
         match self.spec.restart {
             Restart::No => false,
-            Restart::OnFailure(times) => code != 0 && self.restart_count < u64::from(times),
-            Restart::UnlessStopped => true,
+            Restart::OnFailure(times) => code != 0 && (times == 0 || self.restart_count < u64::from(times)),
+            Restart::Always | Restart::UnlessStopped => true,
         }
     }
 
@@ -106,6 +106,7 @@ impl FakeContainer {
             exit_code: self.exit_code.filter(|_| !self.state.is_up()),
             oom_killed: self.oom_killed,
             restart_count: self.restart_count,
+            restart: self.spec.restart,
             created_ms: self.created_ms,
             started_ms: self.started_ms,
             finished_ms: self.finished_ms,
