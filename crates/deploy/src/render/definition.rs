@@ -388,7 +388,7 @@ mod tests {
         };
         let attached = Attached::default();
         let hashes = |raw: Value, strategy| {
-            let project = Project::from_json(&json!({ "name": "shop", "services": { "bot": raw } })).unwrap();
+            let project = Project::from_json(json!({ "name": "shop", "services": { "bot": raw } })).unwrap();
             let plan = ServicePlan::new(name("bot"), strategy);
             let source = Source { scope: &scope, project: &project, attached: &attached, plan: &plan };
             let written = source.neutral().get("restart").cloned();
