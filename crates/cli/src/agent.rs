@@ -38,6 +38,8 @@ pub struct Agent {
     pub notices: deploy::notify::Notices,
     pub host: HostSize,
     pub boot_id: String,
+    /// What is seen of the engine, by which a container's own end is told from one that went down with it.
+    pub engine: deploy::ends::Watch,
     /// What the binary looked like when this agent started.
     pub binary: String,
     pub stop: tokio_util::sync::CancellationToken,
@@ -119,6 +121,7 @@ async fn assemble(layout: &Layout, root: Root, notices: deploy::notify::Notices)
         notices,
         host: HostSize { cpus: facts.cpus, memory: spec::Bytes(facts.memory) },
         boot_id: facts.boot_id,
+        engine: deploy::ends::Watch::default(),
         binary: crate::commands::binary_stamp(),
         stop: stop_signal(),
     })

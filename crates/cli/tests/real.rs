@@ -16,6 +16,7 @@ mod real {
     mod copies;
     mod corpus;
     mod crash;
+    mod ends;
     mod environments;
     mod failures;
     mod hand;

@@ -26,6 +26,7 @@ fn adopted(serving: &ServicePlan, wanted: &ServicePlan) -> Option<ServicePlan> {
         slow_start: wanted.slow_start,
         connect_timeout: wanted.connect_timeout,
         response_timeout: wanted.response_timeout,
+        restart_with: wanted.restart_with.clone(),
         ..serving.clone()
     };
     (plan != *serving).then_some(plan)
@@ -47,6 +48,9 @@ pub fn adopt(world: &World, draft: &Draft) -> Result<(), DeployError> {
             release.plan = plan;
             world.save_release(&release)?;
             let said = change.at_edge.join("; ");
+            if said.is_empty() {
+                continue;
+            }
             world.talk.say(Some(&change.service), format!("the edge follows the platform file: {said}"));
         }
     }

@@ -12,6 +12,7 @@ use machine::docker::State as ContainerState;
 use saga::{Abort, StepError};
 use serde_json::{Value, json};
 
+use crate::ends;
 use crate::error::{DeployError, is_gone};
 use crate::health::{self, Gate};
 use crate::names;
@@ -28,6 +29,8 @@ pub struct Proved {
     pub addresses: Vec<IpAddr>,
     /// How long the slowest took.
     pub after: Duration,
+    /// Every one of them has ended well.
+    pub ended: bool,
 }
 
 /// Starts these copies with one run of Compose; one that runs is left as it is.
@@ -95,17 +98,37 @@ pub async fn judge(world: &World, release: &Release, numbers: &[u32]) -> Result<
     let gates = numbers.iter().map(|number| async {
         let container = names::copy(&release.container, *number);
         let gate = health::gate(world, &release.service, &container, &release.plan.health).await;
-        proved(world, &container, gate.map_err(wrap("judge the container's health"))?).await
+        proved(world, release, &container, gate.map_err(wrap("judge the container's health"))?).await
     });
     let proved = try_join_all(gates).await?;
-    let after = proved.iter().map(|(_, after)| *after).max().unwrap_or_default();
-    Ok(Proved { addresses: proved.into_iter().filter_map(|(address, _)| address).collect(), after })
+    let after = proved.iter().map(|one| one.after).max().unwrap_or_default();
+    let ended = !proved.is_empty() && proved.iter().all(|one| one.ended);
+    Ok(Proved { addresses: proved.into_iter().filter_map(|one| one.address).collect(), after, ended })
 }
 
-async fn proved(world: &World, container: &str, gate: Gate) -> Result<(Option<IpAddr>, Duration), StepError> {
-    match gate {
-        Gate::Healthy { address, after } => Ok((address, after)),
-        Gate::Aborted => Err(StepError::aborted("given up while waiting for health")),
+/// One copy that has proved itself.
+struct One {
+    address: Option<IpAddr>,
+    after: Duration,
+    ended: bool,
+}
+
+async fn proved(world: &World, release: &Release, container: &str, gate: Gate) -> Result<One, StepError> {
+    let failed = match gate {
+        Gate::Healthy { address, after } => return Ok(One { address, after, ended: false }),
+        Gate::Ended { after } => match release.plan.port {
+            None => return Ok(One { address: None, after, ended: true }),
+            // An end is no answer, and traffic would be switched on nobody.
+            Some(port) => {
+                Gate::Unhealthy { cause: format!("it ended (exit 0) before it could be sent anything on port {port}") }
+            }
+        },
+        other => other,
+    };
+    match failed {
+        Gate::Healthy { .. } | Gate::Ended { .. } | Gate::Aborted => {
+            Err(StepError::aborted("given up while waiting for health"))
+        }
         Gate::Unhealthy { cause } => {
             let logs = health::last_lines(world, container, LAST_LINES).await;
             let detail = json!({ "cause": cause, "container": container, "logs": logs });
@@ -126,6 +149,19 @@ pub async fn addresses(world: &World, release: &Release, numbers: &[u32]) -> Res
         addresses.extend(health::address(&detail));
     }
     Ok(addresses)
+}
+
+/// The same where a copy that has ended well is as good as one that runs; it has no address.
+pub async fn in_order(world: &World, release: &Release, numbers: &[u32]) -> Result<Vec<IpAddr>, StepError> {
+    let mut running = Vec::new();
+    for number in numbers {
+        let container = names::copy(&release.container, *number);
+        let detail = health::inspect(world, &container).await.map_err(wrap("find the container"))?;
+        if release.plan.port.is_some() || detail.as_ref().and_then(ends::code) != Some(0) {
+            running.push(*number);
+        }
+    }
+    addresses(world, release, &running).await
 }
 
 /// The addresses of those of the first so many copies that run.

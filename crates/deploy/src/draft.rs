@@ -9,13 +9,13 @@ use spec::{HostSize, ServiceName, ServicePlan, Strategy};
 use crate::error::DeployError;
 use crate::load::Loaded;
 use crate::names;
-use crate::plan::{Action, Change, Plan, Running, Wanted, WantedImage, plan};
+use crate::plan::{Action, Change, Plan, Running, Wanted, WantedImage, follow, plan};
 use crate::release::{Origin, Release};
 use crate::render::definition::Source;
 use crate::takeover::{self, Takeover};
 use crate::up::Request;
 use crate::world::World;
-use crate::{adopt, doors, drift, graphics, ground, identity, images, learn, leaving, load, places};
+use crate::{adopt, doors, drift, ends, graphics, ground, identity, images, learn, leaving, load, places};
 
 pub struct Draft {
     pub loaded: Loaded,
@@ -62,6 +62,9 @@ async fn compare(world: &World, request: &Request, loaded: Loaded) -> Result<Dra
     let wanted: Vec<Wanted> =
         loaded.platform.services.iter().map(|plan| wanted(world, &loaded, plan, &images, &serving)).collect();
     let mut changes = plan(&loaded.scope, &wanted, &running, &request.selection);
+    changes = follow::with_restarts(changes, &wanted, &running, |service| {
+        loaded.platform.service(service.as_ref()).map(|plan| plan.restart_with.clone()).unwrap_or_default()
+    });
     if let Some(promotion) = &request.promotion {
         promotion.explain(&mut changes);
     }
@@ -74,7 +77,7 @@ async fn compare(world: &World, request: &Request, loaded: Loaded) -> Result<Dra
             change.at_edge = adopt::lines(release, plan);
         }
     }
-    let pending = |change: &&mut Change| matches!(change.action, Action::Create | Action::Update);
+    let pending = |change: &&mut Change| matches!(change.action, Action::Create | Action::Update) && !change.again;
     for change in changes.iter_mut().filter(pending).filter(|_| !request.skip_migrations) {
         change.migration = loaded.platform.service(change.service.as_ref()).and_then(|plan| plan.migrate.clone());
     }
@@ -185,8 +188,8 @@ fn wanted(
     let source = loaded.source(plan);
     let runs = serving.get(&plan.name).map(|release| release.definition.hash.as_str());
     let hash = image.id.as_deref().map(|id| {
-        let before = source.hash_before(id, &world.salt);
-        if runs == Some(before.as_str()) { before } else { source.hash(id, &world.salt) }
+        let before = source.hashes_before(id, &world.salt).into_iter().find(|before| runs == Some(before.as_str()));
+        before.unwrap_or_else(|| source.hash(id, &world.salt))
     });
     Wanted {
         service: plan.name.clone(),
@@ -222,7 +225,7 @@ async fn running(
             image_id: release.image.id.clone(),
             image_reference: release.image.reference.clone(),
             copies: release.copies,
-            trouble: trouble(containers, release),
+            trouble: trouble(world, containers, release).await?,
             drift,
             left_out: left_out(world, loaded, &release.service)?,
             note: strategy_note(loaded, release),
@@ -287,18 +290,24 @@ pub async fn containers(world: &World, scope: &names::Scope) -> Result<Vec<Conta
 }
 
 /// What is wrong with the first of its containers that is not as it should be.
-fn trouble(containers: &[Container], release: &Release) -> Option<String> {
+async fn trouble(world: &World, containers: &[Container], release: &Release) -> Result<Option<String>, DeployError> {
     // A job has ended; what became of its container since does not undo that.
     if release.plan.strategy == Strategy::Job {
-        return None;
+        return Ok(None);
     }
-    release.numbers().into_iter().find_map(|number| {
+    for number in release.numbers() {
         let name = names::copy(&release.container, number);
         let which = if release.copies > 1 { format!("container {number}") } else { "container".into() };
-        match containers.iter().find(|container| container.name == name).map(|container| container.state) {
-            None => Some(format!("its {which} is gone")),
-            Some(ContainerState::Running | ContainerState::Restarting | ContainerState::Paused) => None,
-            Some(state) => Some(format!("its {which} is {}", format!("{state:?}").to_lowercase())),
+        let found = containers.iter().find(|container| container.name == name);
+        let trouble = match (ends::still(world, found).await?, found.map(|container| container.state)) {
+            (Some(detail), _) => ends::trouble(release, &detail),
+            (None, None) => Some(format!("its {which} is gone")),
+            (None, Some(ContainerState::Running | ContainerState::Restarting | ContainerState::Paused)) => None,
+            (None, Some(state)) => Some(format!("its {which} is {}", format!("{state:?}").to_lowercase())),
+        };
+        if trouble.is_some() {
+            return Ok(trouble);
         }
-    })
+    }
+    Ok(None)
 }

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use spec::{ServiceName, Strategy};
 
+use crate::ends;
 use crate::error::DeployError;
 use crate::names::{self, Scope};
 use crate::release::{Release, State};
@@ -96,7 +97,13 @@ async fn of_release(world: &World, release: &Release, containers: &[Container]) 
             let found = format!("the container was renamed to `{}`", container.name);
             findings.push(finding(found, "`mainstay up` gives it its name back"));
         }
-        if !matches!(container.state, ContainerState::Running | ContainerState::Restarting | ContainerState::Paused) {
+        let still = ends::still(world, Some(container)).await?;
+        if still.is_some_and(|detail| ends::trouble(release, &detail).is_none()) {
+            // It has done its work.
+        } else if !matches!(
+            container.state,
+            ContainerState::Running | ContainerState::Restarting | ContainerState::Paused
+        ) {
             let state = format!("{:?}", container.state).to_lowercase();
             findings.push(finding(format!("the container is {state}"), UP));
         }

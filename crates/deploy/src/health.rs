@@ -6,18 +6,28 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use machine::docker::{ContainerDetail, Health as HealthState, State as ContainerState};
+use machine::docker::{ContainerDetail, Health as HealthState, Restart, State as ContainerState};
 use machine::net::{GrpcHealth, NetError};
 use spec::{Check, Health, ServiceName};
 
+use crate::ends;
 use crate::error::DeployError;
 use crate::world::World;
 
 /// What the gate found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Gate {
-    Healthy { address: Option<IpAddr>, after: Duration },
-    Unhealthy { cause: String },
+    Healthy {
+        address: Option<IpAddr>,
+        after: Duration,
+    },
+    /// It has done its work: its end is the end, and its code is 0.
+    Ended {
+        after: Duration,
+    },
+    Unhealthy {
+        cause: String,
+    },
     Aborted,
 }
 
@@ -25,6 +35,7 @@ pub enum Gate {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Look {
     Good,
+    Ended,
     NotYet(String),
     Hopeless(String),
 }
@@ -52,8 +63,9 @@ pub async fn gate(world: &World, service: &ServiceName, container: &str, health:
         }
         let detail = inspect(world, container).await?;
         let since = world.clock.monotonic().saturating_sub(began);
-        match look(detail.as_ref(), health, since).await {
+        match look(detail.as_ref(), health, since, world.clock.now_ms()).await {
             Look::Good => successes += 1,
+            Look::Ended => return Ok(Gate::Ended { after: since }),
             Look::Hopeless(cause) => return Ok(Gate::Unhealthy { cause }),
             Look::NotYet(why) => {
                 if why != last {
@@ -97,14 +109,18 @@ fn probed(check: &Check) -> bool {
     matches!(check, Check::Http { .. } | Check::Grpc { .. })
 }
 
-async fn look(detail: Option<&ContainerDetail>, health: &Health, since: Duration) -> Look {
+async fn look(detail: Option<&ContainerDetail>, health: &Health, since: Duration, now_ms: i64) -> Look {
     let Some(detail) = detail else { return Look::Hopeless("the container is gone".into()) };
-    if let Some(cause) = hopeless(detail) {
-        return Look::Hopeless(cause);
+    if let Some(look) = down(detail) {
+        return look;
     }
-    if detail.restart_count > 0 {
+    let tries = matches!(detail.restart, Restart::OnFailure(_));
+    if detail.restart_count > 0 && !tries {
         return restarted(since);
     }
+    // What is tried again has to stay up from its last start on.
+    let up = detail.started_ms.and_then(|started| u64::try_from(now_ms - started).ok()).map(Duration::from_millis);
+    let since = if detail.restart_count > 0 { since.min(up.unwrap_or_default()) } else { since };
     if detail.state != ContainerState::Running {
         return Look::NotYet(format!("the container is {}", format!("{:?}", detail.state).to_lowercase()));
     }
@@ -139,23 +155,29 @@ pub(crate) fn killed(detail: &ContainerDetail) -> Option<&'static str> {
         .then_some("it was killed (exit code 137); running out of memory is the usual cause")
 }
 
-/// What can never become healthy.
-fn hopeless(detail: &ContainerDetail) -> Option<String> {
+/// What does not run: it has ended well, is tried again, or can never become healthy.
+fn down(detail: &ContainerDetail) -> Option<Look> {
     if let Some(cause) = killed(detail) {
-        return Some(cause.into());
+        return Some(Look::Hopeless(cause.into()));
     }
     let code = detail.exit_code.unwrap_or_default();
-    match detail.state {
-        ContainerState::Exited | ContainerState::Dead => {
-            let said = detail
-                .error
-                .as_deref()
-                .filter(|text| !text.is_empty())
-                .map(|text| format!(": {text}"))
-                .unwrap_or_default();
-            Some(format!("it exited with code {code}{said}"))
+    match (detail.state, detail.restart) {
+        (ContainerState::Exited, _) if ends::code(detail) == Some(0) => Some(Look::Ended),
+        (ContainerState::Exited | ContainerState::Dead, _) => {
+            let said = detail.error.as_deref().filter(|text| !text.is_empty());
+            let said = said.map(|text| format!(": {text}")).unwrap_or_default();
+            Some(Look::Hopeless(format!("it exited with code {code}{said}")))
         }
-        ContainerState::Restarting => Some(format!("it exited with code {code} and is restarted")),
+        (ContainerState::Restarting, Restart::OnFailure(_)) => {
+            Some(Look::NotYet(format!("it exited with code {code}, and Docker tries it again (`restart: on-failure`)")))
+        }
+        (ContainerState::Restarting, policy) if code == 0 => {
+            let policy = if policy == Restart::Always { "always" } else { "unless-stopped" };
+            Some(Look::Hopeless(format!(
+                "it exited with code 0 and is restarted, because its `restart` policy is `{policy}`; if it is meant to end, write `restart: on-failure`, or `strategy: job` in mainstay.yaml"
+            )))
+        }
+        (ContainerState::Restarting, _) => Some(Look::Hopeless(format!("it exited with code {code} and is restarted"))),
         _ => None,
     }
 }

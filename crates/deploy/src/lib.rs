@@ -29,6 +29,7 @@ pub mod diff;
 mod doors;
 mod draft;
 pub mod drift;
+pub mod ends;
 pub mod error;
 mod facts;
 mod graphics;

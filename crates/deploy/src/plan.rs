@@ -1,5 +1,7 @@
 //! What a change would do, and why: a pure function from what is wanted and what is there.
 
+pub mod follow;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -103,6 +105,9 @@ pub struct Change {
     /// What changes at the edge alone while the containers stay.
     #[serde(default)]
     pub at_edge: Vec<String>,
+    /// The same image and definition once more: nothing migrates, and there is nothing new to judge.
+    #[serde(default)]
+    pub again: bool,
     /// What runs first, and what it means for the way back.
     #[serde(default)]
     pub migration: Option<Migration>,
@@ -205,6 +210,7 @@ fn change(wanted: &Wanted, running: Option<&Running>, selection: &Selection) -> 
         scaled: wanted.scaled,
         warnings: wanted.warnings.clone(),
         at_edge: Vec::new(),
+        again: false,
         migration: None,
         replaced_by: None,
         notes: running.and_then(|running| running.note.clone()).into_iter().collect(),
@@ -280,6 +286,7 @@ fn removal(service: &ServiceName, running: &Running, selection: &Selection) -> C
         scaled: None,
         warnings: Vec::new(),
         at_edge: Vec::new(),
+        again: false,
         migration: None,
         replaced_by: None,
         notes: Vec::new(),

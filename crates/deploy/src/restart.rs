@@ -11,7 +11,7 @@ use crate::account::Deed;
 use crate::error::DeployError;
 use crate::names::{self, Scope};
 use crate::release::{Release, State};
-use crate::report::Report;
+use crate::report::{Outcome, Report, ServiceReport};
 use crate::roll_out::{Params, after, must_be_alone};
 use crate::rollback::preflight;
 use crate::shown;
@@ -34,6 +34,9 @@ pub struct Way {
     pub strategy: Strategy,
     /// Whether the old container serves until the new one does.
     pub side_by_side: bool,
+    /// Those that are restarted after it, because their `depends_on` says `restart: true`.
+    #[serde(default)]
+    pub then: Vec<ServiceName>,
 }
 
 /// Finds what serves and proves that it can be had once more, before anything is touched.
@@ -44,13 +47,33 @@ pub async fn way(world: &World, request: &Request) -> Result<Way, DeployError> {
         service: serving.service.clone(),
         strategy: serving.plan.strategy,
         side_by_side: serving.side_by_side(),
+        then: then(world, request)?,
         from: serving.id,
     })
 }
 
 pub async fn restart(world: &World, operation: &str, request: &Request) -> Result<Report, DeployError> {
     let began = world.clock.monotonic();
-    way(world, request).await?;
+    let way = way(world, request).await?;
+    let mut reports = vec![one(world, operation, request, began).await?];
+    for service in way.then {
+        if reports.iter().any(|report| report.result != Outcome::Done) {
+            break;
+        }
+        let why = format!("`{}` was restarted, and `depends_on` says `restart: true`", request.service);
+        let request = Request { service, why, ..request.clone() };
+        reports.push(one(world, operation, &request, began).await?);
+    }
+    let took = world.clock.monotonic().saturating_sub(began);
+    Ok(Report::new(request.scope.clone(), reports, u64::try_from(took.as_millis()).unwrap_or(u64::MAX)))
+}
+
+async fn one(
+    world: &World,
+    operation: &str,
+    request: &Request,
+    began: std::time::Duration,
+) -> Result<ServiceReport, DeployError> {
     let serving = serving(world, request)?;
     let release = again(world, &serving, request)?;
     let detail = json!({ "service": request.service, "from": serving.id, "to": release.id, "why": request.why });
@@ -69,9 +92,22 @@ pub async fn restart(world: &World, operation: &str, request: &Request) -> Resul
         alone,
         leaving: Vec::new(),
     };
-    let report = after::run(world, params, began).await?;
-    let took = world.clock.monotonic().saturating_sub(began);
-    Ok(Report::new(request.scope.clone(), vec![report], u64::try_from(took.as_millis()).unwrap_or(u64::MAX)))
+    after::run(world, params, began).await
+}
+
+/// Who is restarted after it, and after those in turn.
+fn then(world: &World, request: &Request) -> Result<Vec<ServiceName>, DeployError> {
+    let serving = world.serving(&request.scope)?;
+    let mut all = vec![request.service.clone()];
+    let mut at = 0;
+    while let Some(service) = all.get(at).cloned() {
+        let follows = serving.values().filter(|release| release.plan.restart_with.contains(&service));
+        let new: Vec<ServiceName> =
+            follows.map(|release| release.service.clone()).filter(|name| !all.contains(name)).collect();
+        all.extend(new);
+        at += 1;
+    }
+    Ok(all.split_off(1))
 }
 
 fn serving(world: &World, request: &Request) -> Result<Release, DeployError> {

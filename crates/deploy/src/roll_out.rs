@@ -134,6 +134,9 @@ pub struct Found {
     pub switched_ms: Option<i64>,
     /// Whether the previous release's container was stopped by us.
     pub stopped_previous: bool,
+    /// Whether it had done its work before that.
+    #[serde(default)]
+    pub previous_ended: bool,
     /// Requests that were still running when the drain's budget was over.
     pub left: u64,
     pub parked_until_ms: Option<i64>,

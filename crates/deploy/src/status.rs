@@ -6,6 +6,7 @@ use spec::{ReleaseId, ServiceName, Strategy};
 
 use crate::canary::Canary;
 use crate::draft::containers;
+use crate::ends;
 use crate::error::DeployError;
 use crate::names::{self, Scope};
 use crate::release::{Release, State};
@@ -118,7 +119,7 @@ async fn platform_status(
     let serving = world.serving(&platform.scope)?;
     let mut services = Vec::new();
     for (service, release) in &serving {
-        let (state, running) = state(&containers, release);
+        let (state, running) = state(world, &containers, release).await?;
         let others = || releases.iter().filter(|other| other.service == *service && other.id != release.id);
         let routed = (!release.targets.is_empty()).then(|| {
             let pools = edge.map(|edge| edge.pools.as_slice()).unwrap_or_default();
@@ -156,20 +157,24 @@ async fn platform_status(
 }
 
 /// The word for the release's containers, and how many of them run.
-fn state(containers: &[Container], release: &Release) -> (String, u32) {
-    let word = |name: String| {
-        let found = containers.iter().find(|container| container.name == name);
+async fn state(world: &World, containers: &[Container], release: &Release) -> Result<(String, u32), DeployError> {
+    let found = |name: &str| containers.iter().find(|container| container.name == name);
+    let word = |found: Option<&Container>| {
         found.map_or_else(|| "gone".into(), |container| format!("{:?}", container.state).to_lowercase())
     };
     // One that serves has ended well, whatever became of its container since.
     if release.plan.strategy == Strategy::Job {
-        let state = word(release.container.clone());
-        return (if matches!(state.as_str(), "exited" | "gone") { "done".into() } else { state }, 0);
+        let state = word(found(&release.container));
+        return Ok((if matches!(state.as_str(), "exited" | "gone") { "done".into() } else { state }, 0));
     }
-    let words: Vec<String> = release.containers().into_iter().map(word).collect();
+    let mut words = Vec::new();
+    for name in release.containers() {
+        let end = ends::still(world, found(&name)).await?.as_ref().and_then(ends::word);
+        words.push(end.unwrap_or_else(|| word(found(&name))));
+    }
     let running = words.iter().filter(|word| *word == RUNNING).count();
     let first_trouble = words.into_iter().find(|word| word != RUNNING);
-    (first_trouble.unwrap_or_else(|| RUNNING.into()), u32::try_from(running).unwrap_or(u32::MAX))
+    Ok((first_trouble.unwrap_or_else(|| RUNNING.into()), u32::try_from(running).unwrap_or(u32::MAX)))
 }
 
 const RUNNING: &str = "running";
@@ -194,11 +199,17 @@ pub fn addresses(platform: &Platform, release: &Release) -> Vec<String> {
     if release.targets.is_empty() {
         return Vec::new();
     }
+    // A port of its own leads to nobody else, whatever host is asked for.
+    let own = platform.edge.ports.iter().filter(|port| port.service == release.service);
+    let own: Vec<String> = own.map(|port| url(&port.listen, None, "/")).collect();
+    if !own.is_empty() && platform.domain.is_none() {
+        return own;
+    }
     let routes = &release.plan.routes;
     let every = platform.http.iter().flat_map(|bind| {
         routes.iter().map(move |route| url(bind, route.host.as_deref().or(platform.domain.as_deref()), &route.path))
     });
-    every.collect()
+    own.into_iter().chain(every).collect()
 }
 
 /// `0.0.0.0:80` and `[::]:80` open as `http://localhost/`.

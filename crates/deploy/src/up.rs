@@ -6,7 +6,7 @@
 mod order;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Mutex;
 
 use futures_util::future::{join, join_all};
 use ledger::SagaFilter;
@@ -172,37 +172,42 @@ struct Work<'a> {
 
 impl Work<'_> {
     /// Each service by itself, as soon as what it needs has switched: nobody waits for another's drain.
-    /// After the first failure nothing more is begun, and what has switched stays.
+    /// After the first failure nothing more is begun that could not do without it, and what has switched stays.
     async fn one_by_one(&self) -> Result<Vec<ServiceReport>, DeployError> {
         let (removals, changes): (Vec<&Change>, Vec<&Change>) =
             self.draft.plan.changes.iter().partition(|change| change.action == Action::Remove);
         let doors = order::Doors::of(&self.draft.plan.changes);
         let over = order::Doors::of(&self.draft.plan.changes);
-        let failed = AtomicBool::new(false);
+        let failed = Mutex::new(Vec::<ServiceName>::new());
         let places = Semaphore::new(AT_ONCE);
         let (doors, over, failed, places) = (&doors, &over, &failed, &places);
         let works = changes.into_iter().map(|change| async move {
-            doors.wait(order::needs(self.draft, &change.service)).await;
+            doors.wait(&order::waits(self.draft, &change.service)).await;
             // Who takes over what another service has waits until that one has given it up for good.
-            let firsts: Vec<ServiceName> =
-                self.draft.arranged.after.get(&change.service).into_iter().flatten().cloned().collect();
-            over.wait(&firsts).await;
+            let firsts = self.draft.arranged.after.get(&change.service).into_iter().flatten();
+            over.wait(&firsts.map(|first| (first.clone(), order::Door::Open)).collect::<Vec<_>>()).await;
             // Nobody who holds a place waits for a door, so everybody gets one in the end.
             let place = places.acquire().await;
             let work = async {
-                let report = match failed.load(Ordering::SeqCst) {
+                let stops =
+                    failed.lock().is_ok_and(|failed| order::is_stopped_by(self.draft, &change.service, &failed));
+                let report = match stops {
                     true => Ok(not_reached(change)),
                     false => self.carry_out(&doors.opened_by(self.world, &change.service), change).await,
                 };
                 let is_good = report.as_ref().is_ok_and(|report| !matches!(report.result, Outcome::Failed(_)));
-                failed.fetch_or(!is_good, Ordering::SeqCst);
+                if let Ok(mut failed) = failed.lock()
+                    && !is_good
+                {
+                    failed.push(change.service.clone());
+                }
                 doors.open(&change.service);
                 over.open(&change.service);
                 report
             };
             // A place is for what starts; what has switched is watched and drains without one.
             let leave = async {
-                doors.wait(std::slice::from_ref(&change.service)).await;
+                doors.wait(&[(change.service.clone(), order::Door::Open)]).await;
                 drop(place);
             };
             join(work, leave).await.0
@@ -301,9 +306,9 @@ impl Work<'_> {
             previous: change.from.clone(),
             previous_copies: self.draft.serving.get(&change.service).map_or(1, |serving| serving.copies),
             start: true,
-            migrate: !self.request.skip_migrations,
-            soak: !self.request.skip_soak,
-            canary: canary(self.world, self.request, &release),
+            migrate: !self.request.skip_migrations && !change.again,
+            soak: !self.request.skip_soak && !change.again,
+            canary: canary(self.world, self.request, &release).filter(|_| !change.again),
             release,
         })
     }

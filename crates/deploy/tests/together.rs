@@ -41,6 +41,8 @@ fn member(service: &str) -> roll_out::Params {
         soak: false,
         canary: None,
         release,
+        alone: false,
+        leaving: Vec::new(),
     }
 }
 

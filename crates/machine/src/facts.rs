@@ -101,6 +101,14 @@ pub fn identity() -> Identity {
     Identity { hostname: hostname.trim().to_owned(), machine_id }
 }
 
+/// Tells one life of this machine from another. A machine that is a container of another keeps that one's boot, so the
+/// start of its first process counts as well.
+pub fn life() -> String {
+    let boot = read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let first = read("/proc/1/stat").unwrap_or_default();
+    format!("{}/{}", boot.trim(), parse::start_of(&first).unwrap_or_default())
+}
+
 /// Which part of the machine's memory is free for new work, from 0 to 1; `None` when it cannot be told.
 pub fn memory_free_share() -> Option<f64> {
     let memory = parse::meminfo(&read("/proc/meminfo").ok()?);

@@ -5,6 +5,7 @@
 mod healthcheck;
 mod mounts;
 mod ports;
+mod restart;
 mod service;
 mod value;
 
@@ -20,6 +21,7 @@ use crate::problem::{Problem, Problems};
 pub use healthcheck::Healthcheck;
 pub use mounts::{Mount, MountKind};
 pub use ports::Port;
+pub use restart::Restart;
 pub use service::{Condition, Service};
 
 /// The name that problems of the Compose project carry; the JSON has no lines to point at.

@@ -50,7 +50,9 @@ fn each_kind_of_service_gets_its_strategy_with_the_reason() {
         ),
         (json!({ "image": "mail", "expose": ["25"] }), Strategy::BlueGreen, "speaks TCP on port 25"),
         (json!({ "image": "postgres:16" }), Strategy::Keep, "runs a database image"),
-        (json!({ "image": "a", "restart": "no" }), Strategy::Job, "expected to end"),
+        // An end is nothing that makes a job of a service: only who is waited for is one.
+        (json!({ "image": "a", "restart": "no" }), Strategy::Exclusive, "offers no port"),
+        (json!({ "image": "a" }), Strategy::Exclusive, "offers no port"),
     ] {
         let plan = only(service.clone(), "");
         assert_eq!(plan.strategy, strategy, "{service}");
@@ -126,4 +128,20 @@ fn a_port_of_bytes_stays_where_the_file_publishes_it_and_two_services_with_one_p
         assert_eq!(plan.strategy, Strategy::Exclusive);
         assert!(plan.reason.contains("has port 25 too"), "{}", plan.reason);
     }
+}
+
+#[test]
+fn the_restart_policy_and_whom_a_service_is_restarted_with_are_in_its_plan() {
+    let project = json!({
+        "db": { "image": "a", "restart": "on-failure:3" },
+        "web": { "image": "a", "depends_on": {
+            "db": { "condition": "service_started", "restart": true },
+            "seed": { "condition": "service_started", "required": false },
+        } },
+        "seed": { "image": "a" },
+    });
+    let platform = resolved(project, "").expect("a platform");
+    let (db, web) = (platform.service("db").expect("db"), platform.service("web").expect("web"));
+    assert_eq!((db.restart, web.restart), (spec::compose::Restart::OnFailure, spec::compose::Restart::No));
+    assert_eq!(web.restart_with.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["db"]);
 }

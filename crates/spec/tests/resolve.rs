@@ -99,7 +99,7 @@ fn a_whole_product_gets_the_strategy_that_each_part_needs() {
         ("n8n", Strategy::Exclusive),
         ("postgres", Strategy::Keep),
         ("redis", Strategy::Keep),
-        ("seed", Strategy::Job),
+        ("seed", Strategy::Exclusive),
         ("worker", Strategy::DrainFirst),
     ];
     assert_eq!(strategies(&platform), expected);
@@ -524,7 +524,7 @@ mod edge {
     fn a_tcp_port_that_leads_nowhere_is_a_problem_at_its_line() {
         for (tcp, said) in [
             ("{listen: 5433, service: postgress, port: 1}", "nearest  postgres"),
-            ("[{listen: 5433, service: seed, port: 1}]", "a job cannot be connected to"),
+            ("[{listen: 5433, service: migrate, port: 1}]", "a job cannot be connected to"),
             ("{listen: 5433, service: worker}", "a TCP port needs a port to lead to"),
         ] {
             let problems = at(&format!("tcp: {tcp}")).expect_err(tcp).to_string();

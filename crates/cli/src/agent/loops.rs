@@ -12,7 +12,8 @@ struct Loop {
     turn: fn(Agent) -> BoxFuture<'static, Result<(), String>>,
 }
 
-const LOOPS: [Loop; 3] = [
+const LOOPS: [Loop; 4] = [
+    Loop { name: "follow the engine", every: Duration::from_millis(200), turn: engine },
     Loop { name: "reconcile", every: Duration::from_secs(2), turn: reconcile },
     Loop { name: "look for changes by hand", every: Duration::from_secs(60), turn: drift },
     Loop { name: "tidy the ledger", every: Duration::from_secs(3600), turn: tidy },
@@ -41,10 +42,25 @@ async fn turn_forever(row: &Loop, agent: Agent) {
 
 fn reconcile(agent: Agent) -> BoxFuture<'static, Result<(), String>> {
     Box::pin(async move {
-        let turn = deploy::tick::tick(&agent.world()).await.map_err(|error| chain(&error))?;
+        let world = agent.world();
+        let boot = machine::facts::life();
+        // A container that cannot be started keeps nobody from the rest of the turn.
+        let started = deploy::ends::follow(&world, &agent.engine, &boot).await;
+        for started in started.iter().flatten() {
+            tracing::info!("started again: {started}");
+        }
+        let turn = deploy::tick::tick(&world).await.map_err(|error| chain(&error))?;
         if turn != deploy::tick::Turn::default() {
             tracing::info!(?turn, "reconciled");
         }
+        started.map(drop).map_err(|error| chain(&error))
+    })
+}
+
+/// One turn lasts as long as the engine answers.
+fn engine(agent: Agent) -> BoxFuture<'static, Result<(), String>> {
+    Box::pin(async move {
+        deploy::ends::follow_engine(&agent.world(), &agent.engine).await;
         Ok(())
     })
 }

@@ -32,6 +32,9 @@ pub async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         false => "requests wait while it is away",
     };
     eprintln!("~ {}: {} again as a new release, {}; {how}", way.service, way.from, way.strategy);
+    for service in &way.then {
+        eprintln!("~ {service}: restarted after it, its `depends_on` says `restart: true`");
+    }
     if !args.consent.get(context, &target, "Restart it?")? {
         return Ok(deploy::Ending::Refused.exit_code());
     }

@@ -145,7 +145,7 @@ fn short(id: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use machine::docker::{Attachment, Environment, State};
+    use machine::docker::{Attachment, Environment, Restart, State};
     use serde_json::json;
 
     fn wanted() -> Wanted {
@@ -173,6 +173,7 @@ mod tests {
             exit_code: None,
             oom_killed: false,
             restart_count: 0,
+            restart: Restart::No,
             created_ms: 0,
             started_ms: None,
             finished_ms: None,

@@ -37,6 +37,9 @@ fn running(id: &str) -> Running {
         copies: 1,
         trouble: None,
         drift: vec![],
+        left_out: None,
+        note: None,
+        data: vec![],
     }
 }
 
@@ -90,7 +93,7 @@ fn a_kept_service_that_differs_is_held_until_it_is_named() {
     let want = || wanted("postgres", Strategy::Keep, Some("sha256:b"));
     let held = only(want(), Some(running("sha256:a")), &Selection::default());
     assert_eq!(held.action, Action::Hold);
-    let named = Selection { services: vec![name("postgres")], update_kept: true, force: false };
+    let named = Selection { services: vec![name("postgres")], update_kept: true, ..Selection::default() };
     assert_eq!(only(want(), Some(running("sha256:a")), &named).action, Action::Update);
 }
 
@@ -109,4 +112,58 @@ fn a_service_that_the_file_no_longer_has_is_removed_only_when_everything_was_ask
     assert_eq!(all[0].action, Action::Remove);
     let some = Selection { services: vec![name("web")], ..Selection::default() };
     assert!(plan(&scope(), &[], &running, &some).is_empty());
+}
+
+/// `web` and `api` say that they are restarted with `db`, and `edge` with `web`.
+fn with_restarts(wanted: &[Wanted], running: &BTreeMap<ServiceName, Running>, selection: &Selection) -> Vec<Change> {
+    let changes = plan(&scope(), wanted, running, selection);
+    follow::with_restarts(changes, wanted, running, |service| match service.as_str() {
+        "web" | "api" => vec![name("db")],
+        "edge" => vec![name("web")],
+        _ => vec![],
+    })
+}
+
+#[test]
+fn who_says_restart_true_is_restarted_when_its_dependency_is_replaced_asked_for_or_not() {
+    let same = |service: &str| wanted(service, Strategy::BlueGreen, Some("sha256:a"));
+    let db = || wanted("db", Strategy::Exclusive, Some("sha256:b"));
+    let all = [db(), same("web"), wanted("api", Strategy::BlueGreen, Some("sha256:b")), same("edge"), same("cron")];
+    let running: BTreeMap<_, _> =
+        ["db", "web", "api", "edge", "cron"].map(|service| (name(service), running("sha256:a"))).into();
+    let told = |changes: &[Change]| {
+        let line = |change: &Change| (change.service.to_string(), change.action, change.again);
+        changes.iter().map(line).collect::<Vec<_>>()
+    };
+    let one = |service: &str, action, again| (service.to_owned(), action, again);
+    let changes = with_restarts(&all, &running, &Selection::default());
+    assert_eq!(
+        told(&changes),
+        [
+            one("db", Action::Update, false),
+            one("web", Action::Update, true),
+            one("api", Action::Update, false),
+            one("edge", Action::Update, true),
+            one("cron", Action::Nothing, false),
+        ]
+    );
+    assert_eq!(changes[1].reasons, ["`db` is replaced, and `depends_on` says `restart: true`"]);
+    let only_db = Selection { services: vec![name("db")], ..Selection::default() };
+    let followed =
+        [one("db", Action::Update, false), one("web", Action::Update, true), one("edge", Action::Update, true)];
+    assert_eq!(told(&with_restarts(&all, &running, &only_db)), followed, "`api` differs and was not asked for");
+    let quiet = [same("db"), same("web")];
+    assert!(
+        with_restarts(&quiet, &running, &Selection { services: vec![name("db")], ..Selection::default() })
+            .iter()
+            .all(|change| change.action == Action::Nothing && change.service == name("db"))
+    );
+}
+
+#[test]
+fn what_is_no_longer_described_still_comes_last() {
+    let running: BTreeMap<_, _> = [(name("old"), running("sha256:a"))].into();
+    let changes = with_restarts(&[wanted("web", Strategy::BlueGreen, None)], &running, &Selection::default());
+    let actions: Vec<Action> = changes.iter().map(|change| change.action).collect();
+    assert_eq!(actions, [Action::Create, Action::Remove]);
 }

@@ -88,6 +88,7 @@ fn scene() -> Scene {
         ],
         networks: vec!["shop-production_old".into()],
         releases,
+        built_for: ["shop-production".to_owned()].into(),
     }
 }
 

@@ -22,7 +22,7 @@ use crate::names::{self, Scope};
 use crate::own::{self, OwnVolumes};
 use crate::places::{self, Claims};
 use crate::release::side_by_side;
-use service::{leave_to_the_edge, limits, outlive_a_reboot, without_emptiness};
+use service::{end_once, leave_to_the_edge, limits, silent_before, without_emptiness};
 
 /// What a definition is rendered from.
 #[derive(Debug, Clone, Copy)]
@@ -79,7 +79,9 @@ impl Source<'_> {
         }
         limits(&mut service, self.plan);
         without_emptiness(&mut service);
-        outlive_a_reboot(&mut service, self.plan.strategy);
+        if self.plan.strategy == Strategy::Job {
+            end_once(&mut service);
+        }
         service
     }
 
@@ -108,17 +110,28 @@ impl Source<'_> {
         self.hash_of(self.neutral(), image_id, salt)
     }
 
-    /// The same as releases from before have it, in which the number of copies left an empty `deploy` behind.
-    pub fn hash_before(&self, image_id: &str, salt: &[u8]) -> String {
-        let mut service = self.neutral();
+    /// The same as releases from before have it: in some the number of copies left an empty `deploy` behind, and in some
+    /// a service whose file says nothing about restarts was given a policy.
+    pub fn hashes_before(&self, image_id: &str, salt: &[u8]) -> Vec<String> {
+        let now = self.neutral();
+        let restarted = match self.plan.strategy {
+            Strategy::Job => None,
+            _ => silent_before(&now),
+        };
+        let forms = [self.with_empty_deploy(&now), restarted.clone()];
+        let both = restarted.and_then(|service| self.with_empty_deploy(&service));
+        forms.into_iter().chain([both]).flatten().map(|service| self.hash_of(service, image_id, salt)).collect()
+    }
+
+    fn with_empty_deploy(&self, service: &Map<String, Value>) -> Option<Map<String, Value>> {
         let raw = self.project.services.get(&self.plan.name).and_then(|service| service.raw.get("deploy").cloned());
-        if let Some(Value::Object(mut deploy)) = raw.filter(|_| !service.contains_key("deploy")) {
-            deploy.remove("replicas");
-            if !deploy.is_empty() {
-                service.insert("deploy".into(), Value::Object(deploy));
-            }
-        }
-        self.hash_of(service, image_id, salt)
+        let Some(Value::Object(mut deploy)) = raw.filter(|_| !service.contains_key("deploy")) else { return None };
+        deploy.remove("replicas");
+        let mut service = service.clone();
+        (!deploy.is_empty()).then(|| {
+            service.insert("deploy".into(), Value::Object(deploy));
+            service
+        })
     }
 
     fn hash_of(&self, service: Map<String, Value>, image_id: &str, salt: &[u8]) -> String {
@@ -411,5 +424,34 @@ mod tests {
         let listed = of(json!(["caddy=shop", "owner=shop"]), json!(["VIRTUAL_HOST=shop", "A=b"]));
         assert_eq!(unread(listed, "shop"), of(json!(["owner=shop"]), json!(["A=b"])));
         assert_eq!(unread(left.clone(), "shop"), left);
+    }
+
+    /// The hash as the version before made it, which gave a silent service a policy.
+    #[test]
+    fn releases_from_before_count_as_unchanged_and_a_silent_service_gets_no_policy() {
+        let name = |text: &str| ServiceName::parse(text).unwrap();
+        let scope = Scope {
+            platform: spec::PlatformName::parse("shop").unwrap(),
+            environment: spec::EnvironmentName::parse("production").unwrap(),
+        };
+        let attached = Attached::default();
+        let hashes = |raw: Value, strategy| {
+            let project = Project::from_json(json!({ "name": "shop", "services": { "bot": raw } })).unwrap();
+            let plan = ServicePlan::new(name("bot"), strategy);
+            let own = OwnVolumes::default();
+            let source = Source { scope: &scope, project: &project, attached: &attached, own: &own, plan: &plan };
+            let written = source.neutral().get("restart").cloned();
+            (source.hash("sha256:a", b"salt"), source.hashes_before("sha256:a", b"salt"), written)
+        };
+        let (now, before, written) = hashes(json!({ "image": "a" }), Strategy::Exclusive);
+        let (restarted, none, kept) = hashes(json!({ "image": "a", "restart": "unless-stopped" }), Strategy::Exclusive);
+        assert_eq!((&written, &kept), (&None, &Some(json!("unless-stopped"))));
+        assert!(before.contains(&restarted) && !before.contains(&now), "{before:?}");
+        assert!(none.is_empty(), "what the file says was always kept");
+        let (_, jobs, _) = hashes(json!({ "image": "a" }), Strategy::Job);
+        assert!(jobs.is_empty(), "a job never had one");
+        let copies = json!({ "image": "a", "deploy": { "replicas": 2, "resources": {} } });
+        let (_, before, _) = hashes(copies, Strategy::Exclusive);
+        assert_eq!(before.len(), 3, "with an empty `deploy`, with a policy, and with both");
     }
 }

@@ -10,7 +10,7 @@ use super::{Found, Params};
 use crate::error::is_gone;
 use crate::release::{Event, Guests, Release, UNTIL_TOLD};
 use crate::world::World;
-use crate::{copies, health};
+use crate::{copies, ends, health};
 
 pub type Done<'a> = BoxFuture<'a, Result<(), StepError>>;
 
@@ -64,7 +64,11 @@ pub fn healthy<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) -
         found.addresses = proved.addresses;
         let after = spec::units::human_duration(proved.after);
         let copies = if release.copies > 1 { format!(" with {} copies", release.copies) } else { String::new() };
-        world.talk.say(Some(&release.service), format!("{}{copies} is healthy after {after}", release.id));
+        let said = match proved.ended {
+            true => format!("{}{copies} has ended well (exit 0)", release.id),
+            false => format!("{}{copies} is healthy after {after}", release.id),
+        };
+        world.talk.say(Some(&release.service), said);
         Ok(())
     })
 }
@@ -253,9 +257,10 @@ pub fn park<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) -> D
 
 /// From here on requests wait, before anything is stopped; the edge has acknowledged it.
 /// That they wait is written down first, beside the release for which they do, so that a crash cannot lose it.
-pub fn hold<'a>(world: &'a World, params: &'a Params, _: &'a mut Found) -> Done<'a> {
+pub fn hold<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) -> Done<'a> {
     Box::pin(async move {
         let Some(mut previous) = previous(world, params)? else { return Ok(()) };
+        found.previous_ended = ends::is_over(world, &previous).await.map_err(wrap("find the previous containers"))?;
         previous.making_way_for = Some(params.release.id.clone());
         world.save_release(&previous).map_err(wrap("record that requests wait"))?;
         world.push_routes().await.map(drop).map_err(wrap("let requests wait"))
@@ -309,9 +314,13 @@ async fn tell_killed(world: &World, previous: &Release) -> Result<(), StepError>
 /// The exit code of a process that was killed.
 const KILLED: i64 = 137;
 
-pub fn start_previous<'a>(world: &'a World, params: &'a Params, _: &'a mut Found) -> Done<'a> {
+pub fn start_previous<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) -> Done<'a> {
     Box::pin(async move {
         let Some(mut previous) = previous(world, params)? else { return Ok(()) };
+        // What had done its work is not made to do it again.
+        if found.previous_ended {
+            return Ok(());
+        }
         match copies::bring_back(world, &previous, &previous.numbers()).await {
             Ok(addresses) => {
                 previous.targets = previous.targets_at(&addresses);

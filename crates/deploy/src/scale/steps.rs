@@ -35,7 +35,7 @@ pub fn count_back<'a>(world: &'a World, params: &'a Params, _: &'a mut Found) ->
 async fn counts(world: &World, params: &Params, copies: u32) -> Result<(), StepError> {
     let mut release = release(world, params)?;
     release.copies = copies;
-    release.addresses = copies::addresses(world, &release, &release.numbers()).await?;
+    release.addresses = copies::in_order(world, &release, &release.numbers()).await?;
     release.targets = release.targets_at(&release.addresses);
     world.save_release(&release).map_err(wrap("record the number of copies"))?;
     world.push_routes().await.map(drop).map_err(wrap("tell the edge the number of copies"))?;

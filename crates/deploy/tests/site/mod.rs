@@ -13,7 +13,7 @@ use deploy::store::Platform;
 use deploy::{Parts, Scope, Talk, World};
 use futures_util::FutureExt;
 use machine::clock::{Clock, SystemClock, TestClock};
-use machine::docker::{Behaviour, ContainerSpec, Docker, FakeDocker};
+use machine::docker::{Behaviour, ContainerSpec, Docker, FakeDocker, Restart};
 use machine::files::Root;
 use machine::process::{Command, FakeProcesses, Output};
 use saga::Outcome;
@@ -139,6 +139,7 @@ fn compose(docker: FakeDocker, root: Root) -> FakeProcesses {
                     name: text("container_name"),
                     image: text("image"),
                     labels: labels(),
+                    restart: restart(service["restart"].as_str()),
                     ..ContainerSpec::default()
                 };
                 if docker.run_now(&spec).is_err() {
@@ -148,6 +149,15 @@ fn compose(docker: FakeDocker, root: Root) -> FakeProcesses {
             Output::default()
         },
     )
+}
+
+fn restart(word: Option<&str>) -> Restart {
+    match word {
+        Some("always") => Restart::Always,
+        Some("unless-stopped") => Restart::UnlessStopped,
+        Some("on-failure:2") => Restart::OnFailure(2),
+        _ => Restart::No,
+    }
 }
 
 /// What a worker does with a word: it remembers that it takes nothing new, and forgets it again.

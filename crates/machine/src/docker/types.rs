@@ -55,6 +55,8 @@ pub struct ContainerDetail {
     pub exit_code: Option<i64>,
     pub oom_killed: bool,
     pub restart_count: u64,
+    #[serde(default)]
+    pub restart: Restart,
     pub created_ms: i64,
     /// `None` before the first start.
     pub started_ms: Option<i64>,
@@ -211,12 +213,27 @@ pub struct Mount {
     pub read_only: bool,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// What the engine does when the container's process ends by itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Restart {
     #[default]
     No,
+    /// So many times; 0 is without an end.
     OnFailure(u32),
+    Always,
     UnlessStopped,
+}
+
+impl Restart {
+    /// Whether an end with this code is one that the engine leaves alone.
+    pub fn leaves(self, code: i64) -> bool {
+        match self {
+            Self::No => true,
+            Self::OnFailure(_) => code == 0,
+            Self::Always | Self::UnlessStopped => false,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -17,6 +17,11 @@ pub(super) fn meminfo(text: &str) -> Memory {
     Memory { total: kilobytes("MemTotal") * 1024, available: kilobytes("MemAvailable") * 1024 }
 }
 
+/// When a process started, from its `/proc/…/stat`, in ticks since the boot. Its name may have anything in it.
+pub(super) fn start_of(stat: &str) -> Option<&str> {
+    stat.rsplit_once(')')?.1.split_whitespace().nth(19)
+}
+
 /// The pretty name of `/etc/os-release`.
 pub(super) fn os_name(text: &str) -> String {
     let value = |name: &str| {

@@ -82,7 +82,7 @@ pub(crate) async fn a_failing_container_is_restarted_as_often_as_its_policy_says
     let detail = ground
         .until("the last restart", &id, |detail| detail.restart_count == 2 && detail.state == State::Exited)
         .await;
-    assert_eq!(detail.exit_code, Some(3));
+    assert_eq!((detail.exit_code, detail.restart), (Some(3), Restart::OnFailure(2)));
 }
 
 pub(crate) async fn a_passing_check_makes_a_container_healthy(ground: &Ground) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Healthcheck, Mount, Port, ports, value};
+use super::{Healthcheck, Mount, Port, Restart, ports, value};
 use crate::ids::ServiceName;
 use crate::units::Bytes;
 
@@ -24,6 +24,8 @@ pub struct Service {
     pub depends_on: BTreeMap<ServiceName, Condition>,
     /// Those of `depends_on` that may be missing.
     pub optional: BTreeSet<ServiceName>,
+    /// Those of `depends_on` after whose restart it is restarted, too.
+    pub restart_with: BTreeSet<ServiceName>,
     /// The networks it is on, by their name in the file.
     pub networks: Vec<String>,
     /// The ports it publishes on the host.
@@ -47,7 +49,7 @@ pub struct Service {
     /// The profiles it belongs to; without any it always runs.
     pub profiles: Vec<String>,
     /// When Docker restarts it.
-    pub restart: Option<String>,
+    pub restart: Restart,
     /// How long it may take to stop.
     pub stop_grace_period: Option<Duration>,
     /// Its labels.
@@ -99,7 +101,8 @@ impl Service {
             command: words(get("command")),
             entrypoint: words(get("entrypoint")),
             depends_on: depends_on(get("depends_on")),
-            optional: optional(get("depends_on")),
+            optional: told(get("depends_on"), "required", false),
+            restart_with: told(get("depends_on"), "restart", true),
             networks: value::texts(get("networks")),
             ports: Port::all(get("ports")),
             expose: ports::exposed(get("expose")),
@@ -114,7 +117,7 @@ impl Service {
             container_name: get("container_name").and_then(value::text),
             network_mode: get("network_mode").and_then(value::text),
             profiles: value::texts(get("profiles")),
-            restart: get("restart").and_then(value::text),
+            restart: Restart::read(&raw),
             stop_grace_period: get("stop_grace_period").and_then(value::duration),
             labels: labels(get("labels")),
             other_names: other_names(&raw),
@@ -146,10 +149,11 @@ fn depends_on(listed: Option<&Value>) -> BTreeMap<ServiceName, Condition> {
     value::texts(listed).iter().filter_map(read).collect()
 }
 
-fn optional(listed: Option<&Value>) -> BTreeSet<ServiceName> {
+/// Those of `depends_on` at which this key has this value.
+fn told(listed: Option<&Value>, key: &str, wanted: bool) -> BTreeSet<ServiceName> {
     let Some(listed) = listed.and_then(Value::as_object) else { return BTreeSet::new() };
-    let may_miss = |entry: &Value| entry.get("required").and_then(Value::as_bool) == Some(false);
-    listed.iter().filter(|(_, entry)| may_miss(entry)).filter_map(|(name, _)| ServiceName::parse(name).ok()).collect()
+    let says = |entry: &Value| entry.get(key).and_then(Value::as_bool) == Some(wanted);
+    listed.iter().filter(|(_, entry)| says(entry)).filter_map(|(name, _)| ServiceName::parse(name).ok()).collect()
 }
 
 fn labels(listed: Option<&Value>) -> BTreeMap<String, String> {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::compose::Restart;
 use crate::data::DataMount;
 use crate::defaults;
 use crate::ids::{EnvironmentName, PlatformName, ServiceName};
@@ -157,6 +158,12 @@ pub struct ServicePlan {
     pub database: Option<String>,
     /// What must be there before it starts.
     pub depends_on: Vec<ServiceName>,
+    /// Those of them after whose replacement or restart it is restarted, too.
+    #[serde(default)]
+    pub restart_with: Vec<ServiceName>,
+    /// When Docker restarts it.
+    #[serde(default)]
+    pub restart: Restart,
     /// Why each value is what it is, by the name of the value.
     #[serde(default)]
     pub reasons: BTreeMap<String, String>,
@@ -357,6 +364,8 @@ impl ServicePlan {
             shared_data: false,
             database: None,
             depends_on: Vec::new(),
+            restart_with: Vec::new(),
+            restart: Restart::default(),
             reasons: BTreeMap::new(),
             warnings: Vec::new(),
         }

@@ -32,6 +32,9 @@ pub(super) fn plan(scene: &Scene<'_>, name: &ServiceName, problems: &mut Problem
     plan.warnings.extend(proof.warning);
     replace::fill(scene, &written, service, &mut plan, problems);
     plan.depends_on = order::needs(scene, name).into_iter().cloned().collect();
+    plan.restart_with =
+        plan.depends_on.iter().filter(|needed| service.restart_with.contains(*needed)).cloned().collect();
+    plan.restart = service.restart;
     fill_times(&mut plan, &written, service);
     fill_hold(&mut plan, &written);
     trust::fill(&written, &mut plan);

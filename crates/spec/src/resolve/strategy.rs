@@ -28,10 +28,6 @@ pub(super) fn derive(
     if let Some(reason) = known::worker(name.as_ref(), service) {
         return (Strategy::DrainFirst, reason);
     }
-    if ends_by_itself(service, port) {
-        let reason = "says `restart: \"no\"` and offers no port, so it is expected to end";
-        return (Strategy::Job, reason.to_owned());
-    }
     if let Some(reason) = readers::one_release(scene, name, service).or_else(|| alone(service, plan)) {
         return (Strategy::Exclusive, reason);
     }
@@ -39,10 +35,6 @@ pub(super) fn derive(
         return (Strategy::Rolling, several(service, port, plan));
     }
     by_port(scene, name, port)
-}
-
-fn ends_by_itself(service: &Service, port: Option<&Found>) -> bool {
-    service.restart.as_deref() == Some("no") && port.is_none() && service.healthcheck.is_none()
 }
 
 /// Whether an exclusive service has the copies that the compose file asks for: only two of its releases must not meet.

@@ -1,7 +1,7 @@
 //! What becomes of a service's own part of the Compose file.
 
 use serde_json::{Map, Value, json};
-use spec::{ServicePlan, Strategy};
+use spec::ServicePlan;
 
 /// The edge carries TCP; whatever else is published stays Docker's.
 pub(super) fn leave_to_the_edge(service: &mut Map<String, Value>) {
@@ -12,21 +12,19 @@ pub(super) fn leave_to_the_edge(service: &mut Map<String, Value>) {
     }
 }
 
-/// A service that says nothing about it comes back after a crash and after a reboot of the host; Compose's own
-/// silence means that it stays away. What the file does say, `restart: "no"` as well, is left as it is.
-pub(super) fn outlive_a_reboot(service: &mut Map<String, Value>, strategy: Strategy) {
-    if strategy == Strategy::Job {
-        return end_once(service);
-    }
+/// What releases from before have where the file is silent, which Compose means as no policy at all.
+pub(super) fn silent_before(service: &Map<String, Value>) -> Option<Map<String, Value>> {
     let policy = service.get("deploy").and_then(|deploy| deploy.get("restart_policy"));
     let is_said = service.contains_key("restart") || policy.is_some();
-    if !is_said {
+    (!is_said).then(|| {
+        let mut service = service.clone();
         service.insert("restart".into(), json!("unless-stopped"));
-    }
+        service
+    })
 }
 
 /// A job that Docker starts again after it has ended well would never end. One that it tries again after a failure may.
-fn end_once(service: &mut Map<String, Value>) {
+pub(super) fn end_once(service: &mut Map<String, Value>) {
     if service.get("restart").and_then(Value::as_str).is_some_and(|word| matches!(word, "always" | "unless-stopped")) {
         service.insert("restart".into(), json!("no"));
     }
@@ -108,21 +106,17 @@ fn text(value: &Value) -> String {
 mod tests {
     use super::*;
 
-    fn restart_of(service: Value, strategy: Strategy) -> Option<String> {
-        let mut service = service.as_object().cloned().unwrap();
-        outlive_a_reboot(&mut service, strategy);
-        service.get("restart").map(|value| value.as_str().unwrap().to_owned())
+    fn object(value: Value) -> Map<String, Value> {
+        value.as_object().cloned().unwrap()
     }
 
     #[test]
-    fn a_service_without_a_restart_policy_comes_back_and_one_that_has_one_keeps_it() {
-        let silent = || json!({ "image": "shop/api" });
-        assert_eq!(restart_of(silent(), Strategy::BlueGreen).unwrap(), "unless-stopped");
-        assert_eq!(restart_of(silent(), Strategy::Keep).unwrap(), "unless-stopped");
-        assert_eq!(restart_of(json!({ "restart": "no" }), Strategy::BlueGreen).unwrap(), "no");
+    fn only_a_service_whose_file_is_silent_had_a_policy_before() {
+        let before = silent_before(&object(json!({ "image": "shop/api" }))).unwrap();
+        assert_eq!(before["restart"], "unless-stopped");
+        assert_eq!(silent_before(&object(json!({ "restart": "no" }))), None);
         let swarm = json!({ "deploy": { "restart_policy": { "condition": "on-failure" } } });
-        assert_eq!(restart_of(swarm, Strategy::BlueGreen), None);
-        assert_eq!(restart_of(silent(), Strategy::Job), None);
+        assert_eq!(silent_before(&object(swarm)), None);
     }
 
     #[test]
@@ -139,10 +133,13 @@ mod tests {
 
     #[test]
     fn a_job_is_not_started_again_after_it_has_ended_well() {
-        assert_eq!(restart_of(json!({ "restart": "always" }), Strategy::Job).unwrap(), "no");
-        assert_eq!(restart_of(json!({ "restart": "on-failure:3" }), Strategy::Job).unwrap(), "on-failure:3");
+        for (written, became) in [("always", "no"), ("on-failure:3", "on-failure:3")] {
+            let mut service = object(json!({ "restart": written }));
+            end_once(&mut service);
+            assert_eq!(service["restart"], became);
+        }
         let mut any = json!({ "deploy": { "restart_policy": { "condition": "any" } } }).as_object().cloned().unwrap();
-        outlive_a_reboot(&mut any, Strategy::Job);
+        end_once(&mut any);
         assert_eq!(any["deploy"], json!({}));
     }
 }

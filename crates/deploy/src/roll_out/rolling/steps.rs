@@ -64,7 +64,7 @@ pub fn healthy<'a>(world: &'a World, params: &'a Params, found: &'a mut Found, b
         let proved = copies::judge(world, release, &batch.coming()).await?;
         let after = u64::try_from(proved.after.as_millis()).ok();
         found.healthy_after_ms = found.healthy_after_ms.max(after);
-        found.addresses = copies::addresses(world, release, &(1..=batch.new.1).collect::<Vec<_>>()).await?;
+        found.addresses = copies::in_order(world, release, &(1..=batch.new.1).collect::<Vec<_>>()).await?;
         found.targets = release.targets_at(&found.addresses);
         let (new, all) = (batch.new.1, release.copies);
         world.talk.say(Some(&release.service), format!("{new} of {all} copies of {} are healthy", release.id));
@@ -76,7 +76,7 @@ pub fn healthy<'a>(world: &'a World, params: &'a Params, found: &'a mut Found, b
 pub fn join<'a>(world: &'a World, params: &'a Params, joined: u32) -> Done<'a> {
     Box::pin(async move {
         let Some(previous) = previous(world, params)? else { return Ok(()) };
-        let addresses = copies::addresses(world, &params.release, &(1..=joined).collect::<Vec<_>>()).await?;
+        let addresses = copies::in_order(world, &params.release, &(1..=joined).collect::<Vec<_>>()).await?;
         host(world, params, previous, addresses).await
     })
 }

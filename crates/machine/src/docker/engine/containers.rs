@@ -104,6 +104,7 @@ fn host(spec: &ContainerSpec) -> HostConfig {
     let (name, retries) = match spec.restart {
         Restart::No => (RestartPolicyNameEnum::NO, None),
         Restart::OnFailure(times) => (RestartPolicyNameEnum::ON_FAILURE, Some(i64::from(times))),
+        Restart::Always => (RestartPolicyNameEnum::ALWAYS, None),
         Restart::UnlessStopped => (RestartPolicyNameEnum::UNLESS_STOPPED, None),
     };
     HostConfig {

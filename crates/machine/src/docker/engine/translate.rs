@@ -9,7 +9,7 @@ use bollard::models;
 use super::parts;
 use crate::docker::{
     AddressPool, Attachment, Container, ContainerDetail, ContainerEvent, Environment, Health, Image, Labels, Network,
-    NetworkMember, State, Volume,
+    NetworkMember, Restart, State, Volume,
 };
 
 pub(super) fn labels(labels: Option<HashMap<String, String>>) -> Labels {
@@ -60,6 +60,7 @@ pub(super) fn detail(from: models::ContainerInspectResponse) -> ContainerDetail 
         exit_code: state.exit_code.filter(|code| ended || (is == State::Created && *code != 0)),
         oom_killed: state.oom_killed.unwrap_or_default(),
         restart_count: from.restart_count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default(),
+        restart: host.restart_policy.as_ref().map(restart).unwrap_or_default(),
         created_ms: from.created.as_deref().and_then(time_ms).unwrap_or_default(),
         started_ms,
         finished_ms: state.finished_at.as_deref().and_then(time_ms),
@@ -78,6 +79,18 @@ pub(super) fn detail(from: models::ContainerInspectResponse) -> ContainerDetail 
         entrypoint: config.entrypoint.unwrap_or_default(),
         env: Environment::new(env),
         id,
+    }
+}
+
+fn restart(policy: &models::RestartPolicy) -> Restart {
+    match policy.name {
+        Some(models::RestartPolicyNameEnum::ALWAYS) => Restart::Always,
+        Some(models::RestartPolicyNameEnum::UNLESS_STOPPED) => Restart::UnlessStopped,
+        Some(models::RestartPolicyNameEnum::ON_FAILURE) => {
+            let times = policy.maximum_retry_count.and_then(|count| u32::try_from(count).ok());
+            Restart::OnFailure(times.unwrap_or_default())
+        }
+        _ => Restart::No,
     }
 }
 

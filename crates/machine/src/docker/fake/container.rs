@@ -76,8 +76,8 @@ impl FakeContainer {
     pub(super) fn restarts_after(&self, code: i64) -> bool {
         match self.spec.restart {
             Restart::No => false,
-            Restart::OnFailure(times) => code != 0 && self.restart_count < u64::from(times),
-            Restart::UnlessStopped => true,
+            Restart::OnFailure(times) => code != 0 && (times == 0 || self.restart_count < u64::from(times)),
+            Restart::Always | Restart::UnlessStopped => true,
         }
     }
 
@@ -109,6 +109,7 @@ impl FakeContainer {
             exit_code: self.exit_code.filter(|_| !self.state.is_up()),
             oom_killed: self.oom_killed,
             restart_count: self.restart_count,
+            restart: self.spec.restart,
             created_ms: self.created_ms,
             started_ms: self.started_ms,
             finished_ms: self.finished_ms,
@@ -149,6 +150,7 @@ impl FakeContainer {
         match self.spec.restart {
             Restart::No => RestartPolicy::default(),
             Restart::OnFailure(max) => RestartPolicy { name: "on-failure".to_owned(), max },
+            Restart::Always => RestartPolicy { name: "always".to_owned(), max: 0 },
             Restart::UnlessStopped => RestartPolicy { name: "unless-stopped".to_owned(), max: 0 },
         }
     }

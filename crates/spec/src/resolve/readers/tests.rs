@@ -165,7 +165,7 @@ fn a_traefik_is_known_by_its_image_or_its_command_where_it_reaches_the_socket() 
 
 #[test]
 fn a_traefik_of_another_stack_forces_what_one_of_this_stack_does() {
-    let facts = Facts { readers: ["traefik".to_owned()].into() };
+    let facts = Facts { readers: ["traefik".to_owned()].into(), ..Facts::default() };
     let platform = resolved("", &shop("labels", &routed(), &json!({})), &facts).unwrap();
     assert_eq!(platform.service("shop").unwrap().strategy, Strategy::Exclusive);
     let plain = resolved("", &shop("labels", &json!({ "a": "b" }), &json!({})), &facts).unwrap();
