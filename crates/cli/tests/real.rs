@@ -32,6 +32,7 @@ mod real {
     mod prune;
     mod queue;
     mod secret;
+    mod stops;
     mod strategies;
     mod told;
     mod trust;

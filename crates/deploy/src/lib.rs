@@ -59,6 +59,7 @@ pub mod scale;
 mod shown;
 pub mod standing;
 pub mod status;
+mod stopping;
 pub mod store;
 pub mod tick;
 pub mod together;

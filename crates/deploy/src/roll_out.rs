@@ -113,6 +113,11 @@ pub struct Found {
     pub switched_ms: Option<i64>,
     /// Whether the previous release's container was stopped by us.
     pub stopped_previous: bool,
+    /// When that began, and when it ran again after all.
+    #[serde(default)]
+    pub stopped_ms: Option<i64>,
+    #[serde(default)]
+    pub back_ms: Option<i64>,
     /// Requests that were still running when the drain's budget was over.
     pub left: u64,
     pub parked_until_ms: Option<i64>,

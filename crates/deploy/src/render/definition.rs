@@ -19,6 +19,7 @@ use crate::attached::Attached;
 use crate::ground::named_volumes;
 use crate::names::{self, Scope};
 use crate::release::side_by_side;
+use crate::stopping;
 use service::{leave_to_the_edge, limits, outlive_a_reboot, without_emptiness};
 
 /// What a definition is rendered from.
@@ -75,6 +76,7 @@ impl Source<'_> {
         }
         limits(&mut service, self.plan);
         without_emptiness(&mut service);
+        stopping::keep_hooks(&mut service);
         outlive_a_reboot(&mut service, self.plan.strategy);
         service
     }

@@ -267,6 +267,7 @@ pub fn stop_previous<'a>(world: &'a World, params: &'a Params, found: &'a mut Fo
                 _ => format!("stops {} (never two at once)", previous.id),
             },
         );
+        found.stopped_ms.get_or_insert(world.clock.now_ms());
         copies::stop(world, &previous, &previous.numbers()).await?;
         found.stopped_previous = true;
         if params.release.plan.strategy == Strategy::DrainFirst {
@@ -293,11 +294,12 @@ async fn tell_killed(world: &World, previous: &Release) -> Result<(), StepError>
 /// The exit code of a process that was killed.
 const KILLED: i64 = 137;
 
-pub fn start_previous<'a>(world: &'a World, params: &'a Params, _: &'a mut Found) -> Done<'a> {
+pub fn start_previous<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) -> Done<'a> {
     Box::pin(async move {
         let Some(mut previous) = previous(world, params)? else { return Ok(()) };
         match copies::bring_back(world, &previous, &previous.numbers()).await {
             Ok(addresses) => {
+                found.back_ms = Some(world.clock.now_ms());
                 previous.targets = previous.targets_at(&addresses);
                 previous.addresses = addresses;
                 previous.making_way_for = None;

@@ -47,11 +47,12 @@ impl Docker for FakeDocker {
         world.start(&id)
     }
 
-    async fn stop(&self, id: &str, _grace: Duration) -> DockerResult<()> {
+    async fn stop(&self, id: &str, grace: Duration) -> DockerResult<()> {
         let mut world = self.called("stop", id)?;
         let id = world.find(id)?;
         let Some(one) = world.containers.get(&id) else { return Ok(()) };
-        let (name, state, stubborn) = (one.name.clone(), one.state, one.behaviour.ignores_stop);
+        let stubborn = one.behaviour.ignores_stop || grace < one.behaviour.stops_within;
+        let (name, state) = (one.name.clone(), one.state);
         let now = world.clock.monotonic();
         world.calls.push(format!("stop {name}"));
         if state.is_up() {
