@@ -69,6 +69,6 @@ pub mod world;
 pub use draft::{Draft, draft};
 pub use error::{DeployError, Ending};
 pub use names::Scope;
-pub use removal::{Removed, down};
+pub use removal::{Removed, down, remove_services};
 pub use report::Report;
 pub use world::{Parts, Said, Talk, World};

@@ -74,6 +74,18 @@ async fn down_gives_everything_its_grace_and_stops_what_others_need_last() {
 }
 
 #[tokio::test]
+async fn several_services_that_are_removed_go_in_the_same_order_and_the_others_stay() {
+    let site = three().await;
+    let db_and_web = [service("db"), service("web")];
+    deploy::remove_services(&site.world, &scope(), &db_and_web).await.unwrap();
+    let order = ["web", "db"].map(|name| format!("shop-production-{name}-r1"));
+    let expected: Vec<String> =
+        order.iter().flat_map(|name| [format!("stop {name}"), format!("remove {name}")]).collect();
+    assert_eq!(ends(&site), expected);
+    assert_eq!(site.world.serving(&scope()).unwrap().into_keys().collect::<Vec<_>>(), [service("api")]);
+}
+
+#[tokio::test]
 async fn a_down_that_cannot_stop_a_service_leaves_what_it_needs_and_lets_it_serve_again() {
     let site = three().await;
     site.docker.refuse_next("stop", "the engine is not in the mood");
