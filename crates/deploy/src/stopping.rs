@@ -47,8 +47,7 @@ impl StopPlan {
             label(names::SERVICE) == Some(release.service.as_ref())
                 && machine::docker::labels_match(&container.labels, &release.scope.selector())
         };
-        let own =
-            releases.iter().filter(of_service).find(|release| label(names::RELEASE) == Some(&release.id.to_string()));
+        let own = releases.iter().filter(of_service).find(|release| label(names::RELEASE) == Some(release.id.as_ref()));
         match (own, order::deciding(releases.iter().filter(of_service))) {
             (Some(own), _) if label(names::ONE_OFF).is_some() => StopPlan::of_one_off(own),
             (Some(own), _) => StopPlan::of(world, own),
