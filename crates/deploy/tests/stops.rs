@@ -1,6 +1,6 @@
 //! Whatever ends a container gives it its hooks and its grace, and a service ends before what it depends on.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod site;
 
