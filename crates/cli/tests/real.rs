@@ -34,6 +34,7 @@ mod real {
     mod queue;
     mod readers;
     mod secret;
+    mod stops;
     mod strategies;
     mod told;
     mod trust;

@@ -13,13 +13,14 @@ use saga::{Abort, StepError};
 use serde_json::{Value, json};
 
 use crate::ends;
-use crate::error::{DeployError, is_gone};
+use crate::error::DeployError;
 use crate::health::{self, Gate};
 use crate::names;
 use crate::own;
 use crate::release::Release;
 use crate::render::definition::{copy_key, unread, with_copies};
 use crate::roll_out::steps::{LAST_LINES, gone, succeeded, wrap};
+use crate::stopping::{self, StopPlan};
 use crate::world::World;
 
 /// Copies that have proved themselves.
@@ -178,9 +179,10 @@ pub async fn reachable(world: &World, release: &Release, copies: u32) -> Result<
 
 /// Stops these copies, each within the service's grace, and keeps their containers.
 pub async fn stop(world: &World, release: &Release, numbers: &[u32]) -> Result<(), StepError> {
+    let plan = &StopPlan::of(world, release);
     each(numbers, |number| async move {
         let container = names::copy(&release.container, number);
-        gone(world.docker.stop(&container, release.plan.stop_grace).await, "stop a container")
+        stopping::stop(world, &container, plan).await.map_err(wrap("stop a container"))
     })
     .await
 }
@@ -206,9 +208,10 @@ pub async fn bring_back(world: &World, release: &Release, numbers: &[u32]) -> Re
 
 /// Stops and removes these copies.
 pub async fn clear(world: &World, release: &Release, numbers: &[u32]) -> Result<(), StepError> {
-    stop(world, release, numbers).await?;
+    let plan = &StopPlan::of(world, release);
     each(numbers, |number| async move {
-        gone(world.docker.remove(&names::copy(&release.container, number), true).await, "remove a container")
+        let container = names::copy(&release.container, number);
+        stopping::remove(world, &container, plan).await.map_err(wrap("remove a container"))
     })
     .await
 }
@@ -216,36 +219,27 @@ pub async fn clear(world: &World, release: &Release, numbers: &[u32]) -> Result<
 /// A copy that failed is stopped and kept, so that a person can look into it.
 /// One that was never started, or that was given up by the operator, is cleared away.
 pub async fn keep_failed(world: &World, release: &Release, numbers: &[u32]) -> Result<(), StepError> {
+    let plan = &StopPlan::of(world, release);
     each(numbers, |number| async move {
         let container = names::copy(&release.container, number);
         let detail = health::inspect(world, &container).await.map_err(wrap("find the container"))?;
         let Some(detail) = detail else { return Ok(()) };
         if world.abort.is_requested() || detail.state == ContainerState::Created {
-            return gone(world.docker.remove(&container, true).await, "remove the container");
+            return stopping::remove(world, &container, plan).await.map_err(wrap("remove the container"));
         }
-        gone(world.docker.stop(&container, release.plan.stop_grace).await, "stop the container")
+        stopping::stop(world, &container, plan).await.map_err(wrap("stop the container"))
     })
     .await
 }
 
 /// Removes every container of a release, for whoever is not a step of a saga.
 pub async fn remove(world: &World, release: &Release) -> Result<(), DeployError> {
-    for container in release.containers() {
-        for result in
-            [world.docker.stop(&container, release.plan.stop_grace).await, world.docker.remove(&container, true).await]
-        {
-            match result {
-                Err(error) if !is_gone(&error) => {
-                    return Err(DeployError::Docker {
-                        operation: format!("remove container `{container}`"),
-                        source: error,
-                    });
-                }
-                _ => {}
-            }
-        }
-    }
-    Ok(())
+    let plan = &StopPlan::of(world, release);
+    let removals = release
+        .containers()
+        .into_iter()
+        .map(|container| async move { stopping::remove(world, &container, plan).await });
+    join_all(removals).await.into_iter().collect()
 }
 
 /// Does it for all of them side by side, and tells the first trouble when each has had its turn.

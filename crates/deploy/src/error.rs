@@ -55,6 +55,11 @@ pub enum DeployError {
         if .unreadable.is_empty() { String::new() } else { format!("; not readable: {}", .unreadable) }
     )]
     Unrebuildable { routed: String, unreadable: String },
+    #[error(
+        "container `{container}` still runs after its stop signal and its grace of {}",
+        spec::units::human_duration(*.grace)
+    )]
+    StillRuns { container: String, grace: std::time::Duration },
     #[error("could not keep the journal of `{saga}`")]
     Saga { saga: String, source: saga::SagaError },
 }
@@ -151,6 +156,9 @@ impl DeployError {
             DeployError::Unrebuildable { .. } => Some(
                 "traffic goes on as it is; put `ledger.db` or the folder `kept` back from a backup, or move the folder `edge` away and run `mainstay up` to begin anew".into(),
             ),
+            DeployError::StillRuns { container, .. } => Some(format!(
+                "look at it with `docker inspect {container}`; when it has ended, run the same command again"
+            )),
             DeployError::Edge { .. } => Some("`mainstay status` tells whether the edge runs".into()),
             _ => None,
         }

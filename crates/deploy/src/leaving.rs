@@ -13,6 +13,7 @@ use spec::{ReleaseId, ServiceName};
 use crate::release::Release;
 use crate::roll_out::steps::{Done, gone, wrap};
 use crate::roll_out::{Found, Params};
+use crate::stopping::{self, StopPlan};
 use crate::world::World;
 use crate::{copies, health, removal};
 
@@ -91,8 +92,8 @@ async fn stop(world: &World, params: &Params, found: &mut Found, first: bool) ->
                 if detail.is_some_and(|detail| detail.state.is_up()) {
                     world.talk.say(Some(&params.release.service), format!("stops Compose's container {name}"));
                     found.away_since_ms.get_or_insert(world.clock.now_ms());
-                    let grace = Duration::from_millis(*grace_ms);
-                    gone(world.docker.stop(id, grace).await, "stop Compose's container")?;
+                    let plan = StopPlan::of_compose(world, &params.release, Duration::from_millis(*grace_ms));
+                    stopping::stop(world, id, &plan).await.map_err(wrap("stop Compose's container"))?;
                 }
                 open(world, params, binds)?;
             }

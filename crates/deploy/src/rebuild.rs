@@ -16,6 +16,7 @@ use crate::error::DeployError;
 use crate::kept::Kept;
 use crate::names::Scope;
 use crate::release::Release;
+use crate::stopping::order::Needs;
 use crate::store::{PLATFORM, Platform, RELEASE, SERVING};
 use crate::world::World;
 use fate::Fate;
@@ -80,11 +81,13 @@ fn is_whole(world: &World) -> Result<bool, DeployError> {
 /// What serves is there and routed before anything else is stopped. Only what may never be there twice is stopped first;
 /// the edge lets its requests wait meanwhile.
 async fn build(world: &World, found: &Found) -> Result<Rebuilt, DeployError> {
-    let (serving, others): (Vec<_>, Vec<_>) = found
+    let needs = Needs::of(&found.releases);
+    let (serving, mut others): (Vec<_>, Vec<_>) = found
         .releases
         .iter()
         .map(|release| (found.fate(release), release))
         .partition(|(fate, _)| *fate == Fate::Serves);
+    needs.sort(&mut others, |(_, release)| release.pool());
     for (fate, release) in others.iter().filter(|(_, release)| !release.side_by_side()) {
         fate::clear(world, *fate, release, found).await?;
     }
@@ -99,6 +102,7 @@ async fn build(world: &World, found: &Found) -> Result<Rebuilt, DeployError> {
     let status = status.map_err(|source| DeployError::Edge { operation: "ask for its epoch".into(), source })?;
     world.raise_epoch(status.epoch)?;
     world.sync_routes().await?;
+    needs.sort(&mut releases, |(_, release)| release.pool());
     for (fate, release) in &releases {
         fate::clear_beyond(world, release, found).await?;
         fate::clear(world, *fate, release, found).await?;

@@ -1,19 +1,26 @@
 //! Taking services, or a whole platform, away again. Every step finds things by their labels and
 //! may run twice; volumes are data and stay unless they are named.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use machine::docker::DockerError;
+use futures_util::future::join_all;
+use machine::docker::{Container, DockerError};
+use parking_lot::Mutex;
+use saga::Abort;
 use spec::ServiceName;
+use spec::units::human_duration;
 
 use crate::draft::containers;
 use crate::error::{DeployError, is_gone};
 use crate::names::{self, Scope};
-use crate::release::Event;
+use crate::release::{Event, Release};
+use crate::stopping::order::Needs;
+use crate::stopping::{self, StopPlan};
 use crate::world::World;
 
-/// How long a container gets to end by itself.
-const GRACE: Duration = Duration::from_secs(10);
+/// A stop that took longer has its time told.
+const WORTH_TELLING: Duration = Duration::from_secs(2);
 
 /// What `down` took away.
 #[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
@@ -29,37 +36,59 @@ pub struct Removed {
 }
 
 pub async fn remove_service(world: &World, scope: &Scope, service: &ServiceName) -> Result<(), DeployError> {
-    world.clear_serving(scope, service)?;
-    world.push_routes().await?;
-    for container in containers(world, scope).await? {
-        if container.labels.get(names::SERVICE).map(String::as_str) == Some(service.as_ref()) {
-            world.talk.say(Some(service), format!("removes {}", container.name));
-            remove_container(world, &container.name).await?;
-        }
+    remove_services(world, scope, std::slice::from_ref(service)).await
+}
+
+/// Takes several services away, those that need others before these.
+pub async fn remove_services(world: &World, scope: &Scope, services: &[ServiceName]) -> Result<(), DeployError> {
+    for service in services {
+        world.clear_serving(scope, service)?;
     }
-    world.forget_scaled(scope, service)?;
-    retire(world, scope, Some(service))
+    world.push_routes().await?;
+    let mut found = containers(world, scope).await?;
+    let is_named = |name: &String| services.iter().any(|service| service.as_ref() == name);
+    found.retain(|container| container.labels.get(names::SERVICE).is_some_and(is_named));
+    let releases = world.releases(scope, None)?;
+    // It is part of something larger, which decides itself what giving up means.
+    stop_in_order(world, scope, &found, &releases, None).await.map_err(|failure| failure.error)?;
+    for service in services {
+        world.forget_scaled(scope, service)?;
+        retire(world, scope, Some(service))?;
+    }
+    Ok(())
 }
 
 /// Takes a whole platform in one environment away.
+///
+/// No request reaches it any more before the first container is stopped. What could not be stopped, because of an error
+/// or because somebody gave up, serves again as before.
 pub async fn down(world: &World, scope: &Scope, volumes: bool) -> Result<Removed, DeployError> {
     let mut removed = Removed::default();
-    for service in world.serving(scope)?.into_keys() {
-        world.clear_serving(scope, &service)?;
-    }
-    for service in world.scaled(scope)?.into_keys() {
-        world.forget_scaled(scope, &service)?;
+    let (serving, platform) = (world.serving(scope)?, world.platform(scope)?);
+    let all = world.docker.list(&scope.selector(), true).await.map_err(failed("list containers"))?;
+    let releases = world.releases(scope, None)?;
+    for service in serving.keys() {
+        world.clear_serving(scope, service)?;
     }
     world.forget_platform(scope)?;
     // A dead edge must not keep a platform from being taken down.
     let _ = world.push_routes().await;
-    let all = world.docker.list(&scope.selector(), true).await.map_err(failed("list containers"))?;
-    let works = all.iter().map(|container| async {
-        world.talk.say(None, format!("removes {}", container.name));
-        remove_container(world, &container.name).await.map(|()| container.name.clone())
-    });
-    for name in futures_util::future::join_all(works).await {
-        removed.containers.push(name?);
+    if let Err(failure) = stop_in_order(world, scope, &all, &releases, Some(&world.abort)).await {
+        if let Some(platform) = platform {
+            world.save_platform(&platform)?;
+        }
+        for release in serving.values() {
+            match failure.stopped.contains(&release.pool()) {
+                true => retire(world, scope, Some(&release.service))?,
+                false => world.move_serving(release, None, None)?,
+            }
+        }
+        let _ = world.push_routes().await;
+        return Err(failure.error);
+    }
+    removed.containers.extend(all.into_iter().map(|container| container.name));
+    for service in world.scaled(scope)?.into_keys() {
+        world.forget_scaled(scope, &service)?;
     }
     for network in world.docker.networks(&scope.selector()).await.map_err(failed("list networks"))? {
         match world.docker.remove_network(&network.name).await {
@@ -84,9 +113,58 @@ pub async fn down(world: &World, scope: &Scope, volumes: bool) -> Result<Removed
     Ok(removed)
 }
 
-async fn remove_container(world: &World, name: &str) -> Result<(), DeployError> {
-    gone(world.docker.stop(name, GRACE).await, "stop a container")?;
-    gone(world.docker.remove(name, true).await, "remove a container")
+/// What could not be stopped.
+struct Unstopped {
+    error: DeployError,
+    /// The pools of the services whose containers are gone.
+    stopped: Vec<String>,
+}
+
+/// Stops and removes these containers, a service only when those that need it have ended.
+async fn stop_in_order(
+    world: &World,
+    scope: &Scope,
+    found: &[Container],
+    releases: &[Release],
+    abort: Option<&Abort>,
+) -> Result<(), Unstopped> {
+    let groups: BTreeMap<String, Vec<&Container>> = stopping::by_service(found)
+        .into_iter()
+        .map(|(service, containers)| (format!("{}/{}", scope.key(), service.unwrap_or_default()), containers))
+        .collect();
+    let pools: Vec<String> = groups.keys().cloned().collect();
+    let stopped = Mutex::new(Vec::new());
+    let (groups, noted, needs) = (&groups, &stopped, Needs::of(releases));
+    let ended = needs.stop(&pools, |pool| async move {
+        if abort.is_some_and(Abort::is_requested) {
+            let text = "given up; what was not stopped yet serves again, and `mainstay down` goes on";
+            return Err(DeployError::Refused(text.to_owned()));
+        }
+        let removals = groups.get(&pool).into_iter().flatten().map(|container| end(world, container, releases));
+        join_all(removals).await.into_iter().collect::<Result<(), _>>()?;
+        noted.lock().push(pool);
+        Ok(())
+    });
+    ended.await.map_err(|error| Unstopped { error, stopped: stopped.lock().clone() })
+}
+
+/// Says what it does, since it may take minutes.
+async fn end(world: &World, container: &Container, releases: &[Release]) -> Result<(), DeployError> {
+    let plan = StopPlan::of_found(world, container, releases);
+    let service = container.labels.get(names::SERVICE).and_then(|name| ServiceName::parse(name).ok());
+    let name = &container.name;
+    let text = match container.state.is_up() {
+        true => format!("stops and removes {name}; it has {} to end", human_duration(plan.grace)),
+        false => format!("removes {name}"),
+    };
+    world.talk.say(service.as_ref(), text);
+    let began = world.clock.monotonic();
+    stopping::remove(world, name, &plan).await?;
+    let took = world.clock.monotonic().saturating_sub(began);
+    if took >= WORTH_TELLING {
+        world.talk.say(service.as_ref(), format!("{name} has ended after {:.0} s", took.as_secs_f64()));
+    }
+    Ok(())
 }
 
 fn retire(world: &World, scope: &Scope, service: Option<&ServiceName>) -> Result<(), DeployError> {

@@ -66,6 +66,24 @@ pub struct Failure {
     /// The container that was kept for inspection.
     pub kept: Option<String>,
     pub ending: Ending,
+    /// Where it was rolled back: what became of the traffic.
+    #[serde(default)]
+    pub traffic: Traffic,
+}
+
+/// What a roll-out that was undone has meant for those who use the service.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "is")]
+pub enum Traffic {
+    /// Nothing can be said: there was no release before it, or it has no traffic.
+    #[default]
+    Unsaid,
+    /// It never left the release before.
+    Stayed,
+    /// The failed release had some of it, or all; the release before has all of it again.
+    WentBack { release: ReleaseId },
+    /// The release before was stopped, and was started again.
+    RunsAgain { release: ReleaseId, away_ms: Option<u64> },
 }
 
 impl Failure {

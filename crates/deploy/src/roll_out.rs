@@ -137,6 +137,11 @@ pub struct Found {
     /// Whether it had done its work before that.
     #[serde(default)]
     pub previous_ended: bool,
+    /// When that began, and when it ran again after all.
+    #[serde(default)]
+    pub stopped_ms: Option<i64>,
+    #[serde(default)]
+    pub back_ms: Option<i64>,
     /// Requests that were still running when the drain's budget was over.
     pub left: u64,
     pub parked_until_ms: Option<i64>,

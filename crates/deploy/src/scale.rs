@@ -18,7 +18,7 @@ use crate::error::{DeployError, Ending};
 use crate::load::Loaded;
 use crate::names::Scope;
 use crate::release::Release;
-use crate::report::{Failure, Outcome, Report, ServiceReport};
+use crate::report::{Failure, Outcome, Report, ServiceReport, Traffic};
 use crate::roll_out::after;
 use crate::world::World;
 
@@ -225,7 +225,14 @@ fn finish(
             let cause = after::cause(error);
             let logs = after::lines(&error.detail);
             let ending = if failed_step == "leave" { Ending::Failed } else { Ending::RolledBack };
-            Outcome::Failed(Failure { step: failed_step.clone(), cause, logs, kept: None, ending })
+            Outcome::Failed(Failure {
+                step: failed_step.clone(),
+                cause,
+                logs,
+                kept: None,
+                ending,
+                traffic: Traffic::Stayed,
+            })
         }
         SagaOutcome::Stuck { step, error, .. } => Outcome::Failed(after::stuck(step, error)),
         SagaOutcome::Crashed => return Err(DeployError::Refused("the journal was told to stop here".into())),

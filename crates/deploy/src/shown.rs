@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use crate::error::DeployError;
 use crate::release::Release;
 use crate::release::origin::version;
+use crate::stopping::PRE_STOP;
 use crate::world::World;
 
 /// Values that must not be shown.
@@ -83,6 +84,11 @@ pub fn of(document: &Value, service: &str, known: &Known, salt: &[u8]) -> Value 
     }
     if let Some(Value::Object(labels)) = map.get_mut("labels") {
         labels.retain(|key, _| !key.starts_with("dev.mainstay."));
+    }
+    for hook in map.get_mut(PRE_STOP).and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(environment) = hook.get_mut("environment") {
+            *environment = Value::Object(variables(environment, known, salt));
+        }
     }
     let environment = map.remove("environment").map(|environment| variables(&environment, known, salt));
     let mut shown = match plain(&Value::Object(map), known, salt) {

@@ -151,7 +151,13 @@ fn refuse_anothers(loaded: &Loaded, takeover: &Takeover) -> Result<(), DeployErr
 
 /// Removes what Compose has left of services that serve here now. Their volumes stay.
 pub async fn clear(world: &World, takeover: &Takeover, taken: &[ServiceName]) -> Result<(), DeployError> {
-    for container in taken.iter().filter_map(|service| takeover.services.get(service)).flatten() {
+    for (_, container) in takeover
+        .services
+        .iter()
+        .filter(|(service, _)| taken.contains(service))
+        .flat_map(|(service, all)| all.iter().map(move |one| (service, one)))
+        .collect::<Vec<_>>()
+    {
         let now = health::inspect(world, &container.id).await?;
         let Some(now) = now.filter(|now| !now.state.is_up()) else { continue };
         world.talk.say(None, format!("removes Compose's container {}", now.name));

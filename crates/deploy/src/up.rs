@@ -226,17 +226,17 @@ impl Work<'_> {
         };
         let mut reports = Vec::new();
         let all_good = done.iter().all(is_good);
-        // Dependants first.
-        for change in removals.iter().rev() {
-            let result = match self.world.serving_of(scope, &change.service)? {
-                None => Outcome::Removed,
-                Some(_) if !all_good => Outcome::NotReached,
-                Some(_) => {
-                    removal::remove_service(self.world, scope, &change.service).await?;
-                    Outcome::Removed
-                }
-            };
+        let mut going = Vec::new();
+        for change in removals {
+            let is_there = self.world.serving_of(scope, &change.service)?.is_some();
+            if is_there && all_good {
+                going.push(change.service.clone());
+            }
+            let result = if is_there && !all_good { Outcome::NotReached } else { Outcome::Removed };
             reports.push(still(self.draft, change, result));
+        }
+        if !going.is_empty() {
+            removal::remove_services(self.world, scope, &going).await?;
         }
         if all_good {
             let taken: Vec<ServiceName> = self.world.serving(scope)?.into_keys().collect();

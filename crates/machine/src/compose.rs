@@ -173,9 +173,48 @@ pub fn version() -> Command {
 
 /// Runs words inside a running container.
 pub fn docker_exec(container: &str, argv: &[String], tty: bool) -> Command {
-    let words = Command::new("docker").arg("exec");
-    let words = if tty { words.args(["--interactive", "--tty"]) } else { words };
+    docker_exec_with(container, argv, &ExecOptions { tty, ..ExecOptions::default() })
+}
+
+/// How words run inside a container; the defaults are the container's own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExecOptions {
+    pub tty: bool,
+    pub user: Option<String>,
+    pub working_dir: Option<String>,
+    pub env: Vec<(String, String)>,
+    pub privileged: bool,
+}
+
+/// The same as another user, in another folder, with more variables.
+pub fn docker_exec_with(container: &str, argv: &[String], options: &ExecOptions) -> Command {
+    let mut words = Command::new("docker").arg("exec");
+    if options.tty {
+        words = words.args(["--interactive", "--tty"]);
+    }
+    for (flag, value) in [("--user", &options.user), ("--workdir", &options.working_dir)] {
+        if let Some(value) = value {
+            words = words.args([flag, value]);
+        }
+    }
+    if options.privileged {
+        words = words.arg("--privileged");
+    }
+    for (name, value) in &options.env {
+        words = match is_read_by_docker(name) {
+            true => words.arg("--env").arg(format!("{name}={value}")),
+            // Without a value Docker's client takes its own variable, so that no process list shows the value.
+            false => words.args(["--env", name]).secret_env(name, value),
+        };
+    }
     words.arg(container).args(argv.iter().cloned())
+}
+
+/// Variables that would change what Docker's client does.
+fn is_read_by_docker(name: &str) -> bool {
+    let upper = name.to_ascii_uppercase();
+    let begins = ["DOCKER_", "LD_", "GO", "SSL_", "OTEL_"].iter().any(|begin| upper.starts_with(begin));
+    begins || upper.ends_with("_PROXY") || ["PATH", "HOME", "TMPDIR"].contains(&upper.as_str())
 }
 
 /// The document that `config` wrote, with each `$$` back to the `$` that it stands for.

@@ -1,6 +1,6 @@
 //! How an operation ended, in words and as an exit code.
 
-use deploy::report::{Failure as Cause, Outcome, Report, ServiceReport};
+use deploy::report::{Failure as Cause, Outcome, Report, ServiceReport, Traffic};
 use deploy::status::Status;
 use deploy::{Ending, Removed, Scope};
 
@@ -88,7 +88,7 @@ fn failure(service: &ServiceReport, cause: &Cause) {
         Ending::RolledBack if cause.is_of_a_watch() => {
             eprintln!("  it was rolled back: traffic is back on the release before, no `rollback` is needed");
         }
-        Ending::RolledBack => eprintln!("  it was rolled back: traffic stayed where it was"),
+        Ending::RolledBack => eprintln!("  it was rolled back{}", traffic(&cause.traffic)),
         Ending::Stuck => {
             eprintln!("  it is stuck and needs a person: `mainstay status` shows how it stands");
             // One that serves although it does worse says itself what goes back.
@@ -103,6 +103,19 @@ fn failure(service: &ServiceReport, cause: &Cause) {
     if let Some(kept) = &cause.kept {
         eprintln!("  its container is kept: {kept}");
         eprintln!("hint: docker logs {kept}");
+    }
+}
+
+/// Traffic "stayed" only where it really did.
+fn traffic(traffic: &Traffic) -> String {
+    match traffic {
+        Traffic::Unsaid => String::new(),
+        Traffic::Stayed => ": traffic stayed where it was".to_owned(),
+        Traffic::WentBack { release } => format!(": {release} has all the traffic again"),
+        Traffic::RunsAgain { release, away_ms: None } => format!(": {release} runs again"),
+        Traffic::RunsAgain { release, away_ms: Some(ms) } => {
+            format!(": {release} runs again (it was away for {:.0} s)", (*ms as f64 / 1000.0).max(1.0))
+        }
     }
 }
 

@@ -57,6 +57,7 @@ shapes! {
     n8n_queue
     nextcloud
     plausible
+    pre_stop
     profiles
     pull_policy
     pull_policy_always

@@ -3,10 +3,11 @@
 use machine::docker::State as ContainerState;
 
 use super::found::Found;
-use crate::error::{DeployError, is_gone};
+use crate::error::DeployError;
 use crate::names;
 use crate::release::{Release, State};
 use crate::roll_out::finish;
+use crate::stopping::{self, StopPlan};
 use crate::world::World;
 use crate::{copies, health};
 
@@ -109,11 +110,12 @@ pub(super) async fn clear(world: &World, fate: Fate, release: &Release, found: &
 
 /// One that failed is kept, so that a person can look into it; one that never started tells nothing.
 async fn stop(world: &World, release: &Release, found: &Found) -> Result<(), DeployError> {
+    let plan = &StopPlan::of(world, release);
     for name in release.containers() {
         match found.state(&name) {
             None => {}
-            Some(ContainerState::Created) => done(world.docker.remove(&name, true).await, "remove", &name)?,
-            Some(_) => done(world.docker.stop(&name, release.plan.stop_grace).await, "stop", &name)?,
+            Some(ContainerState::Created) => stopping::remove(world, &name, plan).await?,
+            Some(_) => stopping::stop(world, &name, plan).await?,
         }
     }
     Ok(())
@@ -124,8 +126,7 @@ pub(super) async fn clear_beyond(world: &World, release: &Release, found: &Found
     let own = release.containers();
     let beyond = found.containers.iter().filter(|one| names::is_copy(&release.container, &one.name));
     for container in beyond.filter(|container| !own.contains(&container.name)) {
-        done(world.docker.stop(&container.name, release.plan.stop_grace).await, "stop", &container.name)?;
-        done(world.docker.remove(&container.name, true).await, "remove", &container.name)?;
+        stopping::remove(world, &container.name, &StopPlan::of(world, release)).await?;
     }
     Ok(())
 }
@@ -133,16 +134,8 @@ pub(super) async fn clear_beyond(world: &World, release: &Release, found: &Found
 /// Migrations and the like that were under way: whose they were is given up.
 pub(super) async fn clear_one_offs(world: &World, found: &Found) -> Result<(), DeployError> {
     for container in found.containers.iter().filter(|container| container.labels.contains_key(names::ONE_OFF)) {
-        done(world.docker.remove(&container.name, true).await, "remove", &container.name)?;
+        let plan = StopPlan::of_found(world, container, &found.releases);
+        stopping::remove(world, &container.name, &plan).await?;
     }
     Ok(())
-}
-
-fn done(result: Result<(), machine::docker::DockerError>, what: &str, name: &str) -> Result<(), DeployError> {
-    match result {
-        Err(source) if !is_gone(&source) => {
-            Err(DeployError::Docker { operation: format!("{what} container `{name}`"), source })
-        }
-        _ => Ok(()),
-    }
 }

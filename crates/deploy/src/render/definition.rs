@@ -22,6 +22,7 @@ use crate::names::{self, Scope};
 use crate::own::{self, OwnVolumes};
 use crate::places::{self, Claims};
 use crate::release::side_by_side;
+use crate::stopping;
 use service::{end_once, leave_to_the_edge, limits, silent_before, without_emptiness};
 
 /// What a definition is rendered from.
@@ -79,6 +80,7 @@ impl Source<'_> {
         }
         limits(&mut service, self.plan);
         without_emptiness(&mut service);
+        stopping::keep_hooks(&mut service);
         if self.plan.strategy == Strategy::Job {
             end_once(&mut service);
         }

@@ -8,13 +8,13 @@ use machine::docker::DockerError;
 use saga::{LogEvent, Observer, Outcome as SagaOutcome, Runner};
 use serde_json::json;
 use spec::platform::NoticeKind;
-use spec::{Evidence, SagaId, Verdict};
+use spec::{Evidence, SagaId, Strategy, Verdict};
 
 use super::{Found, Params, RollOut};
 use crate::error::{DeployError, Ending};
 use crate::notify::Notice;
 use crate::release::{Event, Release};
-use crate::report::{self, Failure, Outcome, Phase, ServiceReport};
+use crate::report::{self, Failure, Outcome, Phase, ServiceReport, Traffic};
 use crate::world::World;
 
 /// Starts a new roll-out and follows it to its end.
@@ -232,6 +232,7 @@ fn stands(params: &Params, found: &Found) -> Outcome {
         logs: Vec::new(),
         kept: None,
         ending: Ending::Stuck,
+        traffic: Traffic::Unsaid,
     })
 }
 
@@ -277,7 +278,26 @@ fn undone(
         logs: lines(&error.detail),
         kept: judged.then(|| kept(error, &release)),
         ending: if touched { Ending::RolledBack } else { Ending::Failed },
+        traffic: traffic(params, found, step),
     })
+}
+
+/// What became of the traffic of a roll-out that was undone.
+fn traffic(params: &Params, found: &Found, step: &str) -> Traffic {
+    let Some(previous) = params.previous.clone() else { return Traffic::Unsaid };
+    if params.release.plan.strategy == Strategy::Job {
+        return Traffic::Unsaid;
+    }
+    if params.holds() {
+        let Some(stopped_ms) = found.stopped_ms else { return Traffic::Stayed };
+        let away_ms = found.back_ms.and_then(|back_ms| u64::try_from(back_ms - stopped_ms).ok());
+        return Traffic::RunsAgain { release: previous, away_ms };
+    }
+    let has_shared = params.rolls() || step.starts_with("judge ") || step.starts_with("canary ");
+    match has_shared || found.switched_ms.is_some() {
+        true => Traffic::WentBack { release: previous },
+        false => Traffic::Stayed,
+    }
 }
 
 /// Whether a failure of this step says something about the release, whose container is kept then.
@@ -298,6 +318,7 @@ pub(crate) fn stuck(step: &str, error: &saga::Failure) -> Failure {
         logs: lines(&error.detail),
         kept: None,
         ending: Ending::Stuck,
+        traffic: Traffic::Unsaid,
     }
 }
 

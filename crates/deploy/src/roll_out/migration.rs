@@ -16,6 +16,7 @@ use super::steps::{Done, LAST_LINES, wrap};
 use super::{Found, Params};
 use crate::migration::Migrated;
 use crate::release::Release;
+use crate::stopping::{self, StopPlan};
 use crate::world::World;
 use crate::{copies, health, names};
 
@@ -107,11 +108,8 @@ impl Run<'_> {
                 }
                 _ if late || waited >= timeout => {
                     late = true;
-                    self.world
-                        .docker
-                        .stop(self.name, self.release.plan.stop_grace)
-                        .await
-                        .map_err(wrap("stop the migration"))?;
+                    let plan = StopPlan::of_one_off(self.release);
+                    stopping::stop(self.world, self.name, &plan).await.map_err(wrap("stop the migration"))?;
                 }
                 _ => {}
             }
@@ -169,7 +167,8 @@ impl Run<'_> {
     }
 
     async fn remove(&self) -> Result<(), StepError> {
-        super::steps::gone(self.world.docker.remove(self.name, true).await, "clear the migration's container away")?;
+        let plan = StopPlan::of_one_off(self.release);
+        stopping::remove(self.world, self.name, &plan).await.map_err(wrap("clear the migration's container away"))?;
         copies::forget_once(self.world, self.release)
     }
 

@@ -288,6 +288,7 @@ pub fn stop_previous<'a>(world: &'a World, params: &'a Params, found: &'a mut Fo
                 _ => format!("stops {} (never two at once)", previous.id),
             },
         );
+        found.stopped_ms.get_or_insert(world.clock.now_ms());
         copies::stop(world, &previous, &previous.numbers()).await?;
         found.stopped_previous = true;
         if params.release.plan.strategy == Strategy::DrainFirst {
@@ -323,6 +324,7 @@ pub fn start_previous<'a>(world: &'a World, params: &'a Params, found: &'a mut F
         }
         match copies::bring_back(world, &previous, &previous.numbers()).await {
             Ok(addresses) => {
+                found.back_ms = Some(world.clock.now_ms());
                 previous.targets = previous.targets_at(&addresses);
                 previous.addresses = addresses;
                 previous.making_way_for = None;

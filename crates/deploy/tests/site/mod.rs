@@ -45,6 +45,11 @@ pub struct Site {
 }
 
 impl Site {
+    /// What was run inside containers.
+    pub fn execs(&self) -> Vec<String> {
+        self.processes.lines().into_iter().filter(|line| line.contains("docker exec")).collect()
+    }
+
     /// How often a migration was begun.
     pub fn migrations(&self) -> usize {
         self.processes.lines().iter().filter(|line| line.contains(" run ")).count()
@@ -138,7 +143,7 @@ fn compose(docker: FakeDocker, root: Root) -> FakeProcesses {
                 let spec = ContainerSpec {
                     name: text("container_name"),
                     image: text("image"),
-                    labels: labels(),
+                    labels: labels(&text("container_name")),
                     restart: restart(service["restart"].as_str()),
                     ..ContainerSpec::default()
                 };
@@ -173,15 +178,23 @@ fn told(root: &Root, command: &Command) -> Output {
     Output::default()
 }
 
-fn labels() -> BTreeMap<String, String> {
-    scope().selector().into_iter().collect()
+/// Those of its release, which its name tells; one of a migration has the scope's only.
+fn labels(name: &str) -> BTreeMap<String, String> {
+    let mut labels: BTreeMap<String, String> = scope().selector().into_iter().collect();
+    let own = name.strip_prefix(&format!("{}-", scope().project())).and_then(|rest| rest.rsplit_once("-r"));
+    if let Some((service, number)) = own.filter(|(_, number)| !number.ends_with("-migrate")) {
+        let number = number.split('-').next().unwrap_or_default();
+        labels.insert(deploy::names::SERVICE.into(), service.into());
+        labels.insert(deploy::names::RELEASE.into(), format!("r{number}"));
+    }
+    labels
 }
 
 pub fn container(name: &str, number: &str) -> ContainerSpec {
     ContainerSpec {
         name: name.into(),
         image: format!("shop/web:{number}"),
-        labels: labels(),
+        labels: labels(name),
         ..ContainerSpec::default()
     }
 }

@@ -65,6 +65,20 @@ fn exec_passes_the_words_as_they_are() {
 }
 
 #[test]
+fn exec_takes_user_folder_and_variables_whose_values_nobody_sees() {
+    let options = ExecOptions {
+        user: Some("app".into()),
+        working_dir: Some("/srv".into()),
+        env: vec![("PATH".into(), "/bin".into()), ("TOKEN".into(), "hunter2".into())],
+        privileged: true,
+        tty: false,
+    };
+    let command = docker_exec_with("web-1", &strings(&["flush"]), &options);
+    insta::assert_snapshot!(command, @"TOKEN=*** docker exec --user app --workdir /srv --privileged --env PATH=/bin --env TOKEN web-1 flush");
+    assert_eq!(command.env, [("TOKEN".to_owned(), "hunter2".to_owned())]);
+}
+
+#[test]
 fn doubled_dollars_of_a_config_are_single_again() {
     let document = decode_config(br#"{"a":["x$$y"],"b":{"c":"$$$$","d":1}}"#).unwrap();
     assert_eq!(document, serde_json::json!({"a": ["x$y"], "b": {"c": "$$", "d": 1}}));

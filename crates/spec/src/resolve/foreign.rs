@@ -1,7 +1,7 @@
 //! Keys of Compose that would mean something else here, or nothing: each is refused with what to write instead.
 //!
 //! Every release is a container of its own in a Compose project of its own, so whatever ties a container to another
-//! container, or counts on Compose itself to stop it, cannot be carried.
+//! container cannot be carried.
 
 use serde_json::Value;
 
@@ -46,12 +46,6 @@ pub const REFUSED: &[Refusal] = &[
         applies: is_there,
         why: "each release is a container of its own, so there is no one container of the other service to take them from",
         instead: "name the volumes under `volumes` of both services",
-    },
-    Refusal {
-        key: "pre_stop",
-        applies: is_there,
-        why: "containers are stopped when the edge has drained them and not by Compose, so the hook would never run",
-        instead: "`finish` of the service in mainstay.yaml (`stop_taking`, `idle`), or a handler of the stop signal",
     },
     Refusal {
         key: "provider",

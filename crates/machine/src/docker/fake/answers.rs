@@ -54,7 +54,8 @@ impl Docker for FakeDocker {
         let mut world = self.called("stop", id)?;
         let id = world.find(id)?;
         let Some(one) = world.containers.get(&id) else { return Ok(()) };
-        let (name, state, stubborn) = (one.name.clone(), one.state, one.behaviour.outlives(grace));
+        let stubborn = one.behaviour.outlives(grace) || grace < one.behaviour.stops_within;
+        let (name, state) = (one.name.clone(), one.state);
         let now = world.clock.monotonic();
         world.calls.push(format!("stop {name}"));
         if state.is_up() {

@@ -19,6 +19,8 @@ pub struct Behaviour {
     pub volumes: Vec<String>,
     /// Does not react to SIGTERM: stopping it takes the whole grace and ends with 137.
     pub ignores_stop: bool,
+    /// What it needs to end after SIGTERM; a shorter grace ends it with 137.
+    pub stops_within: Duration,
     /// The engine cannot start it, and says this.
     pub start_error: Option<String>,
 }
