@@ -16,6 +16,7 @@ mod real {
     mod copies;
     mod corpus;
     mod crash;
+    mod data_property;
     mod environments;
     mod failures;
     mod hand;
