@@ -45,7 +45,8 @@ fn real_data_plain_compose_passes_the_same_judge() {
 fn real_data_a_service_with_a_shared_volume_is_renamed() {
     let mut files = base("rename", vec![Kind::Named], 2);
     for service in &mut files.services {
-        service.mounts = vec![mount(0, Way::Direct)];
+        // Long enough to be met by whoever comes before it has saved.
+        (service.mounts, service.save_ms) = (vec![mount(0, Way::Direct)], 2000);
     }
     directed(files, &[Action::Up, Action::Rename]);
 }

@@ -128,15 +128,15 @@ impl Sequence {
         };
         *self.counts.entry((step.action, ended)).or_default() += 1;
         self.note(&format!("{ended:?} after {:.1} s", begin.elapsed().as_secs_f64()));
+        if std::env::var_os("MAINSTAY_DATA_TELL").is_some() {
+            eprintln!("{}: {}", self.files.name, self.told.last().map_or("", String::as_str));
+        }
         self.look()
     }
 
     fn note(&mut self, text: &str) {
         if let Some(last) = self.told.last_mut() {
             last.push_str(&format!(" — {text}"));
-        }
-        if std::env::var_os("MAINSTAY_DATA_TELL").is_some() {
-            eprintln!("{}: {}", self.files.name, self.told.last().map_or("", String::as_str));
         }
     }
 
@@ -168,7 +168,8 @@ impl Sequence {
         let (is_up, is_down) = (resolved.words[0] == "up", resolved.words[0] == "down");
         let writers = self.files.writers(environment);
         let old = self.applied.entry(environment).or_default().clone();
-        if !is_down {
+        let starts = !is_down && step.action != Action::Prune;
+        if starts {
             self.applied.entry(environment).or_default().push(writers.clone());
         }
         if self.system == System::Compose {
@@ -319,14 +320,12 @@ impl Sequence {
         }
     }
 
-    /// Until the next agent has gone on with what the dead one left.
+    /// Until the next agent answers. It goes on with what the dead one left, and the next command waits for that.
     fn settle(&self) -> Result<(), Breach> {
         let begin = Instant::now();
         loop {
             let ran = self.place.run(&["status", "--json"]);
-            let status: serde_json::Value = serde_json::from_str(&ran.out).unwrap_or_default();
-            let is_quiet = status["operation"].is_null() && status["operations"].as_array().is_none_or(Vec::is_empty);
-            if ran.code == 0 && is_quiet {
+            if ran.code == 0 {
                 return Ok(());
             }
             if begin.elapsed() > LIMIT {

@@ -108,6 +108,11 @@ impl Files {
             first.is_routed = true;
         }
         let environments = if random.chance(30) { 2 } else { 1 };
+        let mut places = places;
+        if environments == 2 && random.chance(50) {
+            // Otherwise nearly every second environment would be refused for what it shares.
+            places.fill(Kind::Named);
+        }
         Files { name: name.to_owned(), places, services, removed: Vec::new(), environments, ports, images }
     }
 
