@@ -23,6 +23,8 @@ verb_help() {
                                 public conformance cases against the real edge; docs/conformance.md
 ./x crash [--quick] [--only PART] [--write]
                                 kills at every instant, lost and damaged files, everything at once; docs/crash-matrix.md
+./x data [--quick] [--seed N] [--sequences M] [--only K] [--shrink] [--tell] [--write]
+                                random platforms and sequences of changes; no two writers, nothing lost; docs/data-safety.md
 ./x fuzz [TARGET…] [--seconds N] [--list]
                                 coverage-guided fuzzing of what reads strangers' bytes
 ./x help                        this text

@@ -17,6 +17,7 @@ mod real {
     mod corpus;
     mod crash;
     mod ends;
+    mod data_property;
     mod environments;
     mod failures;
     mod hand;

@@ -16,6 +16,20 @@ const LIMIT: Duration = Duration::from_secs(300);
 /// The tag holds a hash of everything that went in, so a second call finds the image and builds nothing.
 /// See `testapp.rs` for what the variables do; it listens on `PORT`, 8080 when not set.
 pub async fn app_image(build: &str, env: &[(&str, &str)]) -> String {
+    image_of(build, &dockerfile(build, env)).await
+}
+
+/// The same as a keeper of data (`testapp/writer.rs`): its stop signal is handled. `volume` is a `VOLUME` of the image.
+pub async fn writer_image(build: &str, volume: Option<&str>) -> String {
+    let volume = volume.map(|path| format!("VOLUME {path}\n")).unwrap_or_default();
+    image_of(build, &format!("{}{volume}CMD {}\n", dockerfile(build, &[]), serde_json::json!(["sh", "-c", WRITER])))
+        .await
+}
+
+/// The first `wait` ends when the signal comes, the second one when the program does.
+const WRITER: &str = "rm -f /stop; trap ': >/stop' TERM INT QUIT; /testapp & app=$!; wait $app; wait $app";
+
+async fn image_of(build: &str, file: &str) -> String {
     let root = Root::open(std::env::temp_dir().join("mainstay-testkit")).expect("could not open the image folder");
     // Tests run in many processes at once, and one build is enough.
     let guard = wait_for("the turn to build the test image", LIMIT, || async {
@@ -27,7 +41,6 @@ pub async fn app_image(build: &str, env: &[(&str, &str)]) -> String {
     })
     .await;
     let program = std::fs::read(testapp(&root).await).expect("the test application cannot be read");
-    let file = dockerfile(build, env);
     let tag = format!("mainstay-test/app:{build}-{:016x}", hash(&[&program, file.as_bytes()]));
     let known = Command::new("docker").args(["image", "inspect", "--format", "{{.Id}}", &tag]).timeout(LIMIT);
     if SystemProcesses.run(&known).await.is_ok_and(|output| output.status == 0) {
@@ -63,8 +76,9 @@ async fn testapp(root: &Root) -> PathBuf {
         return built;
     }
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bin/testapp.rs");
-    let text = std::fs::read(&source).expect("the source of the test application is there");
-    let target = root.join(format!("testapp-{:016x}", hash(&[&text]))).expect("a plain name");
+    let texts = [source.clone(), source.with_extension("").join("writer.rs")]
+        .map(|path| std::fs::read(path).expect("the source of the test application is there"));
+    let target = root.join(format!("testapp-{:016x}", hash(&[&texts[0], &texts[1]]))).expect("a plain name");
     if !target.is_file() {
         let making = format!("{}.making", target.display());
         let words = ["--edition", "2024", "-C", "opt-level=1", "-o", &making];

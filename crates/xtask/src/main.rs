@@ -3,6 +3,7 @@
 //! - `tidy` holds the house rules that no compiler knows: floors, file names, lints, the lock file, words.
 //! - `bench` measures the release binary under a load tool that is not ours, and keeps the page of figures.
 //! - `crash` makes the table and the page of the crash matrix.
+//! - `data` makes the tables and the page of data safety.
 //! - `docs` writes the reference pages that are generated from the binary.
 //!
 //! This crate stands beside the stairs: no other crate may import it, and it imports none of them,
@@ -11,6 +12,7 @@
 
 mod bench;
 mod crash;
+mod data;
 mod docs;
 mod error;
 mod house;
@@ -38,6 +40,8 @@ enum Task {
     Bench(bench::Options),
     /// Print the crash matrix from what its rows wrote down.
     Crash(crash::Options),
+    /// Print the tables of data safety from what its tests reported.
+    Data(data::Options),
     /// Write the reference pages that come from the binary.
     Docs(docs::Options),
 }
@@ -47,6 +51,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::run(),
         Task::Bench(options) => bench::run(&options),
         Task::Crash(options) => crash::run(&options),
+        Task::Data(options) => data::run(&options),
         Task::Docs(options) => docs::run(&options),
     };
     match outcome {

@@ -6,14 +6,20 @@
 //! evenly), `SLOW_MS` (before each answer of `/`).
 //! Paths: `/`, `/health`, `/slow?ms=n`, `/echo` (the request as it arrived), `/crash`, anything else is 404.
 //! `testapp get http://host:8080/path` asks instead of answering: status 0 and the body for a 200.
-//! It does not handle SIGTERM: run it under an init, or let it be killed.
+//! It does not handle SIGTERM: run it under an init, or let it be killed. As a keeper of data (`testapp/writer.rs`) it
+//! writes, and ends in order where the image's shell makes `/stop` of the signal.
 
 #![expect(
     clippy::print_stdout,
+    clippy::print_stderr,
     clippy::exit,
     clippy::disallowed_methods,
     reason = "a stand-in for somebody's application"
 )]
+
+// Not `src/bin/writer.rs`, which would be a program of its own.
+#[path = "testapp/writer.rs"]
+mod writer;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
@@ -28,6 +34,7 @@ struct App {
     healthy_after: Option<Duration>,
     fail_percent: u64,
     slow: Duration,
+    writer: Option<&'static writer::Writer>,
 }
 
 fn main() -> std::io::Result<()> {
@@ -57,6 +64,7 @@ fn main() -> std::io::Result<()> {
         healthy_after: (!set("NEVER_HEALTHY")).then(|| Duration::from_millis(number("HEALTHY_AFTER_MS").unwrap_or(0))),
         fail_percent: number("FAIL_RATIO_PERCENT").unwrap_or(0),
         slow: Duration::from_millis(number("SLOW_MS").unwrap_or(0)),
+        writer: writer::start()?,
     }));
     if let Some(port) = number("UDP_PORT").and_then(|port| u16::try_from(port).ok()) {
         std::thread::spawn(move || echo(port));
@@ -176,7 +184,10 @@ fn answer(app: &App, request: &Request) -> (u16, Vec<u8>) {
         }
         "/echo" => (200, [request.head.as_bytes(), b"\n", &request.body].concat()),
         "/crash" => std::process::exit(3),
-        _ => (404, b"no such page".to_vec()),
+        _ => {
+            let kept = app.writer.and_then(|writer| writer.answer(path, query));
+            kept.unwrap_or_else(|| (404, b"no such page".to_vec()))
+        }
     }
 }
 
