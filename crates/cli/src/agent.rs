@@ -88,6 +88,7 @@ async fn prepare(layout: &Layout, root: Root, notices: deploy::notify::Notices) 
     if let Some(rebuilt) = deploy::rebuild::ensure(&agent.world()).await? {
         tracing::warn!(?rebuilt, "the ledger was gone and has been built again");
     }
+    deploy::learn(&agent.world()).await?;
     Ok(agent)
 }
 

@@ -16,8 +16,9 @@ mod real {
     mod copies;
     mod corpus;
     mod crash;
-    mod ends;
+    mod data;
     mod data_property;
+    mod ends;
     mod environments;
     mod failures;
     mod hand;
@@ -31,6 +32,7 @@ mod real {
     mod orders;
     mod past;
     mod place;
+    mod postgres;
     mod prune;
     mod queue;
     mod readers;

@@ -57,6 +57,11 @@ pub async fn ensure(world: &World) -> Result<Option<Rebuilt>, DeployError> {
     }
     let found = Found::look(world, &kept, unreadable).await?;
     let rebuilt = match found.platforms.is_empty() {
+        // Nothing is up, and what is known of platforms that were is no less true: under which names their data lies.
+        true if !found.others.is_empty() => {
+            write(world, &found, &[])?;
+            None
+        }
         true => None,
         false => Some(build(world, &found).await?),
     };

@@ -62,7 +62,7 @@ fn ends(code: i64) -> Behaviour {
 #[tokio::test]
 async fn an_end_with_0_and_no_policy_or_on_failure_is_work_done() {
     for restart in ["no", "on-failure:2"] {
-        let site = site_with(Behaviour::runs(), ends(0), restart).await;
+        let site = site_with(Behaviour::healthy_after(1), ends(0), restart).await;
         let outcome = run(&site, &portless()).await;
         assert!(matches!(outcome, Outcome::Done(_)), "{restart}: {outcome:?}");
         assert_eq!(serving(&site), "r2");
@@ -73,11 +73,11 @@ async fn an_end_with_0_and_no_policy_or_on_failure_is_work_done() {
 
 #[tokio::test]
 async fn an_end_with_another_code_and_no_policy_is_told_as_such_and_what_is_tried_again_fails_with_its_last_try() {
-    let site = site_with(Behaviour::runs(), ends(3), "no").await;
+    let site = site_with(Behaviour::healthy_after(1), ends(3), "no").await;
     assert_eq!(undone(&run(&site, &portless()).await), "it exited with code 3");
     assert_eq!(serving(&site), "r1");
     assert_eq!(seen(&site.world).await.running, ["shop-production-web-r1"]);
-    let site = site_with(Behaviour::runs(), ends(3), "on-failure:2").await;
+    let site = site_with(Behaviour::healthy_after(1), ends(3), "on-failure:2").await;
     assert_eq!(undone(&run(&site, &portless()).await), "it exited with code 3");
     let tried = site.docker.inspect("shop-production-web-r2").await.unwrap().unwrap();
     assert_eq!(tried.restart_count, 2, "Docker had its tries");
@@ -86,7 +86,7 @@ async fn an_end_with_another_code_and_no_policy_is_told_as_such_and_what_is_trie
 #[tokio::test]
 async fn one_that_ends_well_and_is_restarted_for_ever_names_the_way_out() {
     for restart in ["always", "unless-stopped"] {
-        let site = site_with(Behaviour::runs(), ends(0), restart).await;
+        let site = site_with(Behaviour::healthy_after(1), ends(0), restart).await;
         let outcome = run(&site, &portless()).await;
         let said = undone(&outcome);
         assert!(said.starts_with("it exited with code 0 and is restarted"), "{said}");

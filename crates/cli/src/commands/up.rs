@@ -10,7 +10,8 @@ use spec::ServiceName;
 #[command(after_help = "Examples:
   mainstay up --yes
   mainstay up -e staging
-  mainstay up --service postgres    also changes a service that is kept as it is otherwise")]
+  mainstay up --service postgres    also changes a service that is kept as it is otherwise
+  mainstay up --remove-orphans      also removes services whose profile is off")]
 pub struct Args {
     /// Only this service; also updates one of strategy `keep`
     #[arg(long = "service", value_name = "NAME", value_parser = target::service)]
@@ -18,6 +19,9 @@ pub struct Args {
     /// Build again what can be built
     #[arg(long)]
     build: bool,
+    /// Remove also services whose profile is off or whose file is not given
+    #[arg(long)]
+    remove_orphans: bool,
     #[command(flatten)]
     change: Change,
 }
@@ -50,6 +54,7 @@ pub async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     request.selection.services = args.services;
     request.selection.update_kept = update_kept;
     request.build = args.build;
+    request.selection.remove_orphans = args.remove_orphans;
     carry_out(context, request, &args.change.consent).await
 }
 

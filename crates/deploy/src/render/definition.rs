@@ -23,7 +23,7 @@ use crate::own::{self, OwnVolumes};
 use crate::places::{self, Claims};
 use crate::release::side_by_side;
 use crate::stopping;
-use service::{end_once, leave_to_the_edge, limits, silent_before, without_emptiness};
+use service::{end_once, leave_to_the_edge, limits, silent_before, stay_stopped, without_emptiness};
 
 /// What a definition is rendered from.
 #[derive(Debug, Clone, Copy)]
@@ -158,6 +158,7 @@ impl Source<'_> {
         let container = self.scope.container(&self.plan.name, release);
         let key = self.service_key(release);
         let mut service = self.neutral();
+        stay_stopped(&mut service);
         service.insert("image".into(), json!(image_id));
         service.insert("pull_policy".into(), json!("never"));
         service.insert("container_name".into(), json!(container));

@@ -102,9 +102,39 @@ fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
+/// With `always`, Docker starts a container that was stopped for its successor when the engine is restarted: both would
+/// run. `unless-stopped` is the same but for that.
+pub(super) fn stay_stopped(service: &mut Map<String, Value>) {
+    let condition = service.get("deploy").and_then(|deploy| deploy.get("restart_policy")?.get("condition")?.as_str());
+    if condition == Some("any") {
+        if let Some(deploy) = service.get_mut("deploy").and_then(Value::as_object_mut) {
+            deploy.remove("restart_policy");
+        }
+        service.insert("restart".into(), json!("unless-stopped"));
+    } else if condition.is_none() && service.get("restart").and_then(Value::as_str) == Some("always") {
+        service.insert("restart".into(), json!("unless-stopped"));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_container_that_was_stopped_for_its_successor_stays_so_when_the_engine_comes_back() {
+        let restart = |service: Value| {
+            let mut service = service.as_object().cloned().unwrap();
+            stay_stopped(&mut service);
+            service.get("restart").and_then(Value::as_str).map(str::to_owned)
+        };
+        assert_eq!(restart(json!({ "restart": "always" })).unwrap(), "unless-stopped");
+        assert_eq!(
+            restart(json!({ "deploy": { "restart_policy": { "condition": "any" } } })).unwrap(),
+            "unless-stopped"
+        );
+        assert_eq!(restart(json!({ "restart": "on-failure:3" })).unwrap(), "on-failure:3");
+        assert_eq!(restart(json!({})), None);
+    }
 
     fn object(value: Value) -> Map<String, Value> {
         value.as_object().cloned().unwrap()

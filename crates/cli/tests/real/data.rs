@@ -1,0 +1,384 @@
+//! What people lost with other tools, and what plain Compose does with the same files: data is never doubled, lost or
+//! hidden. Each test is one such day.
+
+use std::process::Command;
+
+use super::place::{Place, block_on, docker, lines, wait};
+use super::{load, postgres};
+
+const LIMIT: std::time::Duration = std::time::Duration::from_secs(20);
+
+fn writer(build: &str) -> String {
+    block_on(testkit::writer_image(build, None))
+}
+
+/// A service that writes down when it begins and ends, and takes so long to save.
+fn keeper(name: &str, image: &str, save_ms: u32, more: &str) -> String {
+    format!(
+        "  {name}:\n    image: {image}\n    stop_grace_period: 30s\n    environment: {{WRITES: /data, SERVICE: {name}, SAVE_MS: \"{save_ms}\"}}\n    healthcheck: {{test: [CMD, /testapp, get, \"http://localhost:8080/health\"], interval: 1s}}\n{more}"
+    )
+}
+
+fn place(test: &str) -> Place {
+    let place = Place::in_folder_of_its_name(test);
+    std::fs::create_dir_all(place.dir()).unwrap();
+    place.write(
+        "mainstay.yaml",
+        &format!("version: 1\nenvironments:\n  production:\n    edge: {{http: \"127.0.0.1:{}\"}}\n", place.port),
+    );
+    place
+}
+
+/// The log of what was written to a volume or folder.
+fn log(source: &str) -> String {
+    let volume = format!("{source}:/v:ro");
+    docker(&[
+        "run",
+        "--rm",
+        "--network",
+        "none",
+        "--volume",
+        &volume,
+        &super::place::image("one", &[]),
+        "cat",
+        "/v/log",
+    ])
+}
+
+/// The log's `begin` and `end` lines as `+service` and `-service`, in their order.
+fn lives(log: &str) -> Vec<String> {
+    let mut services = std::collections::BTreeMap::new();
+    let mut lives = Vec::new();
+    for line in log.lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        match words.as_slice() {
+            ["begin", id, service, ..] => {
+                services.insert((*id).to_owned(), (*service).to_owned());
+                lives.push(format!("+{service}"));
+            }
+            ["end", id, ..] => lives.push(format!("-{}", services.get(*id).map_or("?", String::as_str))),
+            _ => {}
+        }
+    }
+    lives
+}
+
+fn running(place: &Place) -> Vec<String> {
+    let states = place.containers();
+    let mut names: Vec<String> =
+        states.into_iter().filter(|(_, state)| state == "running").map(|(name, _)| name).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn real_data_a_renamed_service_begins_when_the_old_one_has_saved() {
+    let place = place("data-rename");
+    let image = writer("one");
+    place.compose(&keeper("mc", &image, 3000, "    volumes: [\"data:/data\"]\n"));
+    place.run(&["up", "--yes"]).done();
+    place.compose(&keeper("minecraft", &image, 3000, "    volumes: [\"data:/data\"]\n"));
+    place.run(&["plan"]).done().says("takes over volume `data` from `mc`, which is stopped first");
+    place.run(&["up", "--yes"]).done();
+    let volume = format!("{}_data", place.name);
+    assert_eq!(lives(&log(&volume)), ["+mc", "-mc", "+minecraft"]);
+    assert_eq!(running(&place), [place.container("minecraft", "r2")]);
+    // Back under the old name, with the same data.
+    place.compose(&keeper("mc", &image, 3000, "    volumes: [\"data:/data\"]\n"));
+    place.run(&["up", "--yes"]).done();
+    assert_eq!(lives(&log(&volume)), ["+mc", "-mc", "+minecraft", "-minecraft", "+mc"]);
+}
+
+#[test]
+fn real_data_a_rename_that_fails_brings_the_old_service_back() {
+    let place = place("data-rename-back");
+    place.compose(&keeper("mc", &writer("one"), 100, "    volumes: [\"data:/data\"]\n"));
+    place.run(&["up", "--yes"]).done();
+    let broken = "    volumes: [\"data:/data\"]\n    entrypoint: [\"false\"]\n";
+    place.compose(&keeper("minecraft", &writer("one"), 100, broken));
+    let ran = place.run(&["up", "--yes"]).ended(3);
+    assert!(!ran.err.contains("traffic stayed where it was"), "it did not: {}", ran.err);
+    assert_eq!(place.service("mc")["state"], "running");
+    assert_eq!(running(&place), [place.container("mc", "r1")]);
+    assert_eq!(lives(&log(&format!("{}_data", place.name))), ["+mc", "-mc", "+mc"]);
+    // Named alone it would have been a second writer beside the old one.
+    place.run(&["up", "--yes", "--service", "minecraft"]).ended(4).says("`mc`");
+}
+
+#[test]
+fn real_data_a_renamed_postgresql_keeps_every_row() {
+    let place = place("data-rename-pg");
+    let db = |name: &str| {
+        let volumes =
+            "    volumes: [\"data:/var/lib/postgresql/data\"]\n    stop_grace_period: 2m\n    shm_size: 256m\n";
+        format!("  {name}:\n    image: {}\n{volumes}", postgres::image("one"))
+    };
+    place.compose(&db("db"));
+    place.run(&["up", "--yes"]).done();
+    let old = place.container("db", "r1");
+    postgres::sql(
+        &old,
+        "create table t as select generate_series(1, 200) as n; create table dirty as select repeat('x', 500) as t from generate_series(1, 200000)",
+    );
+    place.compose(&db("postgres"));
+    place.run(&["up", "--yes"]).done();
+    let new = place.container("postgres", "r2");
+    assert_eq!(postgres::sql(&new, "select count(*) from t"), "200");
+    assert_eq!(postgres::sql(&new, "select count(*) from dirty"), "200000");
+    let said = Command::new("docker").args(["logs", &new]).output().unwrap();
+    let said = String::from_utf8_lossy(&said.stdout).into_owned() + &String::from_utf8_lossy(&said.stderr);
+    assert!(!said.contains("interrupted") && !said.contains("recovery in progress"), "{said}");
+}
+
+#[test]
+fn real_data_a_folder_of_the_host_is_data_and_is_written_by_one_release() {
+    let place = place("data-folder");
+    let web = |image: &str| {
+        let more = format!("    ports: [\"127.0.0.1:{}:8080\"]\n    volumes: [\"./data:/data\"]\n", place.port);
+        keeper("notes", image, 500, &more)
+    };
+    place.compose(&web(&writer("one")));
+    std::fs::remove_file(place.dir().join("mainstay.yaml")).unwrap();
+    place.run(&["plan"]).done().says("exclusive").says("writes to folder");
+    place.run(&["up", "--yes", "--no-soak"]).done();
+    let load = load::Load::start(place.port);
+    place.compose(&web(&writer("two")));
+    place.run(&["up", "--yes", "--no-soak"]).done();
+    place.run(&["rollback", "notes", "--yes"]).done();
+    // Requests waited meanwhile.
+    load.end().only(&["one", "two"]);
+    let text = std::fs::read_to_string(place.dir().join("data/log")).unwrap();
+    assert_eq!(lives(&text), ["+notes", "-notes", "+notes", "-notes", "+notes"]);
+}
+
+#[test]
+fn real_data_a_postgresql_that_no_list_knows_is_kept_and_never_runs_twice() {
+    let place = place("data-unknown-pg");
+    let db = |version: &str| {
+        let more = format!(
+            "    ports: [\"127.0.0.1:{}:5432\"]\n    volumes: [\"./pgdata:/var/lib/postgresql/data\"]\n",
+            place.port
+        );
+        format!("  db:\n    image: {}\n{more}", postgres::image(version))
+    };
+    std::fs::remove_file(place.dir().join("mainstay.yaml")).unwrap();
+    place.compose(&db("one"));
+    place.run(&["plan"]).done().says("keep");
+    place.run(&["up", "--yes"]).done();
+    let first = place.container("db", "r1");
+    postgres::sql(&first, "create table t(n int)");
+    postgres::sql(&first, "insert into t select generate_series(1, 1000)");
+    place.compose(&db("two"));
+    place.run(&["up", "--yes"]).done();
+    assert_eq!(postgres::servers(&place), [first.as_str()], "an update is for who names it");
+    place.run(&["up", "--yes", "--service", "db"]).done();
+    let second = place.container("db", "r2");
+    assert_eq!(postgres::servers(&place), [second.as_str()]);
+    assert_eq!(postgres::sql(&second, "select count(*) from t"), "1000");
+    place.run(&["rollback", "db", "--yes"]).done();
+    assert_eq!(postgres::servers(&place), [first.as_str()]);
+    assert_eq!(postgres::sql(&first, "select count(*) from t"), "1000");
+}
+
+/// Every way to have a second server on one folder that we could think of; none works, and none harms the first.
+#[test]
+fn real_data_no_verb_brings_two_postgresql_on_one_folder() {
+    let place = place("data-two-pg");
+    let image = postgres::image("one");
+    let db = |name: &str, mount: &str, more: &str| {
+        format!("  {name}:\n    image: {image}\n    volumes: [\"{mount}:/var/lib/postgresql/data\"]\n{more}")
+    };
+    let settings = |services: &str| {
+        place.write(
+            "mainstay.yaml",
+            &format!("version: 1\nenvironments:\n  production: {{edge: {{http: \"127.0.0.1:{0}\"}}}}\n  staging: {{edge: {{http: \"127.0.0.1:{1}\"}}}}\n{services}", place.port, place.port + 1),
+        );
+    };
+    settings("");
+    place.compose(&db("db", "./pg", ""));
+    place.run(&["up", "--yes"]).done();
+    let first = place.container("db", "r1");
+    postgres::sql(&first, "create table t(n int)");
+    std::os::unix::fs::symlink(place.dir().join("pg"), place.dir().join("link")).unwrap();
+    let both = |one: &str, other: &str| format!("{}{}", db("db", one, ""), db("second", other, ""));
+    let attempts: Vec<(&str, String, &str, Vec<&str>)> = vec![
+        ("two services", both("./pg", "./pg"), "", vec!["up", "--yes"]),
+        ("through a link", both("./pg", "./link"), "", vec!["up", "--yes"]),
+        ("the folder above", both("./pg", "."), "", vec!["up", "--yes"]),
+        ("copies", db("db", "./pg", "    deploy: {replicas: 2}\n"), "", vec!["up", "--yes", "--service", "db"]),
+        ("scale", db("db", "./pg", ""), "", vec!["scale", "db=2"]),
+        (
+            "blue-green",
+            db("db", "./pg", ""),
+            "services: {db: {strategy: blue-green}}\n",
+            vec!["up", "--yes", "--service", "db", "--force"],
+        ),
+        (
+            "rolling",
+            db("db", "./pg", ""),
+            "services: {db: {strategy: rolling}}\n",
+            vec!["up", "--yes", "--service", "db", "--force"],
+        ),
+        (
+            "the owner's word",
+            db("db", "./pg", ""),
+            "services: {db: {strategy: blue-green, shared_data: safe}}\n",
+            vec!["up", "--yes", "--service", "db", "--force"],
+        ),
+        ("staging", db("db", "./pg", ""), "", vec!["-e", "staging", "up", "--yes"]),
+        ("a new name alone", db("postgres", "./pg", ""), "", vec!["up", "--yes", "--service", "postgres"]),
+        (
+            "a profile beside it",
+            format!("{}{}", db("db", "./pg", "    profiles: [a]\n"), db("second", "./pg", "")),
+            "",
+            vec!["up", "--yes"],
+        ),
+    ];
+    for (what, compose, services, words) in attempts {
+        place.compose(&compose);
+        settings(services);
+        let ran = place.run(&words);
+        assert!([2, 4].contains(&ran.code), "{what}: exit {}\n{}\n{}", ran.code, ran.out, ran.err);
+        assert_eq!(postgres::servers(&place), [first.as_str()], "{what}");
+        postgres::sql(&first, "insert into t values (1)");
+    }
+    assert_eq!(postgres::sql(&first, "select count(*) from t"), "11");
+    // What replaces it one after the other is allowed, and is one at a time.
+    place.compose(&db("db", "./pg", ""));
+    settings("");
+    for words in [
+        vec!["restart", "db", "--yes"],
+        vec!["up", "--yes", "--service", "db", "--force"],
+        vec!["rollback", "db", "--yes"],
+    ] {
+        place.run(&words).done();
+        assert_eq!(postgres::servers(&place).len(), 1, "{words:?}");
+    }
+}
+
+#[test]
+fn real_data_a_sidecar_on_the_volume_makes_two_releases_no_safer() {
+    let place = place("data-sidecar");
+    let stack = |image: &str, mode: &str| {
+        let more = format!("    ports: [\"127.0.0.1:{}:8080\"]\n    volumes: [\"data:/data\"]\n", place.port);
+        let app = keeper("app", image, 200, &more);
+        format!(
+            "{app}  backup:\n    image: {image}\n    command: [sleep, infinity]\n    init: true\n    environment: {{READS: /data}}\n    volumes: [\"data:/data{mode}\"]\n    healthcheck: {{test: [CMD, \"true\"], interval: 1s}}\n"
+        )
+    };
+    std::fs::remove_file(place.dir().join("mainstay.yaml")).unwrap();
+    for (round, mode) in [":ro", ""].into_iter().enumerate() {
+        place.compose(&stack(&writer("one"), mode));
+        place.run(&["up", "--yes", "--no-soak"]).done();
+        place.compose(&stack(&writer("two"), mode));
+        place.run(&["plan"]).done().says("exclusive");
+        place.run(&["up", "--yes", "--no-soak"]).done();
+        let text = log(&format!("{}_data", place.name));
+        let lives: Vec<String> = lives(&text);
+        let pairs = lives
+            .chunks(2)
+            .all(|pair| pair.first().is_some_and(|one| one == "+app") && pair.get(1).is_none_or(|two| two == "-app"));
+        assert!(pairs, "round {round}: {lives:?}");
+        assert!(!text.contains("double"), "round {round}");
+    }
+}
+
+#[test]
+fn real_data_what_only_an_image_declares_is_carried_from_release_to_release() {
+    let place = place("data-image-volume");
+    let image = |build: &str| block_on(testkit::writer_image(build, Some("/data")));
+    let app =
+        |build: &str| keeper("blog", &image(build), 100, &format!("    ports: [\"127.0.0.1:{}:8080\"]\n", place.port));
+    std::fs::remove_file(place.dir().join("mainstay.yaml")).unwrap();
+    place.compose(&app("one"));
+    place.run(&["up", "--yes", "--no-soak"]).done();
+    let write = |number: u32| {
+        let url = format!("http://127.0.0.1:{}/write?x={number}", place.port);
+        wait("a write to be acknowledged", LIMIT, || {
+            let output = Command::new("python3")
+                .args([
+                    "-c",
+                    &format!("import urllib.request as u; print(u.urlopen(u.Request('{url}', method='POST')).status)"),
+                ])
+                .output()
+                .unwrap();
+            match output.status.success() {
+                true => Ok(()),
+                false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+            }
+        });
+    };
+    write(1);
+    place.compose(&app("two"));
+    place.run(&["up", "--yes", "--no-soak"]).done();
+    write(2);
+    place.run(&["rollback", "blog", "--yes"]).done();
+    write(3);
+    place.run(&["restart", "blog", "--yes"]).done();
+    place.run(&["down", "--yes"]).done();
+    place.run(&["up", "--yes", "--no-soak"]).done();
+    let volume = format!("{}_blog.1.data", place.name);
+    let text = log(&volume);
+    let acks: Vec<&str> =
+        text.lines().filter(|line| line.starts_with("ack ")).filter_map(|line| line.split(' ').nth(2)).collect();
+    assert_eq!(acks, ["1", "2", "3"]);
+    let all = lines(&docker(&["volume", "ls", "--quiet", "--filter", &place.label()]));
+    assert!(all.contains(&volume), "named and labelled: {all:?}");
+}
+
+#[test]
+fn real_data_another_environment_and_another_platform_cannot_write_the_same_data() {
+    let place = place("data-staging");
+    place.write(
+        "mainstay.yaml",
+        &format!("version: 1\nenvironments:\n  production: {{edge: {{http: \"127.0.0.1:{0}\"}}}}\n  staging: {{edge: {{http: \"127.0.0.1:{1}\"}}}}\n", place.port, place.port + 1),
+    );
+    let fixed = format!("{}-fixed", place.name);
+    let compose = |mount: &str| {
+        let service = keeper("app", &writer("one"), 100, &format!("    volumes: [\"{mount}:/data\"]\n"));
+        place.write("compose.yaml", &format!("services:\n{service}volumes:\n  data: {{name: {fixed}}}\n"));
+    };
+    for mount in ["data", "./folder"] {
+        compose(mount);
+        place.run(&["-e", "production", "up", "--yes"]).done();
+        let refused = place.run(&["-e", "staging", "up", "--yes"]).ended(4);
+        refused.says("(staging)").says("(production)").says("shared_data: safe");
+        assert!(running(&place).iter().all(|name| name.contains("-production-")), "{:?}", running(&place));
+    }
+    // The owner's word lets it.
+    let settings = std::fs::read_to_string(place.dir().join("mainstay.yaml")).unwrap();
+    place.write("mainstay.yaml", &format!("{settings}services: {{app: {{shared_data: safe}}}}\n"));
+    place.run(&["-e", "staging", "up", "--yes"]).done();
+    place.run(&["-e", "staging", "down", "--yes"]).done();
+    docker(&["volume", "ls"]);
+    place.run(&["-e", "production", "down", "--yes"]).done();
+    let _ = Command::new("docker").args(["volume", "rm", &fixed]).output();
+}
+
+#[test]
+fn real_data_a_profile_that_is_off_and_a_file_that_is_not_given_take_nothing_away() {
+    let place = place("data-profile");
+    std::fs::remove_file(place.dir().join("mainstay.yaml")).unwrap();
+    let web = keeper("web", &writer("one"), 100, "    volumes: [\"data:/data\"]\n");
+    let search = "  search:\n    image: IMAGE\n    command: [sleep, infinity]\n    init: true\n    profiles: [search]\n    healthcheck: {test: [CMD, \"true\"], interval: 1s}\n".replace("IMAGE", &writer("one"));
+    place.compose(&format!("{web}{search}"));
+    let up = |variables: &[(&str, &str)]| {
+        let mut command = place.command(&["up", "--yes"]);
+        command.envs(variables.iter().copied());
+        super::place::Ran::of(command.output().unwrap())
+    };
+    up(&[("COMPOSE_PROFILES", "search")]).done();
+    let before = running(&place);
+    assert_eq!(before.len(), 2);
+    up(&[]).done().says("its profile (search) is off here");
+    assert_eq!(running(&place), before);
+    place.write("more.yaml", &search.replace("search", "extra").replace("    profiles: [extra]\n", ""));
+    place
+        .write("more.yaml", &format!("services:\n{}", std::fs::read_to_string(place.dir().join("more.yaml")).unwrap()));
+    up(&[("COMPOSE_FILE", "compose.yaml:more.yaml")]).done();
+    assert_eq!(running(&place).len(), 3);
+    up(&[]).done().says("more.yaml");
+    assert_eq!(running(&place).len(), 3);
+    place.run(&["up", "--yes", "--remove-orphans"]).done();
+    assert_eq!(running(&place), [place.container("web", "r1")]);
+}
