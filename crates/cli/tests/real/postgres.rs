@@ -59,8 +59,8 @@ pub fn servers(place: &Place) -> Vec<String> {
     let named = format!("name={}", place.name);
     let text = docker(&["ps", "--filter", &named, "--format", "{{.Names}}"]);
     let is_server = |name: &&str| {
-        let top = Command::new("docker").args(["top", name, "-o", "comm"]).output().unwrap();
-        String::from_utf8_lossy(&top.stdout).lines().any(|line| line.trim() == "postgres")
+        let top = Command::new("docker").args(["top", name, "-o", "pid,comm"]).output().unwrap();
+        String::from_utf8_lossy(&top.stdout).lines().any(|line| line.trim().ends_with("postgres"))
     };
     text.lines().filter(is_server).map(str::to_owned).collect()
 }
