@@ -90,7 +90,7 @@ impl Place {
         self.write(
             "mainstay.yaml",
             &format!(
-                "version: 1\nplatform: {}\nenvironments:\n  production:\n    edge: {{http: \"127.0.0.1:{}\"}}\nservices:\n  web:\n    strategy: blue-green\n    port: 8080\n    health: {{path: /health, budget: 5s}}\n    routes: [{{path: /}}]\n    warm: {warm}\n    drain: 2s\n    drain_websocket: 2s\n    {}\n{more}",
+                "version: 1\nplatform: {}\nenvironments:\n  production:\n    edge: {{http: \"127.0.0.1:{}\"}}\nservices:\n  web:\n    strategy: blue-green\n    shared_data: safe\n    port: 8080\n    health: {{path: /health, budget: 5s}}\n    routes: [{{path: /}}]\n    warm: {warm}\n    drain: 2s\n    drain_websocket: 2s\n    {}\n{more}",
                 self.name, self.port, self.trust
             ),
         );
