@@ -18,6 +18,12 @@ pub struct Args {
     /// Build again what can be built
     #[arg(long)]
     build: bool,
+    /// Make a volume anew that differs from the file: what uses it is stopped first, and what is in it may be lost
+    #[arg(long = "recreate-volume", value_name = "NAME")]
+    recreate_volumes: Vec<String>,
+    /// Begin with an empty volume in place of one that is gone
+    #[arg(long = "new-volume", value_name = "NAME")]
+    new_volumes: Vec<String>,
     #[command(flatten)]
     change: Change,
 }
@@ -50,6 +56,8 @@ pub async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     request.selection.services = args.services;
     request.selection.update_kept = update_kept;
     request.build = args.build;
+    request.recreate_volumes = args.recreate_volumes;
+    request.new_volumes = args.new_volumes;
     carry_out(context, request, &args.change.consent).await
 }
 
@@ -67,6 +75,8 @@ pub fn request(source: deploy::load::Source, change: &Change) -> Result<deploy::
         canary: deploy::up::CanaryWish::default(),
         all_or_nothing: change.all_or_nothing,
         tell_plan: false,
+        recreate_volumes: Vec::new(),
+        new_volumes: Vec::new(),
         by: target::who(),
         why: change.why.clone(),
     };
@@ -94,6 +104,9 @@ pub async fn carry_out_for(
     } else {
         let plan: deploy::plan::Plan = client.post("/v1/plan", &request).await?;
         eprint!("{}", deploy::render::plan::text(&plan));
+        if let Err(error) = plan.refuse() {
+            return Err(error.into());
+        }
         if !plan.is_empty() && !show::ask::consent(target, &question(&plan))? {
             return Ok(deploy::Ending::Refused.exit_code());
         }
