@@ -68,10 +68,9 @@ pub async fn look(world: &World, loaded: &Loaded, request: &Request) -> Result<F
             found.gateways.extend(known.gateway.map(|gateway| (name.clone(), gateway)));
         } else if request.selection.services.is_empty() {
             found.networks.insert(name.clone());
-            found.remade.push(format!(
-                "network {name}  {}; made anew, and what is on it is moved to it",
-                differs.join("; ")
-            ));
+            found
+                .remade
+                .push(format!("network {name}  {}; made anew, and what is on it is moved to it", differs.join("; ")));
         } else {
             found.kept.push(format!(
                 "network {name}  {}: kept as it is; `mainstay up` without naming services makes it anew",

@@ -26,7 +26,9 @@ use crate::report::{Outcome, Report, ServiceReport};
 use crate::roll_out::{Params, RollOut, after, can_share, must_be_alone};
 use crate::store::Platform;
 use crate::world::World;
-use crate::{adopt, doors, drift, ground, hooks, images, load, removal, restart, scale, shown, takeover, tick, together};
+use crate::{
+    adopt, doors, drift, ground, hooks, images, load, removal, restart, scale, shown, takeover, tick, together,
+};
 
 /// What was asked for.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

@@ -8,8 +8,8 @@ use super::docker;
 use crate::error::{DeployError, is_gone};
 use crate::identity::{Identity, KnownVolume};
 use crate::load::Loaded;
-use crate::world::World;
 use crate::removal;
+use crate::world::World;
 
 /// A volume that a person names, by its real name or its key in the file.
 pub fn is_meant(loaded: &Loaded, volume: &str, named: &[String]) -> bool {

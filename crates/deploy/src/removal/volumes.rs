@@ -137,9 +137,7 @@ pub async fn refuse_foreign(
     fates: &[VolumeFate],
     is_typed: bool,
 ) -> Result<(), DeployError> {
-    let is_known = |named: &String| {
-        fates.iter().any(|fate| fate.name == *named || fate.key.as_ref() == Some(named))
-    };
+    let is_known = |named: &String| fates.iter().any(|fate| fate.name == *named || fate.key.as_ref() == Some(named));
     for named in request.named.iter().filter(|named| !is_known(named)) {
         let there = world.docker.volume(named).await.map_err(failed("look for a volume"))?.is_some();
         if there {
