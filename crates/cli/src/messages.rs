@@ -15,7 +15,14 @@ pub enum Work {
     Scale(deploy::scale::Request),
     Restart(deploy::restart::Request),
     Prune(deploy::prune::Request),
-    Down { scope: Scope, volumes: bool, by: String },
+    Down {
+        scope: Scope,
+        volumes: bool,
+        /// Volumes that go by their name.
+        #[serde(default)]
+        named: Vec<String>,
+        by: String,
+    },
 }
 
 impl Work {

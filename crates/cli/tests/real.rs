@@ -21,6 +21,7 @@ mod real {
     mod ends;
     mod environments;
     mod failures;
+    mod ground;
     mod hand;
     mod kills;
     mod life;

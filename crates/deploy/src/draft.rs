@@ -12,6 +12,9 @@ use crate::names;
 use crate::plan::{Action, Change, Plan, Running, Wanted, WantedImage, follow, plan};
 use crate::release::{Origin, Release};
 use crate::render::definition::Source;
+use crate::render::hosts;
+use crate::rollback::preflight;
+use crate::store::InternalRecord;
 use crate::takeover::{self, Takeover};
 use crate::up::Request;
 use crate::world::World;
@@ -28,6 +31,8 @@ pub struct Draft {
     pub arranged: places::Arranged,
     /// What plain Compose runs of this platform.
     pub takeover: Takeover,
+    /// How networks and volumes stand beside the file.
+    pub ground: ground::Found,
 }
 
 impl Draft {
@@ -62,6 +67,8 @@ async fn compare(world: &World, request: &Request, loaded: Loaded) -> Result<Dra
     let wanted: Vec<Wanted> =
         loaded.platform.services.iter().map(|plan| wanted(world, &loaded, plan, &images, &serving)).collect();
     let mut changes = plan(&loaded.scope, &wanted, &running, &request.selection);
+    let mut ground = ground::look(world, &loaded, request).await?;
+    follow_ground(world, &loaded, request, &serving, &ground, &mut changes)?;
     changes = follow::with_restarts(changes, &wanted, &running, |service| {
         loaded.platform.service(service.as_ref()).map(|plan| plan.restart_with.clone()).unwrap_or_default()
     });
@@ -82,6 +89,7 @@ async fn compare(world: &World, request: &Request, loaded: Loaded) -> Result<Dra
         change.migration = loaded.platform.service(change.service.as_ref()).and_then(|plan| plan.migrate.clone());
     }
     could_be_started(&loaded, &images, &changes)?;
+    ground.missing.extend(wrong_names(world, &loaded).await?);
     doors::refuse_taken(world, &loaded)?;
     doors::refuse_shadowed(world, &loaded)?;
     let mut notes = moved(world, &loaded, &request.source.dir)?;
@@ -107,10 +115,13 @@ async fn compare(world: &World, request: &Request, loaded: Loaded) -> Result<Dra
         scope: loaded.scope.clone(),
         notes,
         changes,
-        ground: ground_lines(world, &loaded).await?,
+        ground: ground.missing.clone(),
+        remade: ground.remade.clone(),
+        kept: ground.kept.clone(),
+        refused: ground.refused.clone(),
         resources: loaded.platform.resources.lines.clone(),
     };
-    Ok(Draft { loaded, images, serving, plan, origins: BTreeMap::new(), arranged, takeover })
+    Ok(Draft { loaded, images, serving, plan, origins: BTreeMap::new(), arranged, takeover, ground })
 }
 
 /// Whether a container of a new release starts.
@@ -152,7 +163,7 @@ fn could_be_started(
     images: &BTreeMap<ServiceName, WantedImage>,
     changes: &[Change],
 ) -> Result<(), DeployError> {
-    for change in changes.iter().filter(|change| matches!(change.action, Action::Create | Action::Update)) {
+    for change in changes.iter().filter(|change| starts(change.action) && !change.as_it_was) {
         let name = &change.service;
         if let Some(image) = images.get(name) {
             images::refuse_unpullable(name, image)?;
@@ -271,14 +282,60 @@ fn kept_data(release: &Release) -> Vec<String> {
     named
 }
 
-/// What is missing, and names that are wrong.
-async fn ground_lines(world: &World, loaded: &Loaded) -> Result<Vec<String>, DeployError> {
-    let mut lines = ground::missing(world, loaded).await?;
+/// Containers whose name is wrong.
+async fn wrong_names(world: &World, loaded: &Loaded) -> Result<Vec<String>, DeployError> {
     let renamed = drift::renamed(world, &loaded.scope).await?;
-    lines.extend(
-        renamed.into_iter().map(|(now, then)| format!("name {then} for the container that is called {now} now")),
-    );
-    Ok(lines)
+    let line = |(now, then): (String, String)| format!("name {then} for the container that is called {now} now");
+    Ok(renamed.into_iter().map(line).collect())
+}
+
+/// What stands on a network or volume that is made anew gets a new release: its files name the network's old address,
+/// or its container is gone. One that is kept as it is stays what it is by that.
+fn follow_ground(
+    world: &World,
+    loaded: &Loaded,
+    request: &Request,
+    serving: &BTreeMap<ServiceName, Release>,
+    found: &ground::Found,
+    changes: &mut [Change],
+) -> Result<(), DeployError> {
+    let internals: Vec<InternalRecord> = ground::internals(loaded).iter().map(Into::into).collect();
+    let stays = |change: &&mut Change| matches!(change.action, Action::Nothing | Action::Hold | Action::Scale);
+    for change in changes.iter_mut().filter(stays) {
+        let Some(release) = serving.get(&change.service).filter(|release| release.plan.strategy != Strategy::Job)
+        else {
+            continue;
+        };
+        let Some(document) = places::definition(world, release)? else { continue };
+        let stands_on = |kind: &str, remade: &std::collections::BTreeSet<String>| {
+            preflight::names(&document, kind).into_iter().find(|name| remade.contains(name))
+        };
+        let network = stands_on("networks", &found.networks).map(|name| format!("network {name} is made anew"));
+        let volume = || stands_on("volumes", &found.volumes).map(|name| format!("volume {name} is made anew"));
+        let (key, service) = (&release.definition.service, &release.service);
+        let hosts = || hosts::refreshed(&document, key, service, &internals, &found.gateways);
+        let gateway = || hosts().map(|_| "a network that it is on was made anew".to_owned());
+        let wanted = loaded.platform.service(change.service.as_ref());
+        let migrates = found.new_database
+            && change.action != Action::Hold
+            && !request.skip_migrations
+            && wanted.is_some_and(|plan| plan.migrate.is_some());
+        let Some(reason) = network.or_else(volume).or_else(gateway) else {
+            if migrates {
+                change.action = Action::Update;
+                change.reasons = vec!["the database begins anew, and its migration runs again".to_owned()];
+            }
+            continue;
+        };
+        change.as_it_was = change.action == Action::Hold;
+        change.again = !migrates;
+        if change.as_it_was {
+            change.fetch = None;
+        }
+        change.reasons.insert(0, reason);
+        change.action = Action::Update;
+    }
+    Ok(())
 }
 
 /// Every container of the scope that belongs to a release, not one-offs.

@@ -186,9 +186,20 @@ async fn ground(world: &World, platform: &Platform) -> Result<Vec<Finding>, Depl
             findings.push(gone(network, "network"));
         }
     }
+    let identity = world.identity(&platform.scope)?;
+    let known = |volume: &String| identity.as_ref().is_some_and(|identity| identity.volumes.contains_key(volume));
     for volume in &platform.volumes {
         if world.docker.volume(volume).await.map_err(docker("look for a volume"))?.is_none() {
-            findings.push(gone(volume, "volume"));
+            findings.push(match known(volume) {
+                false => gone(volume, "volume"),
+                true => Finding {
+                    found: "the volume is gone, and its data is lost or elsewhere".into(),
+                    mend: format!(
+                        "bring it back (is its disk mounted?) or restore it; `mainstay up --new-volume {volume}` begins with an empty one"
+                    ),
+                    ..gone(volume, "volume")
+                },
+            });
         }
     }
     Ok(findings)

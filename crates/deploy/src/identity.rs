@@ -39,6 +39,15 @@ pub struct Identity {
     /// The real names of volumes that neither file names, by `service/copy/target`.
     #[serde(default)]
     pub own: BTreeMap<String, String>,
+    /// Volumes that the file of the last `up` makes.
+    #[serde(default)]
+    pub declared: Vec<String>,
+    /// Networks and volumes that it uses and somebody else keeps.
+    #[serde(default)]
+    pub external: Vec<String>,
+    /// Services that it has, also those of profiles that are off.
+    #[serde(default)]
+    pub services: Vec<String>,
 }
 
 /// A volume that holds data of a platform.
@@ -216,6 +225,9 @@ impl World {
             project,
             volumes: BTreeMap::new(),
             own: BTreeMap::new(),
+            declared: Vec::new(),
+            external: Vec::new(),
+            services: Vec::new(),
         };
         // The version before named everything after platform and environment, and its labels tell.
         let volumes = self.docker.volumes(&scope.selector()).await;

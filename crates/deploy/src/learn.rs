@@ -40,8 +40,11 @@ fn identities(world: &World) -> Result<(), DeployError> {
     for (scope, (dir, volumes)) in missing {
         let since = KnownVolume { since_ms: world.clock.now_ms(), ..KnownVolume::default() };
         let project = scope.project();
+        let declared = volumes.clone();
+        let services = world.serving(&scope)?.keys().map(ToString::to_string).collect();
         let volumes = volumes.into_iter().map(|volume| (volume, since.clone())).collect();
-        world.save_identity(&Identity { scope, dir, project, volumes, own: BTreeMap::new() })?;
+        let (own, external) = (BTreeMap::new(), Vec::new());
+        world.save_identity(&Identity { scope, dir, project, volumes, own, declared, external, services })?;
     }
     Ok(())
 }

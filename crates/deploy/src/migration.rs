@@ -54,6 +54,16 @@ impl World {
         self.put_kept(MIGRATION, &release.key(), migrated).map_err(ledger("record the migration"))
     }
 
+    /// The database begins anew: nothing that was done to the one before counts as done.
+    pub fn forget_migrations(&self, scope: &Scope) -> Result<(), DeployError> {
+        let prefix = format!("{}/", scope.key());
+        let all = self.ledger.list_records::<Migrated>(MIGRATION, &prefix).map_err(ledger("list the migrations"))?;
+        for (key, _) in all {
+            self.delete_kept(MIGRATION, &key).map_err(ledger("forget a migration"))?;
+        }
+        Ok(())
+    }
+
     /// What stands between a release and those after it, in words; empty when it can simply serve again.
     pub fn migrations_past(
         &self,

@@ -14,7 +14,7 @@ use spec::{Place, ServiceName, ServicePlan};
 
 use crate::error::DeployError;
 use crate::health;
-use crate::identity::{COMPOSE_NUMBER, COMPOSE_PROJECT, COMPOSE_SERVICE, Identity};
+use crate::identity::{COMPOSE_NUMBER, COMPOSE_PROJECT, COMPOSE_SERVICE, Identity, KnownVolume};
 use crate::names;
 use crate::release::Release;
 use crate::roll_out::steps::wrap;
@@ -218,10 +218,25 @@ pub async fn create(world: &World, release: &Release, document: &Value, copies: 
             labels.insert(names::SERVICE.into(), release.service.to_string());
             labels.insert(names::TARGET.into(), own.target.clone());
             let spec = VolumeSpec { name, labels, ..VolumeSpec::default() };
+            let name = spec.name.clone();
             world.docker.create_volume(&spec).await.map_err(wrap("create a volume"))?;
+            remember(world, release, &own.target, &name).map_err(wrap("note a volume"))?;
         }
     }
     Ok(())
+}
+
+/// From now on it holds data of the platform.
+fn remember(world: &World, release: &Release, target: &str, volume: &str) -> Result<(), DeployError> {
+    let mount = release.plan.data.iter().flatten().find(|mount| mount.own && mount.target == target);
+    let known = KnownVolume {
+        since_ms: world.clock.now_ms(),
+        services: vec![release.service.to_string()],
+        database: mount.and_then(|mount| mount.database.clone()),
+    };
+    world.change_identity(&release.scope, |identity| {
+        identity.volumes.entry(volume.to_owned()).or_insert_with(|| known.clone());
+    })
 }
 
 #[cfg(test)]

@@ -89,7 +89,7 @@ pub fn arrange(
     let actions: BTreeMap<ServiceName, Action> =
         changes.iter().map(|change| (change.service.clone(), change.action)).collect();
     let mut claimed: BTreeMap<ServiceName, ServiceName> = BTreeMap::new();
-    let coming = |change: &&mut Change| matches!(change.action, Action::Create | Action::Update);
+    let coming = |change: &&mut Change| matches!(change.action, Action::Create | Action::Update) && !change.as_it_was;
     for change in changes.iter_mut().filter(coming) {
         let Some(new) = loaded.platform.service(change.service.as_ref()) else { continue };
         let new_claims = loaded.source(new).claims();

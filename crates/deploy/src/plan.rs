@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use spec::{Migration, ReleaseId, ServiceName, Strategy};
 
+use crate::error::DeployError;
 use crate::names::Scope;
 
 /// A service as the platform's files describe it now.
@@ -108,6 +109,9 @@ pub struct Change {
     /// The same image and definition once more: nothing migrates, and there is nothing new to judge.
     #[serde(default)]
     pub again: bool,
+    /// It differs from the file and stays so: the image and definition that serve, once more.
+    #[serde(default)]
+    pub as_it_was: bool,
     /// What runs first, and what it means for the way back.
     #[serde(default)]
     pub migration: Option<Migration>,
@@ -132,6 +136,15 @@ pub struct Plan {
     pub changes: Vec<Change>,
     /// Networks and volumes that do not exist yet.
     pub ground: Vec<String>,
+    /// Those that differ from the file and are made anew.
+    #[serde(default)]
+    pub remade: Vec<String>,
+    /// Those that differ and stay as they are.
+    #[serde(default)]
+    pub kept: Vec<String>,
+    /// What a person has to decide before anything is done.
+    #[serde(default)]
+    pub refused: Vec<String>,
     /// What a reader should know of the platform as a whole: what is taken over, who else writes its data.
     #[serde(default)]
     pub notes: Vec<String>,
@@ -142,8 +155,18 @@ pub struct Plan {
 impl Plan {
     pub fn is_empty(&self) -> bool {
         self.ground.is_empty()
+            && self.remade.is_empty()
+            && self.refused.is_empty()
             && self.pending().next().is_none()
             && self.changes.iter().all(|change| change.at_edge.is_empty())
+    }
+
+    /// Nothing is begun before a person has decided.
+    pub fn refuse(&self) -> Result<(), DeployError> {
+        match self.refused.is_empty() {
+            true => Ok(()),
+            false => Err(DeployError::Refused(self.refused.join("\n"))),
+        }
     }
 
     /// Services whose migration closes the way back.
@@ -211,6 +234,7 @@ fn change(wanted: &Wanted, running: Option<&Running>, selection: &Selection) -> 
         warnings: wanted.warnings.clone(),
         at_edge: Vec::new(),
         again: false,
+        as_it_was: false,
         migration: None,
         replaced_by: None,
         notes: running.and_then(|running| running.note.clone()).into_iter().collect(),
@@ -287,6 +311,7 @@ fn removal(service: &ServiceName, running: &Running, selection: &Selection) -> C
         warnings: Vec::new(),
         at_edge: Vec::new(),
         again: false,
+        as_it_was: false,
         migration: None,
         replaced_by: None,
         notes: Vec::new(),

@@ -1,5 +1,7 @@
 //! Taking services, or a whole platform, away again. Every step finds things by their labels and
-//! may run twice; volumes are data and stay unless they are named.
+//! may run twice; volumes are data and stay unless they are asked for.
+
+pub mod volumes;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,6 +15,7 @@ use spec::units::human_duration;
 
 use crate::draft::containers;
 use crate::error::{DeployError, is_gone};
+use crate::identity::COMPOSE_PROJECT;
 use crate::names::{self, Scope};
 use crate::release::{Event, Release};
 use crate::stopping::order::Needs;
@@ -33,6 +36,28 @@ pub struct Removed {
     pub kept_networks: Vec<(String, String)>,
     /// Volumes that were left, with the data in them.
     pub kept_volumes: Vec<String>,
+    /// Volumes that were to go and are used by somebody else, each with what Docker says of it.
+    #[serde(default)]
+    pub used_volumes: Vec<(String, String)>,
+}
+
+/// What is to be taken away.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct Request {
+    pub scope: Scope,
+    /// Everything that the file declares, with its data.
+    #[serde(default)]
+    pub volumes: bool,
+    /// Volumes that go by their name, whoever had them.
+    #[serde(default)]
+    pub named: Vec<String>,
+}
+
+impl Request {
+    /// Containers and networks alone.
+    pub fn of(scope: &Scope) -> Request {
+        Request { scope: scope.clone(), volumes: false, named: Vec::new() }
+    }
 }
 
 pub async fn remove_service(world: &World, scope: &Scope, service: &ServiceName) -> Result<(), DeployError> {
@@ -62,7 +87,11 @@ pub async fn remove_services(world: &World, scope: &Scope, services: &[ServiceNa
 ///
 /// No request reaches it any more before the first container is stopped. What could not be stopped, because of an error
 /// or because somebody gave up, serves again as before.
-pub async fn down(world: &World, scope: &Scope, volumes: bool) -> Result<Removed, DeployError> {
+pub async fn down(world: &World, request: &Request) -> Result<Removed, DeployError> {
+    let scope = &request.scope;
+    let fates = volumes::fates(world, request).await?;
+    volumes::refuse_foreign(world, request, &fates, false).await?;
+    volumes::refuse_unnamed(scope, request, &fates)?;
     let mut removed = Removed::default();
     let (serving, platform) = (world.serving(scope)?, world.platform(scope)?);
     let all = world.docker.list(&scope.selector(), true).await.map_err(failed("list containers"))?;
@@ -90,27 +119,73 @@ pub async fn down(world: &World, scope: &Scope, volumes: bool) -> Result<Removed
     for service in world.scaled(scope)?.into_keys() {
         world.forget_scaled(scope, &service)?;
     }
-    for network in world.docker.networks(&scope.selector()).await.map_err(failed("list networks"))? {
-        match world.docker.remove_network(&network.name).await {
+    for network in networks(world, scope).await? {
+        match world.docker.remove_network(&network).await {
             // Somebody else's container is on it, or one that Docker only believes to be.
-            Err(DockerError::Conflict { message, .. }) => removed.kept_networks.push((network.name, message)),
+            Err(DockerError::Conflict { message, .. }) => removed.kept_networks.push((network, message)),
             result => {
                 gone(result, "remove a network")?;
-                removed.networks.push(network.name);
+                removed.networks.push(network);
             }
         }
     }
-    for volume in world.docker.volumes(&scope.selector()).await.map_err(failed("list volumes"))? {
-        match volumes {
-            true => {
-                gone(world.docker.remove_volume(&volume.name).await, "remove a volume")?;
-                removed.volumes.push(volume.name);
-            }
-            false => removed.kept_volumes.push(volume.name),
-        }
-    }
+    remove_volumes(world, scope, fates, &mut removed).await?;
     retire(world, scope, None)?;
     Ok(removed)
+}
+
+/// What Mainstay or Compose has made for this platform; what the file calls external is somebody else's.
+async fn networks(world: &World, scope: &Scope) -> Result<Vec<String>, DeployError> {
+    let mut found = world.docker.networks(&scope.selector()).await.map_err(failed("list networks"))?;
+    if let Some(identity) = world.identity(scope)? {
+        let of_compose = [(COMPOSE_PROJECT.to_owned(), identity.project.clone())];
+        let of_compose = world.docker.networks(&of_compose).await.map_err(failed("list networks"))?;
+        found.extend(of_compose.into_iter().filter(|network| !network.labels.contains_key(names::PLATFORM)));
+        found.retain(|network| !identity.external.contains(&network.name));
+    }
+    Ok(found.into_iter().map(|network| network.name).collect())
+}
+
+/// Removes those that go, and forgets them, with what was done to databases in them.
+async fn remove_volumes(
+    world: &World,
+    scope: &Scope,
+    fates: Vec<volumes::VolumeFate>,
+    removed: &mut Removed,
+) -> Result<(), DeployError> {
+    // Before they are gone: nobody would know afterwards.
+    if fates.iter().any(|fate| fate.goes && fate.database.is_some()) {
+        world.forget_migrations(scope)?;
+    }
+    for fate in fates {
+        if !fate.goes {
+            removed.kept_volumes.push(fate.name);
+            continue;
+        }
+        match world.docker.remove_volume(&fate.name).await {
+            Err(DockerError::Conflict { message, .. }) => removed.used_volumes.push((fate.name, message)),
+            result => {
+                gone(result, "remove a volume")?;
+                removed.volumes.push(fate.name);
+            }
+        }
+    }
+    let gone = &removed.volumes;
+    world.change_identity(scope, |identity| {
+        identity.volumes.retain(|name, _| !gone.contains(name));
+        identity.own.retain(|_, name| !gone.contains(name));
+        identity.declared.retain(|name| !gone.contains(name));
+    })
+}
+
+/// Stops and removes these containers of a platform, those that need others first.
+pub(crate) async fn end_all(
+    world: &World,
+    scope: &Scope,
+    found: &[Container],
+    releases: &[Release],
+) -> Result<(), DeployError> {
+    stop_in_order(world, scope, found, releases, None).await.map_err(|failure| failure.error)
 }
 
 /// What could not be stopped.

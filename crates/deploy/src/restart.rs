@@ -11,6 +11,7 @@ use crate::account::Deed;
 use crate::error::DeployError;
 use crate::names::{self, Scope};
 use crate::release::{Release, State};
+use crate::render::hosts;
 use crate::report::{Outcome, Report, ServiceReport};
 use crate::roll_out::{Params, after, must_be_alone};
 use crate::rollback::preflight;
@@ -119,7 +120,7 @@ fn serving(world: &World, request: &Request) -> Result<Release, DeployError> {
 }
 
 /// A release of its own, whose definition differs from the old one's in nothing but its names.
-fn again(world: &World, old: &Release, request: &Request) -> Result<Release, DeployError> {
+pub(crate) fn again(world: &World, old: &Release, request: &Request) -> Result<Release, DeployError> {
     let failed = |operation: String| move |source| DeployError::State { operation, source };
     let read = |file: &str| {
         let content = world.root.read(file).map_err(failed(format!("read the definition of {}", old.id)))?;
@@ -135,6 +136,14 @@ fn again(world: &World, old: &Release, request: &Request) -> Result<Release, Dep
     };
     let document =
         renamed(document, &old.definition.service, &Names { key: &key, container: &container, release: &id });
+    // A network may have been made anew since.
+    let document = match world.platform(&old.scope)? {
+        Some(platform) => {
+            let fresh = hosts::refreshed(&document, &key, &old.service, &platform.internals, &platform.gateways);
+            fresh.unwrap_or(document)
+        }
+        None => document,
+    };
     let file = format!("releases/{}/{container}.json", old.scope.project());
     let view = read(&shown::file(&old.definition.file))?;
     for (file, document) in [(file.clone(), Some(document)), (shown::file(&file), view)] {

@@ -43,7 +43,7 @@ pub async fn tick(world: &World) -> Result<Turn, DeployError> {
 }
 
 /// A container that Docker restarted may have another address; traffic follows it.
-async fn follow_addresses(world: &World) -> Result<Vec<String>, DeployError> {
+pub(crate) async fn follow_addresses(world: &World) -> Result<Vec<String>, DeployError> {
     let mut moved = Vec::new();
     let platforms = world.platforms()?;
     let serving = world.all_serving()?;

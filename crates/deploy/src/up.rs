@@ -26,7 +26,9 @@ use crate::report::{Outcome, Report, ServiceReport};
 use crate::roll_out::{Params, RollOut, after, can_share, must_be_alone};
 use crate::store::Platform;
 use crate::world::World;
-use crate::{adopt, doors, drift, ground, hooks, images, load, removal, scale, shown, takeover, together};
+use crate::{
+    adopt, doors, drift, ground, hooks, images, load, removal, restart, scale, shown, takeover, tick, together,
+};
 
 /// What was asked for.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -56,6 +58,12 @@ pub struct Request {
     /// Tell the plan before carrying it out: the caller has not asked for it before.
     #[serde(default)]
     pub tell_plan: bool,
+    /// Volumes that differ from the file and are made anew.
+    #[serde(default)]
+    pub recreate_volumes: Vec<String>,
+    /// Volumes that are gone and begin empty.
+    #[serde(default)]
+    pub new_volumes: Vec<String>,
     pub by: String,
     #[serde(default)]
     pub why: String,
@@ -99,6 +107,7 @@ pub async fn up(world: &World, operation: &str, request: &Request, host: &HostSi
     if request.tell_plan {
         world.talk.plan(&draft.plan);
     }
+    draft.plan.refuse()?;
     let idle = draft.plan.pending().next().is_none();
     let services = draft.plan.pending().map(|change| change.service.to_string()).collect::<Vec<_>>().join(" ");
     let scope = draft.loaded.scope.clone();
@@ -113,7 +122,11 @@ pub async fn up(world: &World, operation: &str, request: &Request, host: &HostSi
         draft = crate::draft::draft(world, request, host).await?;
     }
     let closed = draft.takeover.held(&takeover::binds(&draft.loaded));
-    let platform = ground::lay(world, &draft.loaded, &request.source.dir, &closed).await?;
+    draft.plan.refuse()?;
+    let platform = ground::lay(world, &draft.loaded, &request.source.dir, &closed, request, &draft.ground).await?;
+    if !draft.ground.networks.is_empty() {
+        tick::follow_addresses(world).await?;
+    }
     adopt::adopt(world, &draft)?;
     scale::forget_overtaken(world, &draft.loaded)?;
     world.sync_routes().await?;
@@ -296,9 +309,22 @@ impl Work<'_> {
         }
     }
 
+    fn again(&self, change: &Change) -> restart::Request {
+        let why = if self.request.why.is_empty() { change.reasons.join("; ") } else { self.request.why.clone() };
+        restart::Request {
+            scope: self.draft.loaded.scope.clone(),
+            service: change.service.clone(),
+            by: self.request.by.clone(),
+            why,
+        }
+    }
+
     fn roll_out(&self, change: &Change) -> Result<Params, DeployError> {
-        let release = prepare(self.world, self.request, self.draft, self.platform, change)?;
         let serving = self.draft.serving.get(&change.service);
+        let release = match serving.filter(|_| change.as_it_was) {
+            Some(serving) => restart::again(self.world, serving, &self.again(change))?,
+            None => prepare(self.world, self.request, self.draft, self.platform, change)?,
+        };
         Ok(Params {
             alone: must_be_alone(&release, serving),
             leaving: self.draft.arranged.leaving.get(&change.service).cloned().unwrap_or_default(),

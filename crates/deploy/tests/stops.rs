@@ -60,7 +60,7 @@ fn ends(site: &Site) -> Vec<String> {
 async fn down_gives_everything_its_grace_and_stops_what_others_need_last() {
     let site = three().await;
     let mut events = site.docker.events(&[]).await.unwrap();
-    let removed = deploy::down(&site.world, &scope(), false).await.unwrap();
+    let removed = deploy::down(&site.world, &deploy::removal::Request::of(&scope())).await.unwrap();
     assert_eq!(removed.containers.len(), 3);
     let order = ["web", "api", "db"].map(|name| format!("shop-production-{name}-r1"));
     let expected: Vec<String> =
@@ -89,11 +89,11 @@ async fn several_services_that_are_removed_go_in_the_same_order_and_the_others_s
 async fn a_down_that_cannot_stop_a_service_leaves_what_it_needs_and_lets_it_serve_again() {
     let site = three().await;
     site.docker.refuse_next("stop", "the engine is not in the mood");
-    deploy::down(&site.world, &scope(), false).await.unwrap_err();
+    deploy::down(&site.world, &deploy::removal::Request::of(&scope())).await.unwrap_err();
     assert_eq!(site.docker.list(&[], false).await.unwrap().len(), 3, "everything runs");
     assert_eq!(site.world.serving(&scope()).unwrap().len(), 3, "and serves");
     assert!(site.world.platform(&scope()).unwrap().is_some());
-    deploy::down(&site.world, &scope(), false).await.unwrap();
+    deploy::down(&site.world, &deploy::removal::Request::of(&scope())).await.unwrap();
     assert_eq!(site.docker.list(&[], true).await.unwrap().len(), 0);
 }
 
@@ -101,7 +101,7 @@ async fn a_down_that_cannot_stop_a_service_leaves_what_it_needs_and_lets_it_serv
 async fn a_down_that_is_given_up_stops_nothing_more() {
     let site = three().await;
     site.world.abort.request();
-    let error = deploy::down(&site.world, &scope(), false).await.unwrap_err();
+    let error = deploy::down(&site.world, &deploy::removal::Request::of(&scope())).await.unwrap_err();
     assert!(matches!(error, DeployError::Refused(_)), "{error}");
     assert_eq!(ends(&site), [] as [String; 0]);
     assert_eq!(site.world.serving(&scope()).unwrap().len(), 3);

@@ -199,8 +199,9 @@ async fn perform(agent: &Agent, live: &Arc<Live>, lease: &Lease, operation: &Ope
             deploy::restart::restart(&world, id, &request).await.map(|report| Ended::Report { report })
         }
         Work::Prune(request) => deploy::prune::prune(&world, &request).await.map(|pruned| Ended::Pruned { pruned }),
-        Work::Down { scope, volumes, .. } => {
-            deploy::down(&world, &scope, volumes).await.map(|removed| Ended::Removed { removed })
+        Work::Down { scope, volumes, named, .. } => {
+            let request = deploy::removal::Request { scope, volumes, named };
+            deploy::down(&world, &request).await.map(|removed| Ended::Removed { removed })
         }
     };
     result.unwrap_or_else(|error| Ended::Failed { failure: error.into() })

@@ -13,6 +13,12 @@ pub struct Args {
     /// As if `--build` were given
     #[arg(long)]
     build: bool,
+    /// As if `--recreate-volume` were given
+    #[arg(long = "recreate-volume", value_name = "NAME")]
+    recreate_volumes: Vec<String>,
+    /// As if `--new-volume` were given
+    #[arg(long = "new-volume", value_name = "NAME")]
+    new_volumes: Vec<String>,
 }
 
 pub async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
@@ -20,6 +26,8 @@ pub async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let mut request = up::request(target::source(context)?, &change)?;
     request.selection.services = args.services;
     request.build = args.build;
+    request.recreate_volumes = args.recreate_volumes;
+    request.new_volumes = args.new_volumes;
     let client = processes::ensure(context).await?;
     let plan: deploy::plan::Plan = client.post("/v1/plan", &request).await?;
     match context.global.json {

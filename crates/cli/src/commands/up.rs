@@ -22,6 +22,12 @@ pub struct Args {
     /// Remove also services whose profile is off or whose file is not given
     #[arg(long)]
     remove_orphans: bool,
+    /// Make a volume anew that differs from the file: what uses it is stopped first, and what is in it may be lost
+    #[arg(long = "recreate-volume", value_name = "NAME")]
+    recreate_volumes: Vec<String>,
+    /// Begin with an empty volume in place of one that is gone
+    #[arg(long = "new-volume", value_name = "NAME")]
+    new_volumes: Vec<String>,
     #[command(flatten)]
     change: Change,
 }
@@ -55,6 +61,8 @@ pub async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     request.selection.update_kept = update_kept;
     request.build = args.build;
     request.selection.remove_orphans = args.remove_orphans;
+    request.recreate_volumes = args.recreate_volumes;
+    request.new_volumes = args.new_volumes;
     carry_out(context, request, &args.change.consent).await
 }
 
@@ -72,6 +80,8 @@ pub fn request(source: deploy::load::Source, change: &Change) -> Result<deploy::
         canary: deploy::up::CanaryWish::default(),
         all_or_nothing: change.all_or_nothing,
         tell_plan: false,
+        recreate_volumes: Vec::new(),
+        new_volumes: Vec::new(),
         by: target::who(),
         why: change.why.clone(),
     };
@@ -99,6 +109,9 @@ pub async fn carry_out_for(
     } else {
         let plan: deploy::plan::Plan = client.post("/v1/plan", &request).await?;
         eprint!("{}", deploy::render::plan::text(&plan));
+        if let Err(error) = plan.refuse() {
+            return Err(error.into());
+        }
         if !plan.is_empty() && !show::ask::consent(target, &question(&plan))? {
             return Ok(deploy::Ending::Refused.exit_code());
         }

@@ -45,6 +45,17 @@ pub fn consent(target: &Target, question: &str) -> Result<bool, Failure> {
     Ok(read(&format!("{question} Type `{name}` to go on: "))? == name)
 }
 
+/// Asks for the environment's name, whatever the platform file says: a database cannot be brought back.
+pub fn typed(target: &Target, question: &str) -> Result<bool, Failure> {
+    let name = target.scope.environment.as_ref();
+    if !std::io::stdin().is_terminal() {
+        let flag = if target.confirm { format!("--confirm {name}") } else { "--yes".to_owned() };
+        return Err(Failure::new("there is no terminal to ask on", Ending::Refused)
+            .hint(format!("add {flag} to go on without being asked")));
+    }
+    Ok(read(&format!("{question} Type `{name}` to go on: "))? == name)
+}
+
 fn read(question: &str) -> Result<String, Failure> {
     eprint!("{question}");
     std::io::stderr().flush().map_err(failed("write to the terminal"))?;

@@ -141,6 +141,12 @@ fn gone(scope: Option<&Scope>, removed: &Removed) {
             "hint: `docker network inspect {network}` names who is on it; where that container is gone, restart Docker and run this again"
         );
     }
+    for (volume, why) in &removed.used_volumes {
+        eprintln!("Volume {volume} stays, it is in use: {why}");
+    }
+    if !removed.volumes.is_empty() {
+        eprintln!("Its data is gone from: {}", removed.volumes.join(", "));
+    }
     if !removed.kept_volumes.is_empty() {
         eprintln!("Its data stays in: {}", removed.kept_volumes.join(", "));
     }

@@ -289,7 +289,7 @@ impl Run {
     }
 
     fn goes_away(&mut self) {
-        self.place.run(&["down", "--yes", "--volumes"]).done();
+        self.place.down_with_data().done();
         let named = |kind: &[&str], format: &str| {
             let filter = format!("name={}", self.place.name);
             lines(&docker(&[kind, &["--filter", &filter, "--format", format]].concat()))

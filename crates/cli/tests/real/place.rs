@@ -139,6 +139,16 @@ impl Place {
         Ran::of(self.command(words).output().unwrap())
     }
 
+    /// Takes it away with its data, databases as well, with the words that a refusal gives.
+    pub fn down_with_data(&self) -> Ran {
+        let ran = self.run(&["down", "--yes", "--volumes", "--no-wait"]);
+        let given = ran.err.split_once("`mainstay down ").and_then(|(_, rest)| rest.split_once('`'));
+        match given.filter(|_| ran.code == 4) {
+            Some((words, _)) => self.run(&["down"].into_iter().chain(words.split_whitespace()).collect::<Vec<_>>()),
+            None => ran,
+        }
+    }
+
     /// The same, in the background.
     pub fn begin(&self, words: &[&str]) -> Child {
         self.command(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
@@ -227,7 +237,7 @@ impl Drop for Place {
                 }
             }
         }
-        let _ = self.command(&["down", "--yes", "--volumes", "--no-wait"]).output();
+        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.down_with_data()));
         let _ = self.command(&["stop"]).output();
         for child in &mut self.started {
             let _ = child.kill();

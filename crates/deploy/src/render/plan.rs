@@ -5,7 +5,7 @@ use spec::platform::MigrationKind;
 
 use crate::plan::{Action, Change, Fetch, Plan};
 
-/// `+` created, `~` changed, `-` removed, `=` left alone; each with its reason.
+/// `+` created, `~` changed, `-` removed, `=` left alone, `!` differs and stays; each with its reason.
 pub fn text(plan: &Plan) -> String {
     let mut out = format!("Plan for {}\n", plan.scope);
     for line in &plan.notes {
@@ -14,12 +14,21 @@ pub fn text(plan: &Plan) -> String {
     for line in &plan.ground {
         out.push_str(&format!("  + {line}\n"));
     }
+    for line in &plan.remade {
+        out.push_str(&format!("  ~ {line}\n"));
+    }
+    for line in &plan.kept {
+        out.push_str(&format!("  ! {line}\n"));
+    }
     let width = plan.changes.iter().map(|change| change.service.as_ref().len()).max().unwrap_or(0);
     for change in &plan.changes {
         line(&mut out, change, width);
     }
     for line in &plan.resources {
         out.push_str(&format!("  limits: {line}\n"));
+    }
+    for line in &plan.refused {
+        out.push_str(&format!("refused: {line}\n"));
     }
     out.push_str(&summary(plan));
     out

@@ -24,7 +24,11 @@ pub async fn check(world: &World, release: &Release) -> Result<(), DeployError> 
     }
     match missing.is_empty() {
         true => Ok(()),
-        false => Err(DeployError::Refused(format!("{} cannot be started again: {}", release.id, missing.join("; ")))),
+        false => Err(DeployError::Refused(format!(
+            "{} cannot be started again: {}; `mainstay up` makes what the files say, or says what is lost",
+            release.id,
+            missing.join("; ")
+        ))),
     }
 }
 
@@ -51,7 +55,7 @@ async fn outside(world: &World, release: &Release, document: &Value) -> Result<V
 }
 
 /// Real names of what the document refers to; the default network of a host needs no looking for.
-fn names(document: &Value, kind: &str) -> Vec<String> {
+pub(crate) fn names(document: &Value, kind: &str) -> Vec<String> {
     let entries = section(document, kind).into_iter().flatten();
     entries.filter_map(|(_, entry)| entry.get("name").and_then(Value::as_str).map(str::to_owned)).collect()
 }

@@ -26,6 +26,7 @@ pub fn router() -> Router<Agent> {
         .route("/v1/drift", post(drift))
         .route("/v1/restart", post(restart))
         .route("/v1/prune", post(prune))
+        .route("/v1/removal", post(removal))
         .route("/v1/promotion", post(promotion))
         .route("/v1/standing", post(standing))
         .route("/v1/maintenance", post(maintenance))
@@ -66,6 +67,13 @@ async fn promotion(State(agent): State<Agent>, Json(request): Json<deploy::promo
 
 async fn prune(State(agent): State<Agent>, Json(request): Json<deploy::prune::Request>) -> Answer<Vec<Item>> {
     Ok(Json(deploy::prune::plan(&agent.world(), &request).await?))
+}
+
+async fn removal(
+    State(agent): State<Agent>,
+    Json(request): Json<deploy::removal::Request>,
+) -> Answer<Vec<deploy::removal::volumes::VolumeFate>> {
+    Ok(Json(deploy::removal::volumes::shown(&agent.world(), &request).await?))
 }
 
 async fn standing(State(agent): State<Agent>, Json(request): Json<deploy::standing::Request>) -> Answer<Standing> {
