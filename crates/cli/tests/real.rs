@@ -20,6 +20,8 @@ mod real {
     mod environments;
     mod failures;
     mod hand;
+    mod intruders;
+    mod keep;
     mod kills;
     mod life;
     mod load;
