@@ -40,6 +40,8 @@ pub struct Agent {
     pub boot_id: String,
     /// What is seen of the engine, by which a container's own end is told from one that went down with it.
     pub engine: deploy::ends::Watch,
+    /// How often kept services were started again.
+    pub tries: deploy::keeping::Tries,
     /// What the binary looked like when this agent started.
     pub binary: String,
     pub stop: tokio_util::sync::CancellationToken,
@@ -123,6 +125,7 @@ async fn assemble(layout: &Layout, root: Root, notices: deploy::notify::Notices)
         host: HostSize { cpus: facts.cpus, memory: spec::Bytes(facts.memory) },
         boot_id: facts.boot_id,
         engine: deploy::ends::Watch::default(),
+        tries: deploy::keeping::Tries::default(),
         binary: crate::commands::binary_stamp(),
         stop: stop_signal(),
     })

@@ -23,6 +23,8 @@ mod real {
     mod failures;
     mod ground;
     mod hand;
+    mod intruders;
+    mod keep;
     mod kills;
     mod life;
     mod load;

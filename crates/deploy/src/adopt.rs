@@ -39,7 +39,8 @@ pub fn lines(serving: &Release, wanted: &ServicePlan) -> Vec<String> {
 
 /// Writes it down for every service that stays as it is; the next push of the routing tells the edge.
 pub fn adopt(world: &World, draft: &Draft) -> Result<(), DeployError> {
-    let stays = |change: &&Change| matches!(change.action, Action::Nothing | Action::Scale | Action::Hold);
+    let stays =
+        |change: &&Change| matches!(change.action, Action::Nothing | Action::Scale | Action::Start | Action::Hold);
     for change in draft.plan.changes.iter().filter(stays) {
         let scope = &draft.loaded.scope;
         let Some(wanted) = draft.loaded.platform.service(change.service.as_ref()) else { continue };

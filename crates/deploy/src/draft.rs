@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use machine::docker::{Container, State as ContainerState};
 use spec::{HostSize, ServiceName, ServicePlan, Strategy};
 
-use crate::error::DeployError;
+use crate::error::{DeployError, stamp};
 use crate::load::Loaded;
 use crate::names;
 use crate::plan::{Action, Change, Plan, Running, Wanted, WantedImage, follow, plan};
@@ -18,7 +18,9 @@ use crate::store::InternalRecord;
 use crate::takeover::{self, Takeover};
 use crate::up::Request;
 use crate::world::World;
-use crate::{adopt, doors, drift, ends, graphics, ground, identity, images, learn, leaving, load, places};
+use crate::{
+    adopt, doors, drift, ends, graphics, ground, identity, images, intruders, keeping, learn, leaving, load, places,
+};
 
 pub struct Draft {
     pub loaded: Loaded,
@@ -75,9 +77,9 @@ async fn compare(world: &World, request: &Request, loaded: Loaded) -> Result<Dra
     if let Some(promotion) = &request.promotion {
         promotion.explain(&mut changes);
     }
-    for change in
-        changes.iter_mut().filter(|change| matches!(change.action, Action::Nothing | Action::Scale | Action::Hold))
-    {
+    let stays =
+        |change: &&mut Change| matches!(change.action, Action::Nothing | Action::Scale | Action::Start | Action::Hold);
+    for change in changes.iter_mut().filter(stays) {
         if let (Some(release), Some(plan)) =
             (serving.get(&change.service), loaded.platform.service(change.service.as_ref()))
         {
@@ -95,14 +97,16 @@ async fn compare(world: &World, request: &Request, loaded: Loaded) -> Result<Dra
     let mut notes = moved(world, &loaded, &request.source.dir)?;
     let mut arranged = places::arrange(world, &loaded, &serving, &mut changes)?;
     let takeover = takeover::look(world, &loaded).await?;
-    let coming: Vec<ServiceName> =
-        changes.iter().filter(|change| starts(change.action)).map(|change| change.service.clone()).collect();
-    for plan in loaded.platform.services.iter().filter(|plan| coming.contains(&plan.name)) {
-        places::refuse_taken(world, &loaded.scope, plan)?;
+    let coming: Vec<takeover::Coming<'_>> =
+        changes.iter().filter_map(|change| coming(&loaded, &serving, change)).collect();
+    for coming in &coming {
+        places::refuse_taken(world, &loaded.scope, coming.plan)?;
     }
     notes.extend(takeover.lines(&loaded));
     notes.extend(adopted(&loaded));
-    notes.extend(takeover::refuse_strangers(world, &loaded, &takeover, &coming).await?);
+    notes.extend(takeover::refuse_strangers(world, &takeover, &coming).await?);
+    let known = intruders::known(world, &loaded.scope).await?;
+    notes.extend(known.iter().map(|intruder| format!("warning: {}", intruder.text())));
     let held = takeover.held(&takeover::binds(&loaded));
     for change in changes.iter_mut().filter(|change| change.action == Action::Create) {
         let leaving = takeover.leaving(&loaded, &change.service, &held);
@@ -124,9 +128,18 @@ async fn compare(world: &World, request: &Request, loaded: Loaded) -> Result<Dra
     Ok(Draft { loaded, images, serving, plan, origins: BTreeMap::new(), arranged, takeover, ground })
 }
 
-/// Whether a container of a new release starts.
-fn starts(action: Action) -> bool {
-    matches!(action, Action::Create | Action::Update)
+/// What starts: a new release as the file has it, or one that serves as it was made.
+fn coming<'a>(
+    loaded: &'a Loaded,
+    serving: &'a BTreeMap<ServiceName, Release>,
+    change: &Change,
+) -> Option<takeover::Coming<'a>> {
+    let plan = match change.action {
+        Action::Create | Action::Update => loaded.platform.service(change.service.as_ref()),
+        Action::Start => serving.get(&change.service).map(|release| &release.plan),
+        Action::Scale | Action::Hold | Action::Nothing | Action::Remove => None,
+    };
+    plan.map(|plan| takeover::Coming { plan, takes_over: change.action == Action::Create })
 }
 
 /// A platform that is known from another folder is not taken over without a word, and not at all where only the folders
@@ -357,7 +370,10 @@ async fn trouble(world: &World, containers: &[Container], release: &Release) -> 
         let which = if release.copies > 1 { format!("container {number}") } else { "container".into() };
         let found = containers.iter().find(|container| container.name == name);
         let trouble = match (ends::still(world, found).await?, found.map(|container| container.state)) {
-            (Some(detail), _) => ends::trouble(release, &detail),
+            (Some(detail), _) => match keeping::by_hand(world, release, &detail, None)? {
+                Some(stopped) => Some(format!("its {which} was stopped by hand at {}", stamp(stopped.at_ms))),
+                None => ends::trouble(release, &detail),
+            },
             (None, None) => Some(format!("its {which} is gone")),
             (None, Some(ContainerState::Running | ContainerState::Restarting | ContainerState::Paused)) => None,
             (None, Some(state)) => Some(format!("its {which} is {}", format!("{state:?}").to_lowercase())),

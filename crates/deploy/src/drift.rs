@@ -14,11 +14,12 @@ use serde_json::Value;
 use spec::{ServiceName, Strategy};
 
 use crate::ends;
-use crate::error::DeployError;
+use crate::error::{DeployError, stamp};
 use crate::names::{self, Scope};
 use crate::release::{Release, State};
 use crate::store::Platform;
 use crate::world::World;
+use crate::{intruders, keeping};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drift {
@@ -38,6 +39,7 @@ pub struct Finding {
 }
 
 const UP: &str = "`mainstay up` replaces it";
+const STARTS: &str = "`mainstay up` starts it as it was";
 
 /// Looks at everything of one platform.
 pub async fn drift(world: &World, scope: &Scope) -> Result<Drift, DeployError> {
@@ -51,6 +53,14 @@ pub async fn drift(world: &World, scope: &Scope) -> Result<Drift, DeployError> {
         join_all(looks).await.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
     findings.extend(warm(world, scope, &containers)?);
     findings.extend(strangers(&platform, &containers));
+    for intruder in intruders::known(world, scope).await?.into_iter().filter(|intruder| intruder.runs) {
+        findings.push(Finding {
+            found: format!("an unknown container writes to {}", intruder.what),
+            mend: intruder.advice(),
+            service: Some(intruder.service),
+            thing: intruder.container,
+        });
+    }
     findings.extend(ground(world, &platform).await?);
     Ok(Drift { scope: scope.clone(), findings })
 }
@@ -90,7 +100,7 @@ async fn of_release(world: &World, release: &Release, containers: &[Container]) 
             mend: mend.to_owned(),
         };
         let Some(container) = container else {
-            findings.push(finding("the container is gone".into(), UP));
+            findings.push(finding("the container is gone".into(), STARTS));
             continue;
         };
         if container.name != name {
@@ -98,14 +108,22 @@ async fn of_release(world: &World, release: &Release, containers: &[Container]) 
             findings.push(finding(found, "`mainstay up` gives it its name back"));
         }
         let still = ends::still(world, Some(container)).await?;
-        if still.is_some_and(|detail| ends::trouble(release, &detail).is_none()) {
+        let by_hand = match &still {
+            Some(detail) => keeping::by_hand(world, release, detail, None)?,
+            None => None,
+        };
+        if by_hand.is_none() && still.is_some_and(|detail| ends::trouble(release, &detail).is_none()) {
             // It has done its work.
         } else if !matches!(
             container.state,
             ContainerState::Running | ContainerState::Restarting | ContainerState::Paused
         ) {
             let state = format!("{:?}", container.state).to_lowercase();
-            findings.push(finding(format!("the container is {state}"), UP));
+            let found = match by_hand {
+                Some(stopped) => format!("the container was stopped by hand at {}", stamp(stopped.at_ms)),
+                None => format!("the container is {state}"),
+            };
+            findings.push(finding(found, STARTS));
         }
         let changed = changed_by_hand(world, release, &container.id).await?;
         findings.extend(changed.into_iter().map(|found| finding(found, UP)));

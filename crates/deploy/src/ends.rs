@@ -13,6 +13,7 @@ use serde_json::json;
 use spec::Strategy;
 
 use crate::error::DeployError;
+use crate::keeping;
 use crate::names;
 use crate::release::Release;
 use crate::world::World;
@@ -44,10 +45,15 @@ pub fn code(detail: &ContainerDetail) -> Option<i64> {
 /// would be switched on: who ends there is missed.
 pub fn trouble(release: &Release, detail: &ContainerDetail) -> Option<String> {
     match code(detail) {
-        Some(0) if release.plan.port.is_none() => None,
+        // A database has no work that could be done.
+        Some(0) if release.plan.port.is_none() && !is_kept_database(release) => None,
         Some(0) | None => Some(format!("its container is {}", format!("{:?}", detail.state).to_lowercase())),
         Some(code) => Some(format!("it ended with code {code}")),
     }
+}
+
+fn is_kept_database(release: &Release) -> bool {
+    release.plan.strategy == Strategy::Keep && release.plan.database.is_some()
 }
 
 /// How an end is told, in a list of states.
@@ -129,7 +135,7 @@ fn verdict(finished_ms: i64, code: i64, around: Around) -> Verdict {
 const DIED_OF_SIGNALS: [i64; 3] = [137, 143, 255];
 
 impl Gone {
-    fn covers(self, finished_ms: i64) -> bool {
+    pub(crate) fn covers(self, finished_ms: i64) -> bool {
         (self.from_ms - LAST_MOMENTS_MS..=self.to_ms + FIRST_MOMENTS_MS).contains(&finished_ms)
     }
 }
@@ -154,6 +160,12 @@ pub async fn follow(world: &World, watch: &Watch, boot: &str) -> Result<Vec<Stri
             let Some((detail, code)) = detail.and_then(|detail| code(&detail).map(|code| (detail, code))) else {
                 continue;
             };
+            // What somebody stopped on purpose, and what is started again as it was, is another's matter.
+            if release.plan.strategy == Strategy::Keep
+                && (trouble(release, &detail).is_some() || keeping::by_hand(world, release, &detail, gone)?.is_some())
+            {
+                continue;
+            }
             let end = End { container: detail.id.clone(), finished_ms: detail.finished_ms.unwrap_or_default(), code };
             let key = key(release, &container);
             let own: Option<End> = world.ledger.get_record(END, &key).map_err(ledger("read an end"))?;
@@ -190,7 +202,7 @@ pub async fn follow(world: &World, watch: &Watch, boot: &str) -> Result<Vec<Stri
 }
 
 /// Somebody changes it or has said that it is to be left as it is.
-fn is_in_work(world: &World, release: &Release) -> Result<bool, DeployError> {
+pub(crate) fn is_in_work(world: &World, release: &Release) -> Result<bool, DeployError> {
     let held = world.ledger.holder(&release.scope.lease()).map_err(ledger("look at the lock"))?;
     Ok(held.is_some() || release.making_way_for.is_some() || world.is_paused(&release.scope)?)
 }
@@ -211,7 +223,7 @@ fn forget(world: &World, serving: &[Release]) -> Result<(), DeployError> {
     Ok(())
 }
 
-fn tell(world: &World, release: &Release, kind: &str, data: serde_json::Value) -> Result<(), DeployError> {
+pub(crate) fn tell(world: &World, release: &Release, kind: &str, data: serde_json::Value) -> Result<(), DeployError> {
     let event = ledger::NewEvent {
         kind: kind.to_owned(),
         platform: release.scope.platform.clone(),

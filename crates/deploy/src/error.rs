@@ -65,7 +65,7 @@ pub enum DeployError {
 }
 
 /// UTC, to the second.
-fn stamp(ms: i64) -> String {
+pub(crate) fn stamp(ms: i64) -> String {
     let stamp = jiff::Timestamp::from_millisecond(ms);
     stamp.map(|stamp| stamp.strftime("%Y-%m-%d %H:%M:%SZ").to_string()).unwrap_or_default()
 }

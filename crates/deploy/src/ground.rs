@@ -233,6 +233,7 @@ pub async fn lay(
         keep_releases: loaded.platform.keep_releases,
         hooks: loaded.platform.hooks.clone(),
         closed: closed.to_vec(),
+        intruders: loaded.platform.intruders,
         files: loaded.files.clone(),
     };
     world.save_described_platform(&platform)

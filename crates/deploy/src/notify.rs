@@ -106,6 +106,8 @@ impl Notice {
             NoticeKind::FlippedBack => "was flipped back to the release before",
             NoticeKind::Stuck => "is stuck and needs a person",
             NoticeKind::DriftFound => "found changes by hand",
+            NoticeKind::Intruder => "found a container that is nobody's here",
+            NoticeKind::StartedAgain => "found what had ended and started it again",
         };
         let place = format!("{} ({})", self.platform, self.environment);
         format!("{place}: `{}`{services} by {} {how}{cause}", self.what, self.by)

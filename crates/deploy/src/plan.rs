@@ -77,6 +77,8 @@ pub struct Selection {
 pub enum Action {
     Create,
     Update,
+    /// What is there is started again as it was: no new release.
+    Start,
     /// Another number of containers of the same release.
     Scale,
     /// Differs, and is left as it is.
@@ -179,8 +181,12 @@ impl Plan {
     pub fn mark_for_build(&mut self, can_build: impl Fn(&ServiceName) -> bool) {
         for change in &mut self.changes {
             if can_build(&change.service) && change.action != Action::Hold {
+                // A kept service that lies still is not replaced by the way: it was not named.
+                if change.action == Action::Start && change.strategy == Strategy::Keep {
+                    continue;
+                }
                 change.fetch = Some(Fetch::Build);
-                if matches!(change.action, Action::Nothing | Action::Scale) {
+                if matches!(change.action, Action::Nothing | Action::Scale | Action::Start) {
                     change.action = Action::Update;
                 }
             }
@@ -189,7 +195,7 @@ impl Plan {
 
     /// The changes that will be carried out, in order.
     pub fn pending(&self) -> impl Iterator<Item = &Change> {
-        let is_pending = |action| matches!(action, Action::Create | Action::Update | Action::Scale | Action::Remove);
+        let is_pending = |action| !matches!(action, Action::Hold | Action::Nothing);
         self.changes.iter().filter(move |change| is_pending(change.action))
     }
 }
@@ -226,8 +232,12 @@ fn change(wanted: &Wanted, running: Option<&Running>, selection: &Selection) -> 
         strategy: wanted.strategy,
         strategy_reason: wanted.strategy_reason.clone(),
         reasons,
-        image: wanted.image.reference.clone(),
-        fetch: fetch(&wanted.image),
+        // What is started again has its image.
+        image: match (action, running) {
+            (Action::Start, Some(running)) => running.image_reference.clone(),
+            _ => wanted.image.reference.clone(),
+        },
+        fetch: fetch(&wanted.image).filter(|_| action != Action::Start),
         from: running.map(|running| running.release.clone()),
         copies: wanted.copies,
         scaled: wanted.scaled,
@@ -266,23 +276,43 @@ fn verdict(wanted: &Wanted, running: Option<&Running>, selection: &Selection) ->
         }
         Some(_) => {}
     }
+    let drift = running.drift.iter().map(|found| format!("changed by hand: {found}"));
+    let is_kept = wanted.strategy == Strategy::Keep && !selection.update_kept;
+    if let Some(trouble) = &running.trouble {
+        let mut others = reasons.clone();
+        others.extend(drift.clone());
+        others.extend(scaled(wanted, running));
+        // To mend it and to change it are two things: nobody has asked for the second.
+        if is_kept || (others.is_empty() && !selection.force) {
+            let held = (!others.is_empty()).then(|| kept(&wanted.service));
+            let told = [trouble.clone()].into_iter().chain(others).chain(held);
+            return (Action::Start, told.collect());
+        }
+    }
     reasons.extend(running.trouble.clone());
-    reasons.extend(running.drift.iter().map(|found| format!("changed by hand: {found}")));
+    reasons.extend(drift);
     if selection.force && reasons.is_empty() {
         reasons.push("asked for with --force".into());
     }
     let is_same = reasons.is_empty();
-    if wanted.copies != running.copies {
-        reasons.push(format!("{} → {}", running.copies, crate::render::plan::copies(wanted.copies)));
-    }
+    reasons.extend(scaled(wanted, running));
     if reasons.is_empty() {
         return (Action::Nothing, Vec::new());
     }
-    if wanted.strategy == Strategy::Keep && !selection.update_kept && running.trouble.is_none() {
-        reasons.push(format!("kept as it is; `mainstay up --service {}` changes it", wanted.service));
+    if is_kept {
+        reasons.push(kept(&wanted.service));
         return (Action::Hold, reasons);
     }
     (if is_same { Action::Scale } else { Action::Update }, reasons)
+}
+
+fn scaled(wanted: &Wanted, running: &Running) -> Option<String> {
+    let differs = wanted.copies != running.copies;
+    differs.then(|| format!("{} → {}", running.copies, crate::render::plan::copies(wanted.copies)))
+}
+
+fn kept(service: &ServiceName) -> String {
+    format!("kept as it is; `mainstay up --service {service}` changes it")
 }
 
 /// One that is only switched off here is left as it is; only what the file no longer has is removed, and its data stays.

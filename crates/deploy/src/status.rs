@@ -8,6 +8,8 @@ use crate::canary::Canary;
 use crate::draft::containers;
 use crate::ends;
 use crate::error::DeployError;
+use crate::intruders::{self, Intruder};
+use crate::keeping::{self, Stopped};
 use crate::names::{self, Scope};
 use crate::release::{Release, State};
 use crate::standing::Standing;
@@ -34,6 +36,12 @@ pub struct PlatformStatus {
     /// Whether its public routes answer with a page.
     #[serde(default)]
     pub maintenance: bool,
+    /// Containers of nobody's that write, or have written, to its data.
+    #[serde(default)]
+    pub intruders: Vec<Intruder>,
+    /// Kept services that somebody has stopped on purpose.
+    #[serde(default)]
+    pub stopped: Vec<Stopped>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -145,6 +153,8 @@ async fn platform_status(
     let known = |name: &str| releases.iter().any(|release| names::is_copy(&release.container, name));
     let strays =
         containers.iter().filter(|c| c.labels.contains_key(names::RELEASE) && !known(&c.name)).map(|c| c.name.clone());
+    let mut stopped = keeping::stopped(world, &platform.scope)?;
+    stopped.retain(|one| containers.iter().any(|c| c.id == one.id && !c.state.is_up()));
     Ok(PlatformStatus {
         scope: platform.scope.clone(),
         dir: platform.dir.clone(),
@@ -152,6 +162,8 @@ async fn platform_status(
         strays: strays.collect(),
         standing: world.standing(&platform.scope)?,
         maintenance: platform.maintenance.is_some(),
+        intruders: intruders::known(world, &platform.scope).await?,
+        stopped,
         services,
     })
 }

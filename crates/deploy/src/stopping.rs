@@ -70,6 +70,7 @@ pub async fn stop(world: &World, container: &str, plan: &StopPlan) -> Result<(),
     }
     // One that no service knows says itself how long it may take.
     let grace = plan.service.as_ref().map_or(detail.stop_timeout.unwrap_or(plan.grace), |_| plan.grace);
+    crate::keeping::own_stop(world, &detail.id);
     // By its id from here on: a name can be given to another container meanwhile.
     unless_gone(world.docker.stop(&detail.id, grace).await, "stop", container)?;
     match look(world, &detail.id).await?.is_some_and(|left| may_run(&left)) {
@@ -83,6 +84,30 @@ pub async fn remove(world: &World, container: &str, plan: &StopPlan) -> Result<(
     stop(world, container, plan).await?;
     // Never by force: whatever somebody has started again since is told of, and not killed.
     unless_gone(world.docker.remove(container, false).await, "remove", container)
+}
+
+/// How a container that belongs to nobody here is ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IntruderEnd {
+    AtOnce,
+    Within(Duration),
+}
+
+/// Ends a container that has come to a database's files beside the server whose they are. It stays where it is, and
+/// no restart policy brings it back: to Docker both ways are an end that somebody wanted.
+pub async fn end_intruder(world: &World, detail: &ContainerDetail, how: IntruderEnd) -> Result<(), DeployError> {
+    crate::keeping::own_stop(world, &detail.id);
+    let stopped = match how {
+        // Not politely: a second server that shuts down cleanly writes a checkpoint and its own idea of the state into
+        // files that are not its own. One that is killed has written next to nothing by then.
+        IntruderEnd::AtOnce => match world.docker.kill(&detail.id, "SIGKILL").await {
+            // It has ended meanwhile; where its policy would start it again, a stop keeps it from that.
+            Err(DockerError::Conflict { .. }) => world.docker.stop(&detail.id, Duration::ZERO).await,
+            other => other,
+        },
+        IntruderEnd::Within(grace) => world.docker.stop(&detail.id, grace).await,
+    };
+    unless_gone(stopped, "end", &detail.name)
 }
 
 fn may_run(detail: &ContainerDetail) -> bool {

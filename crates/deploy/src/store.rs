@@ -50,6 +50,9 @@ pub struct Platform {
     /// Public ports that are still plain Compose's: the edge listens there when its containers have gone.
     #[serde(default)]
     pub closed: Vec<String>,
+    /// What becomes of a container of nobody's that writes to a database's files.
+    #[serde(default)]
+    pub intruders: spec::platform::Intruders,
     /// The Compose files that it was brought up from.
     #[serde(default)]
     pub files: Vec<String>,
@@ -74,6 +77,7 @@ impl Platform {
             keep_releases: spec::defaults::KEEP_RELEASES,
             hooks: spec::HookPlan::default(),
             closed: Vec::new(),
+            intruders: spec::platform::Intruders::default(),
             files: Vec::new(),
         }
     }

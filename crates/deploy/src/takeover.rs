@@ -179,24 +179,29 @@ pub fn is_of(takeover: &Takeover, id: &str) -> bool {
     takeover.services.values().flatten().any(|one| one.id == id)
 }
 
+/// What starts, and whether what plain Compose runs of it makes way.
+pub struct Coming<'a> {
+    pub plan: &'a spec::ServicePlan,
+    pub takes_over: bool,
+}
+
 /// Running containers that nobody here has made and that write what a service of this platform writes.
 pub async fn refuse_strangers(
     world: &World,
-    loaded: &Loaded,
     takeover: &Takeover,
-    services: &[ServiceName],
+    coming: &[Coming<'_>],
 ) -> Result<Vec<String>, DeployError> {
     let containers = world.docker.list(&[], false).await;
     let containers =
         containers.map_err(|source| DeployError::Docker { operation: "list containers".into(), source })?;
     let releases = world.all_releases()?;
     let mut lines = Vec::new();
-    let foreign: Vec<_> = containers
-        .into_iter()
-        .filter(|container| !places::is_living(&releases, container) && !is_of(takeover, &container.id))
-        .collect();
-    for plan in loaded.platform.services.iter().filter(|plan| services.contains(&plan.name)) {
+    let foreign: Vec<_> = containers.into_iter().filter(|container| !places::is_living(&releases, container)).collect();
+    for Coming { plan, takes_over } in coming {
         for stranger in places::strangers(world, plan, &foreign).await? {
+            if *takes_over && is_of(takeover, &stranger.id) {
+                continue;
+            }
             let whose = stranger.project.map(|project| format!(" of Compose project `{project}`")).unwrap_or_default();
             let text = format!(
                 "container `{}`{whose} writes to {}, as `{}` does",

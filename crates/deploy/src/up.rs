@@ -27,7 +27,7 @@ use crate::roll_out::{Params, RollOut, after, can_share, must_be_alone};
 use crate::store::Platform;
 use crate::world::World;
 use crate::{
-    adopt, doors, drift, ground, hooks, images, load, removal, restart, scale, shown, takeover, tick, together,
+    adopt, doors, drift, ground, hooks, images, keeping, load, removal, restart, scale, shown, takeover, tick, together,
 };
 
 /// What was asked for.
@@ -260,6 +260,16 @@ impl Work<'_> {
 
     /// All of them, or none. What needs no new release waits until the others have switched.
     async fn together(&self) -> Result<Vec<ServiceReport>, DeployError> {
+        // What is only started again needs no way back, and others may need it.
+        let mut started = Vec::new();
+        for change in self.draft.plan.changes.iter().filter(|change| change.action == Action::Start) {
+            started.push(self.carry_out(self.world, change).await?);
+        }
+        if started.iter().any(|report| matches!(report.result, Outcome::Failed(_))) {
+            let others = self.draft.plan.changes.iter().filter(|change| change.action != Action::Start);
+            started.extend(others.map(not_reached));
+            return Ok(started);
+        }
         let mut groups = Vec::new();
         for level in order::levels(self.draft) {
             let new = level.iter().filter(|change| matches!(change.action, Action::Create | Action::Update));
@@ -274,6 +284,7 @@ impl Work<'_> {
             Some(_) => together::run(self.world, &params, self.began).await?.services,
             None => Vec::new(),
         };
+        reports.extend(started);
         let failed = reports.iter().any(|report| report.result != Outcome::Done);
         let removals: Vec<&Change> =
             self.draft.plan.changes.iter().filter(|change| change.action == Action::Remove).collect();
@@ -305,6 +316,7 @@ impl Work<'_> {
                 let file = change.scaled.unwrap_or(change.copies);
                 scale::follow_file(world, self.operation, release.clone(), change.copies, file).await
             }
+            Action::Start => keeping::start_again(world, draft, change).await,
             Action::Create | Action::Update => after::run(world, self.roll_out(change)?, self.began).await,
         }
     }

@@ -44,7 +44,7 @@ pub use service::{
 };
 pub use source::Source;
 pub use trust::{CanaryBy, CanarySettings, Pause, SoakSettings, SoakWritten};
-pub use words::{Bind, ResourceMode, Strategy};
+pub use words::{Bind, Intruders, ResourceMode, Strategy};
 
 /// The version of the file format that this program reads.
 pub const VERSION: u32 = 1;
@@ -88,6 +88,11 @@ pub struct PlatformFile {
     /// `false` if not given, and a command can ask for it with `--all-or-nothing`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub all_or_nothing: Option<bool>,
+    /// What becomes of a container that writes to a database's files and belongs to no release: a `docker compose up`
+    /// by habit, a second server started by hand; `stop` if not given. Whoever writes other data is told of and left
+    /// running.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intruders: Option<Intruders>,
     /// Commands that run around builds, deploys and rollbacks.
     #[serde(default, skip_serializing_if = "Hooks::is_empty")]
     pub hooks: Hooks,
@@ -273,6 +278,7 @@ impl Default for PlatformFile {
             require_environment: None,
             keep_releases: None,
             all_or_nothing: None,
+            intruders: None,
             environments: BTreeMap::new(),
             services: BTreeMap::new(),
             hooks: Hooks::default(),

@@ -92,6 +92,7 @@ pub fn resolve_with(
         hooks: hooks(&file.hooks),
         promises: file.promises.clone(),
         all_or_nothing: file.all_or_nothing.unwrap_or(false),
+        intruders: file.intruders.unwrap_or_default(),
         keep_releases: file.keep_releases.unwrap_or(defaults::KEEP_RELEASES),
         resources,
     });

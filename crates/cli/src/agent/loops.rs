@@ -45,6 +45,7 @@ fn reconcile(agent: Agent) -> BoxFuture<'static, Result<(), String>> {
         let world = agent.world();
         let boot = machine::facts::life();
         // A container that cannot be started keeps nobody from the rest of the turn.
+        let kept = deploy::keeping::turn(&world, &agent.engine, &agent.tries).await;
         let started = deploy::ends::follow(&world, &agent.engine, &boot).await;
         for started in started.iter().flatten() {
             tracing::info!("started again: {started}");
@@ -53,7 +54,7 @@ fn reconcile(agent: Agent) -> BoxFuture<'static, Result<(), String>> {
         if turn != deploy::tick::Turn::default() {
             tracing::info!(?turn, "reconciled");
         }
-        started.map(drop).map_err(|error| chain(&error))
+        kept.and(started.map(drop)).map_err(|error| chain(&error))
     })
 }
 

@@ -98,7 +98,14 @@ pub async fn drift(agent: &Agent) -> Result<(), DeployError> {
         if busy || world.is_paused(scope)? {
             continue;
         }
-        let findings = deploy::drift::drift(&world, scope).await?.findings;
+        let mut findings = deploy::drift::drift(&world, scope).await?.findings;
+        // Who watches intruders and what is kept has told of those already, and sooner.
+        let intruders = deploy::intruders::known(&world, scope).await?;
+        let stopped = deploy::keeping::stopped(&world, scope)?;
+        findings.retain(|one| {
+            !intruders.iter().any(|intruder| intruder.container == one.thing)
+                && !stopped.iter().any(|stopped| stopped.container == one.thing)
+        });
         let found: Vec<String> = findings.iter().map(|one| format!("{}: {}", one.thing, one.found)).collect();
         let known: Option<Vec<String>> = world.ledger.get_record(DRIFT, &scope.key()).map_err(ledger)?;
         if known.unwrap_or_default() == found {

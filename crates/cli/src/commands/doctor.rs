@@ -1,6 +1,8 @@
 use super::Context;
+use crate::client::Client;
 use crate::errors::{Failure, failed};
-use deploy::Ending;
+use deploy::status::Status;
+use deploy::{Ending, Scope};
 use machine::facts::{self, Host};
 use machine::process::SystemProcesses;
 
@@ -14,7 +16,8 @@ struct Need {
 pub async fn run(context: &Context) -> Result<u8, Failure> {
     let folder = context.layout.root.ancestors().find(|path| path.exists()).unwrap_or(std::path::Path::new("/"));
     let host = facts::collect(&SystemProcesses, folder).await.map_err(failed("look at this machine"))?;
-    let needs = needs(&host);
+    let mut needs = needs(&host);
+    needs.extend(writers(context).await);
     if context.global.json {
         println!("{}", crate::show::json(&host));
     } else {
@@ -27,6 +30,22 @@ pub async fn run(context: &Context) -> Result<u8, Failure> {
     }
     let bad = needs.iter().any(|need| need.verdict.is_err());
     Ok(if bad { Ending::Failed.exit_code() } else { 0 })
+}
+
+/// Who else writes to the data of what runs here, where there is an agent that knows.
+async fn writers(context: &Context) -> Vec<Need> {
+    let client = Client::new(&context.layout.agent_socket());
+    if !client.answers().await {
+        return Vec::new();
+    }
+    let Ok(status) = client.post::<Status>("/v1/status", &None::<Scope>).await else { return Vec::new() };
+    let found = status.platforms.iter().flat_map(|platform| &platform.intruders);
+    let found = found.map(|intruder| Need {
+        what: "intruder",
+        verdict: if intruder.runs { Err(intruder.text()) } else { Ok(intruder.text()) },
+        fix: "remove that container; `mainstay up` runs this stack now, and a reader mounts data with `:ro`",
+    });
+    found.collect()
 }
 
 fn needs(host: &Host) -> Vec<Need> {

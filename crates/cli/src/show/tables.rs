@@ -32,6 +32,12 @@ pub fn status(status: &Status) -> String {
         if one.maintenance {
             text.push_str("maintenance: its public routes answer with a page\n");
         }
+        for stopped in &one.stopped {
+            text.push_str(&format!("{}\n", stopped.text()));
+        }
+        for intruder in &one.intruders {
+            text.push_str(&format!("{}; {}\n", intruder.text(), intruder.advice()));
+        }
         for stray in &one.strays {
             text.push_str(&format!("stray container: {stray}\n"));
         }

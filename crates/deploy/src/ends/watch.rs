@@ -3,9 +3,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::StreamExt;
+use machine::docker::ContainerEvent;
 
-use crate::names;
+use crate::error::DeployError;
 use crate::world::World;
+use crate::{intruders, keeping};
 
 /// A time in which the engine did not answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +48,7 @@ impl Watch {
     }
 
     /// Since when it answers and when it was away last; `None` while it does not answer.
-    pub(super) fn seen(&self) -> Option<(i64, Option<Gone>)> {
+    pub(crate) fn seen(&self) -> Option<(i64, Option<Gone>)> {
         self.with(|seen| seen.answering_since_ms.map(|since| (since, seen.gone)))
     }
 
@@ -66,15 +68,40 @@ impl Watch {
 /// An answer that took longer came from an engine that was started for it.
 const AT_ONCE: i64 = 1_000;
 
+/// Whoever has to know what happens to containers, one event after the other.
+async fn hear(world: &World, event: &ContainerEvent) {
+    warn(intruders::hear(world, event).await);
+    warn(keeping::hear(world, event));
+}
+
+fn warn(result: Result<(), DeployError>) {
+    if let Err(error) = result {
+        let source = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
+        tracing::warn!("{error}{source}");
+    }
+}
+
+async fn sweep(world: &World) -> Result<(), DeployError> {
+    let failed = |source| DeployError::Docker { operation: "list containers".into(), source };
+    let all = world.docker.list(&[], true).await.map_err(failed)?;
+    let exists = |id: &str| all.iter().any(|container| container.id == id);
+    keeping::sweep(world, exists)?;
+    intruders::sweep(world, exists)
+}
+
 /// Follows the engine as long as it answers, by a stream that breaks at the moment it goes: a look now and then would
 /// miss one that is back in a second.
 pub async fn follow_engine(world: &World, watch: &Watch) {
-    let mine = [(names::PLATFORM.to_owned(), String::new())];
-    let Ok(mut stream) = world.docker.events(&mine).await else {
+    // What nobody has heard since comes first.
+    let Ok(mut stream) = world.docker.events_since(&[], keeping::last_heard(world)).await else {
         return watch.is_away(world.clock.now_ms());
     };
     watch.answers(world.clock.now_ms());
-    while let Some(Ok(_)) = stream.next().await {}
+    warn(intruders::look(world).await);
+    warn(sweep(world).await);
+    while let Some(Ok(event)) = stream.next().await {
+        hear(world, &event).await;
+    }
     // A stream may also break by itself.
     let asked = world.clock.now_ms();
     let answered = world.docker.ping().await.is_ok();

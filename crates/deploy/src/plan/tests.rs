@@ -97,12 +97,54 @@ fn a_kept_service_that_differs_is_held_until_it_is_named() {
     assert_eq!(only(want(), Some(running("sha256:a")), &named).action, Action::Update);
 }
 
+fn exited() -> Running {
+    Running { trouble: Some("its container is exited".into()), ..running("sha256:a") }
+}
+
 #[test]
-fn a_kept_service_that_does_not_run_any_more_is_brought_back() {
-    let mut down = running("sha256:a");
-    down.trouble = Some("its container has exited with code 1".into());
-    let change = only(wanted("postgres", Strategy::Keep, Some("sha256:a")), Some(down), &Selection::default());
-    assert_eq!(change.action, Action::Update);
+fn a_kept_service_that_does_not_run_any_more_is_started_again_as_it_was() {
+    let change = only(wanted("postgres", Strategy::Keep, Some("sha256:a")), Some(exited()), &Selection::default());
+    assert_eq!((change.action, change.reasons), (Action::Start, vec!["its container is exited".to_owned()]));
+    let named = Selection { services: vec![name("postgres")], update_kept: true, ..Selection::default() };
+    let change = only(wanted("postgres", Strategy::Keep, Some("sha256:a")), Some(exited()), &named);
+    assert_eq!(change.action, Action::Start, "named, and nothing differs");
+}
+
+#[test]
+fn a_kept_service_that_lies_still_and_differs_is_started_as_it_was_until_it_is_named() {
+    for id in [Some("sha256:b"), None] {
+        let want = || wanted("postgres", Strategy::Keep, id);
+        let change = only(want(), Some(exited()), &Selection::default());
+        assert_eq!((change.action, change.fetch), (Action::Start, None), "nothing is fetched for it");
+        assert_eq!(change.image, "shop/web:1", "with the image that it has");
+        assert_eq!(change.reasons[0], "its container is exited");
+        assert_eq!(change.reasons.last().unwrap(), "kept as it is; `mainstay up --service postgres` changes it");
+        let forced = Selection { force: true, ..Selection::default() };
+        assert_eq!(only(want(), Some(exited()), &forced).action, Action::Start, "forced is not named");
+        let named = Selection { services: vec![name("postgres")], update_kept: true, ..Selection::default() };
+        assert_eq!(only(want(), Some(exited()), &named).action, Action::Update);
+    }
+}
+
+#[test]
+fn whatever_lies_still_and_differs_in_nothing_needs_no_new_release() {
+    let want = |id: &str| wanted("web", Strategy::BlueGreen, Some(id));
+    assert_eq!(only(want("sha256:a"), Some(exited()), &Selection::default()).action, Action::Start);
+    assert_eq!(only(want("sha256:b"), Some(exited()), &Selection::default()).action, Action::Update);
+    let forced = Selection { force: true, ..Selection::default() };
+    assert_eq!(only(want("sha256:a"), Some(exited()), &forced).action, Action::Update);
+    let mut scaled = want("sha256:a");
+    scaled.copies = 2;
+    assert_eq!(only(scaled, Some(exited()), &Selection::default()).action, Action::Update);
+}
+
+#[test]
+fn a_rebuild_by_the_way_does_not_replace_a_kept_service_that_lies_still() {
+    let change = only(wanted("postgres", Strategy::Keep, Some("sha256:a")), Some(exited()), &Selection::default());
+    let mut plan = Plan { scope: scope(), changes: vec![change], ground: vec![], notes: vec![], resources: vec![] };
+    plan.mark_for_build(|_| true);
+    assert_eq!((plan.changes[0].action, plan.changes[0].fetch), (Action::Start, None));
+    assert_eq!(plan.pending().count(), 1);
 }
 
 #[test]

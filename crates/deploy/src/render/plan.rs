@@ -5,7 +5,7 @@ use spec::platform::MigrationKind;
 
 use crate::plan::{Action, Change, Fetch, Plan};
 
-/// `+` created, `~` changed, `-` removed, `=` left alone, `!` differs and stays; each with its reason.
+/// `+` created, `~` changed or started again, `-` removed, `=` left alone, `!` differs and stays; each with its reason.
 pub fn text(plan: &Plan) -> String {
     let mut out = format!("Plan for {}\n", plan.scope);
     for line in &plan.notes {
@@ -37,7 +37,7 @@ pub fn text(plan: &Plan) -> String {
 fn line(out: &mut String, change: &Change, width: usize) {
     let mark = match change.action {
         Action::Create => '+',
-        Action::Update | Action::Scale => '~',
+        Action::Update | Action::Scale | Action::Start => '~',
         Action::Remove => '-',
         Action::Hold | Action::Nothing => '=',
     };
@@ -111,8 +111,12 @@ fn summary(plan: &Plan) -> String {
         return "Nothing to change.\n".into();
     }
     let count = |action: Action| plan.changes.iter().filter(|change| change.action == action).count();
+    let starts = match count(Action::Start) {
+        0 => String::new(),
+        starts => format!("{starts} to start, "),
+    };
     format!(
-        "{} to create, {} to update, {} to remove, {} unchanged.\n",
+        "{} to create, {starts}{} to update, {} to remove, {} unchanged.\n",
         count(Action::Create),
         count(Action::Update) + count(Action::Scale),
         count(Action::Remove),

@@ -48,11 +48,15 @@ pub enum NoticeKind {
     Stuck,
     /// Something was changed by hand.
     DriftFound,
+    /// A container that belongs to no release writes to a service's data.
+    Intruder,
+    /// A kept service had ended and was started again as it was.
+    StartedAgain,
 }
 
 impl NoticeKind {
     /// Every kind, with its word.
-    pub const WORDS: [(&'static str, NoticeKind); 7] = [
+    pub const WORDS: [(&'static str, NoticeKind); 9] = [
         ("started", NoticeKind::Started),
         ("succeeded", NoticeKind::Succeeded),
         ("failed", NoticeKind::Failed),
@@ -60,6 +64,8 @@ impl NoticeKind {
         ("flipped-back", NoticeKind::FlippedBack),
         ("stuck", NoticeKind::Stuck),
         ("drift-found", NoticeKind::DriftFound),
+        ("intruder", NoticeKind::Intruder),
+        ("started-again", NoticeKind::StartedAgain),
     ];
 }
 

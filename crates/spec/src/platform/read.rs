@@ -9,12 +9,13 @@ mod service;
 mod trust;
 
 use super::reader::{At, Fields, Reader, anything, flag, id, join, list, named, text, unit, whole, word};
-use super::{Environment, Hook, Hooks, LimitSettings, PlatformFile, Promises, ResourceMode, VERSION};
+use super::{Environment, Hook, Hooks, Intruders, LimitSettings, PlatformFile, Promises, ResourceMode, VERSION};
 use crate::problem::{Problem, Problems, nearest};
 use crate::units::{Bytes, Money, Percent, parse_duration};
 use crate::yaml::{self, Shape};
 
 const RESOURCE_MODES: [(&str, ResourceMode); 2] = [("fit", ResourceMode::Fit), ("declared", ResourceMode::Declared)];
+const INTRUDERS: [(&str, Intruders); 2] = [("stop", Intruders::Stop), ("report", Intruders::Report)];
 
 pub(super) fn platform_file(text: &str, file: &str) -> Result<PlatformFile, Problems> {
     let (root, problems) = yaml::parse(text, file);
@@ -63,6 +64,7 @@ fn platform(at: &At<'_>, r: &mut Reader) -> Option<PlatformFile> {
             .get(r, "services", |at, r| named(at, r, "the list of services", service::settings))
             .unwrap_or_default(),
         all_or_nothing: f.get(r, "all_or_nothing", |at, r| flag(at, r, "all_or_nothing")),
+        intruders: f.get(r, "intruders", |at, r| word(at, r, "way to treat intruders", &INTRUDERS)),
         hooks: f.get(r, "hooks", hooks).unwrap_or_default(),
         notifications: f.get(r, "notifications", |at, r| list(at, r, notification::notification)).unwrap_or_default(),
         promises: f.get(r, "promises", promises).unwrap_or_default(),

@@ -84,6 +84,17 @@ impl ResourceMode {
     }
 }
 
+/// What becomes of a container that nobody here has made and that writes to a database's files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Intruders {
+    /// It is ended at once, and told of.
+    #[default]
+    Stop,
+    /// It is told of and left running.
+    Report,
+}
+
 /// An address and port to listen on, written as a port, or as `address:port`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Bind(pub SocketAddr);

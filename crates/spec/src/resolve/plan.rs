@@ -14,7 +14,7 @@ use crate::compose::Restart;
 use crate::data::DataMount;
 use crate::defaults;
 use crate::ids::{EnvironmentName, PlatformName, ServiceName};
-use crate::platform::{Promises, ResourceMode, ServiceProtocol, StatusRange, Strategy};
+use crate::platform::{Intruders, Promises, ResourceMode, ServiceProtocol, StatusRange, Strategy};
 use crate::units::{Bytes, duration};
 
 pub use edge::{AccessLog, CertificateFiles, EdgePlan, HttpPort, Shedding, TcpPort};
@@ -69,6 +69,9 @@ pub struct Platform {
     /// Whether a deploy of several services is one.
     #[serde(default)]
     pub all_or_nothing: bool,
+    /// What becomes of a container of nobody's that writes to a database's files.
+    #[serde(default)]
+    pub intruders: Intruders,
     /// How many releases are kept.
     pub keep_releases: u32,
     /// What was done to the limits.
