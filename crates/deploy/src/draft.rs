@@ -58,6 +58,8 @@ async fn compare(world: &World, request: &Request, loaded: Loaded) -> Result<Dra
     if let Some(promotion) = &request.promotion {
         promotion.apply(world, &loaded, &mut images).await?;
     }
+    let takeover = takeover::look(world, &loaded).await?;
+    takeover.keep_images(&loaded, request, &serving, &mut images);
     let running = running(world, &loaded, &serving).await?;
     let wanted: Vec<Wanted> =
         loaded.platform.services.iter().map(|plan| wanted(world, &loaded, plan, &images, &serving)).collect();
@@ -86,7 +88,6 @@ async fn compare(world: &World, request: &Request, loaded: Loaded) -> Result<Dra
     doors::refuse_shadowed(world, &loaded)?;
     let mut notes = moved(world, &loaded, &request.source.dir)?;
     let mut arranged = places::arrange(world, &loaded, &serving, &mut changes)?;
-    let takeover = takeover::look(world, &loaded).await?;
     let coming: Vec<ServiceName> =
         changes.iter().filter(|change| starts(change.action)).map(|change| change.service.clone()).collect();
     for plan in loaded.platform.services.iter().filter(|plan| coming.contains(&plan.name)) {

@@ -41,7 +41,7 @@ fn identities(world: &World) -> Result<(), DeployError> {
         let since = KnownVolume { since_ms: world.clock.now_ms(), ..KnownVolume::default() };
         let project = scope.project();
         let volumes = volumes.into_iter().map(|volume| (volume, since.clone())).collect();
-        world.save_identity(&Identity { scope, dir, project, volumes, own: BTreeMap::new() })?;
+        world.save_identity(&Identity { scope, dir, project, volumes, own: BTreeMap::new(), with_compose: false })?;
     }
     Ok(())
 }

@@ -63,7 +63,32 @@ pub async fn remove_services(world: &World, scope: &Scope, services: &[ServiceNa
 /// No request reaches it any more before the first container is stopped. What could not be stopped, because of an error
 /// or because somebody gave up, serves again as before.
 pub async fn down(world: &World, scope: &Scope, volumes: bool) -> Result<Removed, DeployError> {
-    let mut removed = Removed::default();
+    let mut removed = Removed { containers: stop_all(world, scope).await?, ..Removed::default() };
+    for network in world.docker.networks(&scope.selector()).await.map_err(failed("list networks"))? {
+        match world.docker.remove_network(&network.name).await {
+            // Somebody else's container is on it, or one that Docker only believes to be.
+            Err(DockerError::Conflict { message, .. }) => removed.kept_networks.push((network.name, message)),
+            result => {
+                gone(result, "remove a network")?;
+                removed.networks.push(network.name);
+            }
+        }
+    }
+    for volume in world.docker.volumes(&scope.selector()).await.map_err(failed("list volumes"))? {
+        match volumes {
+            true => {
+                gone(world.docker.remove_volume(&volume.name).await, "remove a volume")?;
+                removed.volumes.push(volume.name);
+            }
+            false => removed.kept_volumes.push(volume.name),
+        }
+    }
+    retire(world, scope, None)?;
+    Ok(removed)
+}
+
+/// Stops and removes every container of a platform, and forgets the platform; networks and volumes stay.
+pub(crate) async fn stop_all(world: &World, scope: &Scope) -> Result<Vec<String>, DeployError> {
     let (serving, platform) = (world.serving(scope)?, world.platform(scope)?);
     let all = world.docker.list(&scope.selector(), true).await.map_err(failed("list containers"))?;
     let releases = world.releases(scope, None)?;
@@ -86,31 +111,10 @@ pub async fn down(world: &World, scope: &Scope, volumes: bool) -> Result<Removed
         let _ = world.push_routes().await;
         return Err(failure.error);
     }
-    removed.containers.extend(all.into_iter().map(|container| container.name));
     for service in world.scaled(scope)?.into_keys() {
         world.forget_scaled(scope, &service)?;
     }
-    for network in world.docker.networks(&scope.selector()).await.map_err(failed("list networks"))? {
-        match world.docker.remove_network(&network.name).await {
-            // Somebody else's container is on it, or one that Docker only believes to be.
-            Err(DockerError::Conflict { message, .. }) => removed.kept_networks.push((network.name, message)),
-            result => {
-                gone(result, "remove a network")?;
-                removed.networks.push(network.name);
-            }
-        }
-    }
-    for volume in world.docker.volumes(&scope.selector()).await.map_err(failed("list volumes"))? {
-        match volumes {
-            true => {
-                gone(world.docker.remove_volume(&volume.name).await, "remove a volume")?;
-                removed.volumes.push(volume.name);
-            }
-            false => removed.kept_volumes.push(volume.name),
-        }
-    }
-    retire(world, scope, None)?;
-    Ok(removed)
+    Ok(all.into_iter().map(|container| container.name).collect())
 }
 
 /// What could not be stopped.
@@ -167,7 +171,7 @@ async fn end(world: &World, container: &Container, releases: &[Release]) -> Resu
     Ok(())
 }
 
-fn retire(world: &World, scope: &Scope, service: Option<&ServiceName>) -> Result<(), DeployError> {
+pub(crate) fn retire(world: &World, scope: &Scope, service: Option<&ServiceName>) -> Result<(), DeployError> {
     for mut release in world.releases(scope, service)? {
         world.advance(&mut release, &Event::TakenDown)?;
         release.targets.clear();
