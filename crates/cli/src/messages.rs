@@ -16,6 +16,7 @@ pub enum Work {
     Restart(deploy::restart::Request),
     Prune(deploy::prune::Request),
     Down { scope: Scope, volumes: bool, by: String },
+    ToCompose(deploy::to_compose::Request),
 }
 
 impl Work {
@@ -27,6 +28,7 @@ impl Work {
             Work::Restart(_) => "restart",
             Work::Prune(_) => "prune",
             Work::Down { .. } => "down",
+            Work::ToCompose(_) => "release-to-compose",
         }
     }
 
@@ -38,6 +40,7 @@ impl Work {
             Work::Restart(request) => &request.by,
             Work::Prune(request) => &request.by,
             Work::Down { by, .. } => by,
+            Work::ToCompose(request) => &request.by,
         }
     }
 }
@@ -59,6 +62,9 @@ pub enum Ended {
     },
     Removed {
         removed: Removed,
+    },
+    Released {
+        released: deploy::to_compose::Released,
     },
     Pruned {
         pruned: deploy::prune::Pruned,

@@ -36,6 +36,7 @@ mod real {
     mod secret;
     mod stops;
     mod strategies;
+    mod takeover;
     mod told;
     mod trust;
 }

@@ -114,8 +114,11 @@ fn command(loaded: &Loaded) -> String {
 /// Docker cannot publish a port on which the edge goes on listening for another platform.
 fn refuse_shared_ports(world: &World, loaded: &Loaded) -> Result<(), DeployError> {
     let services = loaded.platform.services.iter().filter_map(|plan| loaded.project.services.get(&plan.name));
-    let published: Vec<u16> =
-        services.flat_map(|service| &service.ports).filter(|port| port.protocol == "tcp").filter_map(|port| port.published).collect();
+    let published: Vec<u16> = services
+        .flat_map(|service| &service.ports)
+        .filter(|port| port.protocol == "tcp")
+        .filter_map(|port| port.published)
+        .collect();
     for other in world.platforms()?.iter().filter(|other| other.scope != loaded.scope) {
         let own = other.edge.tcp.iter().map(|tcp| &tcp.listen).chain(other.edge.ports.iter().map(|port| &port.listen));
         let mut binds = other.http.iter().chain(&other.https).chain(own).filter_map(|bind| Bind::parse(bind).ok());
@@ -138,7 +141,8 @@ async fn tell_other_images(world: &World, loaded: &Loaded) -> Result<(), DeployE
         let reference = images::written(&loaded.identity, &service, written);
         let now = images::find(world, &reference).await?.map(|image| image.id);
         if now.as_ref() != Some(&release.image.id) {
-            let text = format!("Compose runs `{reference}` as it is now, which is another image than {} runs", release.id);
+            let text =
+                format!("Compose runs `{reference}` as it is now, which is another image than {} runs", release.id);
             world.talk.say(Some(&service), text);
         }
     }
