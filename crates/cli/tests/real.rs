@@ -19,6 +19,7 @@ mod real {
     mod ends;
     mod environments;
     mod failures;
+    mod folders;
     mod hand;
     mod kills;
     mod life;

@@ -413,3 +413,27 @@ fn real_the_agent_is_killed_in_the_middle_of_a_hand_over() {
     stack.has(&[("web", "/rows/a")]);
     answers(port, "one");
 }
+
+#[test]
+fn real_a_kept_service_keeps_the_image_that_compose_runs() {
+    let (one, two) = (image("one", &[]), image("two", &[]));
+    let tag = format!("mainstay-test/takeover:kept-{}", std::process::id());
+    let file = format!(
+        "services:\n  db:\n    image: {tag}\n    init: true\n{HEALTH}    volumes: [\"rows:/rows\"]\nvolumes: {{rows: {{}}}}\n"
+    );
+    let stack = Stack::new("kept", &file);
+    stack.place.docker(&["tag", &one, &tag]);
+    stack.compose(&["up", "-d"]);
+    stack.keep(&[("db", "/rows/a")]);
+    stack.place.write("mainstay.yaml", "version: 1\nservices: {db: {strategy: keep}}\n");
+    let id = |of: &str| stack.place.docker(&["inspect", "--format", "{{.Image}}", of]);
+    let before = id(&stack.container("db"));
+    // Somebody has pulled a newer image of the same name.
+    stack.place.docker(&["tag", &two, &tag]);
+    stack.run(&["up", "--yes"]).done();
+    stack.is_ours(&["db"], &[("db", "/rows/a")]);
+    assert_eq!(id(&stack.container("db")), before);
+    stack.run(&["up", "--yes"]).done();
+    assert_eq!(id(&stack.container("db")), before);
+    stack.place.docker(&["rmi", "--no-prune", &tag]);
+}
