@@ -2,6 +2,7 @@
 
 mod canary;
 mod completion;
+mod compose_project;
 mod config;
 mod consent;
 mod deploy;
@@ -20,6 +21,7 @@ mod processes;
 mod promote;
 mod prune;
 mod rebuild;
+mod release_to_compose;
 mod releases;
 mod restart;
 mod rollback;
@@ -31,8 +33,9 @@ mod top;
 mod up;
 mod upgrade;
 
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 
+use ::deploy::identity::same_folder;
 use clap::{Parser, Subcommand};
 
 use crate::errors::Failure;
@@ -135,6 +138,8 @@ pub enum Verb {
     Exec(exec::Args),
     /// Take the platform away; data stays unless asked
     Down(down::Args),
+    /// Give the platform to plain Docker Compose, with its data
+    ReleaseToCompose(release_to_compose::Args),
     /// Print shell completions
     Completion(completion::Args),
     /// Replace the running edge by this program; traffic goes on
@@ -201,6 +206,7 @@ pub async fn run(cli: Cli) -> Result<u8, Failure> {
         Verb::Logs(args) => logs::run(&context, args).await,
         Verb::Exec(args) => exec::run(&context, args).await,
         Verb::Down(args) => down::run(&context, args).await,
+        Verb::ReleaseToCompose(args) => release_to_compose::run(&context, args).await,
         Verb::Completion(args) => completion::run(args),
         Verb::Upgrade => upgrade::run(&context).await,
         Verb::Rebuild(args) => rebuild::run(&context, args).await,
@@ -220,9 +226,48 @@ async fn logged(work: impl Future<Output = Result<u8, Failure>>) -> Result<u8, F
     work.await
 }
 
-pub fn absolute(path: &std::path::Path) -> Result<PathBuf, Failure> {
-    std::path::absolute(path).map_err(crate::errors::failed("find the folder"))
+/// As a person writes it: a folder that is reached through a link keeps the link's name, whether by `cd` or by `-C`.
+pub fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+    let here = std::env::current_dir().map_err(crate::errors::failed("find the folder"))?;
+    let shells = std::env::var_os("PWD").map(PathBuf::from);
+    let shells = shells.filter(|shells| shells.is_absolute() && same_folder(shells, &here));
+    Ok(without_dots(&shells.unwrap_or(here).join(path)))
+}
+
+/// `..` is left out only where that leads to the same folder: behind a link it does not.
+fn without_dots(path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => match out.parent() {
+                Some(parent) if same_folder(&out.join(".."), parent) => out = parent.to_owned(),
+                _ => out.push(part),
+            },
+            other => out.push(other),
+        }
+    }
+    out
 }
 
 pub use processes::{binary, binary_stamp};
 pub use prune::size;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_behind_a_link_keeps_its_name_and_dots_lead_where_they_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        std::fs::create_dir_all(dir.join("releases/1/sub")).unwrap();
+        std::fs::create_dir(dir.join("tools")).unwrap();
+        std::os::unix::fs::symlink("releases/1", dir.join("current")).unwrap();
+        assert_eq!(without_dots(&dir.join("tools/../current")), dir.join("current"));
+        assert_eq!(without_dots(&dir.join("tools/./../current/")), dir.join("current"));
+        // Behind the link `..` is `releases`, not the folder of the link.
+        assert_eq!(without_dots(&dir.join("current/..")), dir.join("current/.."));
+        assert_eq!(without_dots(&dir.join("current/sub/..")), dir.join("current"));
+    }
+}

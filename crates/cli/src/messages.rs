@@ -23,6 +23,7 @@ pub enum Work {
         named: Vec<String>,
         by: String,
     },
+    ToCompose(deploy::to_compose::Request),
 }
 
 impl Work {
@@ -34,6 +35,7 @@ impl Work {
             Work::Restart(_) => "restart",
             Work::Prune(_) => "prune",
             Work::Down { .. } => "down",
+            Work::ToCompose(_) => "release-to-compose",
         }
     }
 
@@ -45,6 +47,7 @@ impl Work {
             Work::Restart(request) => &request.by,
             Work::Prune(request) => &request.by,
             Work::Down { by, .. } => by,
+            Work::ToCompose(request) => &request.by,
         }
     }
 }
@@ -66,6 +69,9 @@ pub enum Ended {
     },
     Removed {
         removed: Removed,
+    },
+    Released {
+        released: deploy::to_compose::Released,
     },
     Pruned {
         pruned: deploy::prune::Pruned,

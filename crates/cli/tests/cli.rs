@@ -25,7 +25,7 @@ struct Ran {
 
 const COMPOSE: &str = "services:\n  web:\n    image: web:1\n    ports: [\"8080:80\"]\n  worker:\n    image: worker:1\n";
 
-const VERBS: [&str; 29] = [
+const VERBS: [&str; 30] = [
     "init",
     "doctor",
     "config",
@@ -52,6 +52,7 @@ const VERBS: [&str; 29] = [
     "logs",
     "exec",
     "down",
+    "release-to-compose",
     "completion",
     "upgrade",
     "stop",

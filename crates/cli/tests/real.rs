@@ -21,6 +21,7 @@ mod real {
     mod ends;
     mod environments;
     mod failures;
+    mod folders;
     mod ground;
     mod hand;
     mod intruders;
@@ -42,6 +43,7 @@ mod real {
     mod secret;
     mod stops;
     mod strategies;
+    mod takeover;
     mod told;
     mod trust;
 }

@@ -1,9 +1,11 @@
 //! Public ports: each leads to one place.
 
+use machine::docker::Container;
 use spec::platform::Bind;
 use spec::{EdgePlan, Route};
 
 use crate::error::DeployError;
+use crate::identity;
 use crate::load::Loaded;
 use crate::store::Platform;
 use crate::world::World;
@@ -84,13 +86,27 @@ pub async fn open(world: &World, platform: &Platform) -> Result<(), DeployError>
     let doors: Vec<_> = platform.http.iter().chain(&platform.https).chain(tcp).chain(own).collect();
     let ours = |listener: &edge::ListenerState| doors.iter().any(|bind| bind.parse() == Ok(listener.bind));
     let closed = status.listeners.iter().find(|listener| listener.error.is_some() && ours(listener));
-    match closed {
-        None => Ok(()),
-        Some(listener) => Err(DeployError::Refused(format!(
-            "the edge cannot listen on {0}: {1}; see who holds it with `ss -ltnp 'sport = :{2}'`, stop that, or write another address under `edge`",
-            listener.bind,
-            listener.error.as_deref().unwrap_or_default(),
-            listener.bind.port()
-        ))),
-    }
+    let Some(listener) = closed else { return Ok(()) };
+    let port = listener.bind.port();
+    let (who, way) = match holder(world, port).await {
+        Some(holder) => (format!("; {holder} holds it"), "stop that".to_owned()),
+        None => (String::new(), format!("see who holds it with `ss -ltnp 'sport = :{port}'`, stop that")),
+    };
+    Err(DeployError::Refused(format!(
+        "the edge cannot listen on {}: {}{who}; {way}, or write another address under `edge`",
+        listener.bind,
+        listener.error.as_deref().unwrap_or_default(),
+    )))
+}
+
+/// The container for which Docker itself listens on a port.
+async fn holder(world: &World, port: u16) -> Option<String> {
+    let containers = world.docker.list(&[], false).await.ok()?;
+    let holds = |container: &&Container| {
+        container.published.iter().any(|published| published.protocol == "tcp" && published.host_port == port)
+    };
+    let container = containers.iter().find(holds)?;
+    let project = container.labels.get(identity::COMPOSE_PROJECT);
+    let of = project.map(|project| format!(" of Compose project `{project}`")).unwrap_or_default();
+    Some(format!("Docker's container `{}`{of}", container.name))
 }

@@ -65,6 +65,8 @@ async fn compare(world: &World, request: &Request, loaded: Loaded) -> Result<Dra
     if let Some(promotion) = &request.promotion {
         promotion.apply(world, &loaded, &mut images).await?;
     }
+    let takeover = takeover::look(world, &loaded).await?;
+    takeover.keep_images(&loaded, request, &serving, &mut images);
     let running = running(world, &loaded, &serving).await?;
     let wanted: Vec<Wanted> =
         loaded.platform.services.iter().map(|plan| wanted(world, &loaded, plan, &images, &serving)).collect();
@@ -96,7 +98,6 @@ async fn compare(world: &World, request: &Request, loaded: Loaded) -> Result<Dra
     doors::refuse_shadowed(world, &loaded)?;
     let mut notes = moved(world, &loaded, &request.source.dir)?;
     let mut arranged = places::arrange(world, &loaded, &serving, &mut changes)?;
-    let takeover = takeover::look(world, &loaded).await?;
     let coming: Vec<takeover::Coming<'_>> =
         changes.iter().filter_map(|change| coming(&loaded, &serving, change)).collect();
     for coming in &coming {
@@ -176,7 +177,8 @@ fn could_be_started(
     images: &BTreeMap<ServiceName, WantedImage>,
     changes: &[Change],
 ) -> Result<(), DeployError> {
-    for change in changes.iter().filter(|change| starts(change.action) && !change.as_it_was) {
+    let is_new = |change: &&Change| matches!(change.action, Action::Create | Action::Update) && !change.as_it_was;
+    for change in changes.iter().filter(is_new) {
         let name = &change.service;
         if let Some(image) = images.get(name) {
             images::refuse_unpullable(name, image)?;

@@ -46,6 +46,13 @@ pub enum DeployError {
     PastMigration { service: ServiceName, release: ReleaseId, breaks: String },
     #[error("{0}")]
     Refused(String),
+    #[error("Docker Compose could not take {scope} over: {said}")]
+    ToCompose {
+        scope: Scope,
+        said: String,
+        /// Whether it is as it was before.
+        is_back: bool,
+    },
     #[error("{what} is not known")]
     Unknown { what: String, known: String },
     #[error("the ledger has lost its newest commits: what is kept beside it is newer")]
@@ -121,6 +128,8 @@ impl DeployError {
             | DeployError::Forgot
             | DeployError::Unrebuildable { .. }
             | DeployError::Refused(_) => Ending::Refused,
+            DeployError::ToCompose { is_back: true, .. } => Ending::RolledBack,
+            DeployError::ToCompose { is_back: false, .. } => Ending::Stuck,
             _ => Ending::Failed,
         }
     }
@@ -130,6 +139,10 @@ impl DeployError {
         match self {
             DeployError::Docker { source: DockerError::NotReachable { .. }, .. } => {
                 Some("start Docker (`systemctl start docker`), then try again".into())
+            }
+            DeployError::ToCompose { is_back: true, .. } => Some("it runs under Mainstay again".into()),
+            DeployError::ToCompose { is_back: false, .. } => {
+                Some("`mainstay up` brings it back under Mainstay; its data is where it was".into())
             }
             DeployError::NoCompose { .. } => {
                 Some("run in the folder of your compose.yaml, or name it with --dir".into())

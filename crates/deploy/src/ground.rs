@@ -206,6 +206,7 @@ pub async fn lay(
     let known = world.identity(&loaded.scope)?;
     let mut identity = known.unwrap_or_else(|| loaded.identity.clone());
     identity.dir = dir.to_owned();
+    identity.with_compose = false;
     identity.own.extend(loaded.own.adopted.iter().map(|(key, volume, _)| (key.clone(), volume.clone())));
     remember_volumes(world, loaded, &mut identity).await?;
     let names = |all: &mut dyn Iterator<Item = &Resource>, external: bool| -> Vec<String> {

@@ -48,6 +48,9 @@ pub struct Identity {
     /// Services that it has, also those of profiles that are off.
     #[serde(default)]
     pub services: Vec<String>,
+    /// Compose has it by `release-to-compose`: what its containers hold in volumes without a name is newer than `own`.
+    #[serde(default)]
+    pub with_compose: bool,
 }
 
 /// A volume that holds data of a platform.
@@ -228,6 +231,7 @@ impl World {
             declared: Vec::new(),
             external: Vec::new(),
             services: Vec::new(),
+            with_compose: false,
         };
         // The version before named everything after platform and environment, and its labels tell.
         let volumes = self.docker.volumes(&scope.selector()).await;
@@ -245,7 +249,7 @@ impl World {
 }
 
 /// The Compose project that was brought up from this folder or with these files, under whatever name.
-fn project_of_folder(containers: &[Container], dir: &Path, files: &[PathBuf]) -> Option<String> {
+pub fn project_of_folder(containers: &[Container], dir: &Path, files: &[PathBuf]) -> Option<String> {
     let is_ours = |labels: &Labels| labels.contains_key(crate::names::PLATFORM);
     let from_here = |labels: &Labels| {
         let of_dir = labels.get(COMPOSE_DIR).is_some_and(|known| same_folder(Path::new(known), dir));

@@ -44,7 +44,17 @@ fn identities(world: &World) -> Result<(), DeployError> {
         let services = world.serving(&scope)?.keys().map(ToString::to_string).collect();
         let volumes = volumes.into_iter().map(|volume| (volume, since.clone())).collect();
         let (own, external) = (BTreeMap::new(), Vec::new());
-        world.save_identity(&Identity { scope, dir, project, volumes, own, declared, external, services })?;
+        world.save_identity(&Identity {
+            scope,
+            dir,
+            project,
+            volumes,
+            own,
+            declared,
+            external,
+            services,
+            with_compose: false,
+        })?;
     }
     Ok(())
 }

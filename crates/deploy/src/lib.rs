@@ -73,6 +73,7 @@ mod stopping;
 pub mod store;
 mod takeover;
 pub mod tick;
+pub mod to_compose;
 pub mod together;
 pub mod up;
 pub mod world;

@@ -29,6 +29,8 @@ pub struct OwnVolumes {
     project: String,
     /// Real names that do not follow from the rule, by `service/copy/target`.
     known: BTreeMap<String, String>,
+    /// Compose has had it in between, and what its containers have counts.
+    with_compose: bool,
     /// Those that are taken over now: the key, the volume, the container that has it.
     pub adopted: Vec<(String, String, String)>,
 }
@@ -73,7 +75,12 @@ fn slug(target: &str) -> String {
 
 impl OwnVolumes {
     pub fn of(identity: &Identity) -> OwnVolumes {
-        OwnVolumes { project: identity.project.clone(), known: identity.own.clone(), adopted: Vec::new() }
+        OwnVolumes {
+            project: identity.project.clone(),
+            known: identity.own.clone(),
+            with_compose: identity.with_compose,
+            adopted: Vec::new(),
+        }
     }
 
     /// How a service's definition names them.
@@ -112,14 +119,15 @@ impl OwnVolumes {
             for own in self.of_service(plan) {
                 for copy in 1..=plan.replicas.max(1) {
                     let key = key(&plan.name, copy, &own.target);
-                    if self.known.contains_key(&key) || exists(world, &own.name(copy)).await? {
+                    let is_known = self.known.contains_key(&key) || exists(world, &own.name(copy)).await?;
+                    if is_known && !(self.with_compose && !serving.contains_key(&plan.name)) {
                         continue;
                     }
                     let found = match serving.get(&plan.name) {
                         Some(release) => in_use(world, &names::copy(&release.container, copy), &own.target).await?,
                         None => in_project(world, &self.project, &plan.name, copy, &own.target).await?,
                     };
-                    if let Some((volume, container)) = found {
+                    if let Some((volume, container)) = found.filter(|(volume, _)| *volume != own.name(copy)) {
                         self.known.insert(key.clone(), volume.clone());
                         self.adopted.push((key, volume, container));
                     }
@@ -255,7 +263,7 @@ mod tests {
             database: None,
         };
         plan.data = Some(vec![mount]);
-        OwnVolumes { project: "shop".into(), known, adopted: Vec::new() }.of_service(&plan)
+        OwnVolumes { project: "shop".into(), known, ..OwnVolumes::default() }.of_service(&plan)
     }
 
     #[test]

@@ -92,7 +92,24 @@ pub async fn down(world: &World, request: &Request) -> Result<Removed, DeployErr
     let fates = volumes::fates(world, request).await?;
     volumes::refuse_foreign(world, request, &fates, false).await?;
     volumes::refuse_unnamed(scope, request, &fates)?;
-    let mut removed = Removed::default();
+    let mut removed = Removed { containers: stop_all(world, scope).await?, ..Removed::default() };
+    for network in networks(world, scope).await? {
+        match world.docker.remove_network(&network).await {
+            // Somebody else's container is on it, or one that Docker only believes to be.
+            Err(DockerError::Conflict { message, .. }) => removed.kept_networks.push((network, message)),
+            result => {
+                gone(result, "remove a network")?;
+                removed.networks.push(network);
+            }
+        }
+    }
+    remove_volumes(world, scope, fates, &mut removed).await?;
+    retire(world, scope, None)?;
+    Ok(removed)
+}
+
+/// Stops and removes every container of a platform, and forgets the platform; networks and volumes stay.
+pub(crate) async fn stop_all(world: &World, scope: &Scope) -> Result<Vec<String>, DeployError> {
     let (serving, platform) = (world.serving(scope)?, world.platform(scope)?);
     let all = world.docker.list(&scope.selector(), true).await.map_err(failed("list containers"))?;
     let releases = world.releases(scope, None)?;
@@ -115,23 +132,10 @@ pub async fn down(world: &World, request: &Request) -> Result<Removed, DeployErr
         let _ = world.push_routes().await;
         return Err(failure.error);
     }
-    removed.containers.extend(all.into_iter().map(|container| container.name));
     for service in world.scaled(scope)?.into_keys() {
         world.forget_scaled(scope, &service)?;
     }
-    for network in networks(world, scope).await? {
-        match world.docker.remove_network(&network).await {
-            // Somebody else's container is on it, or one that Docker only believes to be.
-            Err(DockerError::Conflict { message, .. }) => removed.kept_networks.push((network, message)),
-            result => {
-                gone(result, "remove a network")?;
-                removed.networks.push(network);
-            }
-        }
-    }
-    remove_volumes(world, scope, fates, &mut removed).await?;
-    retire(world, scope, None)?;
-    Ok(removed)
+    Ok(all.into_iter().map(|container| container.name).collect())
 }
 
 /// What Mainstay or Compose has made for this platform; what the file calls external is somebody else's.
@@ -242,7 +246,7 @@ async fn end(world: &World, container: &Container, releases: &[Release]) -> Resu
     Ok(())
 }
 
-fn retire(world: &World, scope: &Scope, service: Option<&ServiceName>) -> Result<(), DeployError> {
+pub(crate) fn retire(world: &World, scope: &Scope, service: Option<&ServiceName>) -> Result<(), DeployError> {
     for mut release in world.releases(scope, service)? {
         world.advance(&mut release, &Event::TakenDown)?;
         release.targets.clear();

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use machine::docker::ContainerDetail;
-use spec::ServiceName;
+use spec::{ServiceName, Strategy};
 
 use crate::error::{DeployError, is_gone};
 use crate::health;
@@ -19,6 +19,9 @@ use crate::leaving::Leaving;
 use crate::load::Loaded;
 use crate::names;
 use crate::places;
+use crate::plan::WantedImage;
+use crate::release::Release;
+use crate::up::Request;
 use crate::world::World;
 
 /// Containers of Compose's project of the same name, by service.
@@ -68,6 +71,24 @@ impl Takeover {
                 .collect(),
         };
         containers.iter().map(one).collect()
+    }
+
+    /// A service that is kept as it is keeps the very image that Compose runs, whatever its name means by now.
+    pub fn keep_images(
+        &self,
+        loaded: &Loaded,
+        request: &Request,
+        serving: &BTreeMap<ServiceName, Release>,
+        images: &mut BTreeMap<ServiceName, WantedImage>,
+    ) {
+        let kept = loaded.platform.services.iter().filter(|plan| plan.strategy == Strategy::Keep);
+        for name in kept.map(|plan| &plan.name).filter(|name| !serving.contains_key(*name)) {
+            let Some(container) = self.services.get(name).and_then(|all| all.first()) else { continue };
+            let Some(image) = images.get_mut(name).filter(|_| !request.images.contains_key(name)) else { continue };
+            if container.image == image.reference {
+                image.id = Some(container.image_id.clone());
+            }
+        }
     }
 
     /// What is taken over, in words for the plan.

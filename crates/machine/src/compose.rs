@@ -115,6 +115,17 @@ impl Compose {
         words.args(options.services.iter().cloned())
     }
 
+    /// Makes the containers that are missing or have changed, and starts none.
+    pub fn create(&self) -> Command {
+        self.base().args(["create", "--quiet-pull"])
+    }
+
+    /// Makes containers that are missing, so many of each of these services, and leaves those that are there alone.
+    pub fn create_missing(&self, copies: &[(String, u32)]) -> Command {
+        let words = self.base().args(["create", "--quiet-pull", "--no-recreate"]);
+        copies.iter().fold(words, |words, (service, copies)| words.arg("--scale").arg(format!("{service}={copies}")))
+    }
+
     /// Stops and removes the project's containers and networks; its volumes only with `volumes`.
     pub fn down(&self, volumes: bool) -> Command {
         let words = self.base().args(["down", "--remove-orphans"]);

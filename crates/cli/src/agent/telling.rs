@@ -48,7 +48,7 @@ pub fn ended(agent: &Agent, scope: &Scope, operation: &Operation, ended: &Ended)
                 (kind, _) => (kind, Some(cause).filter(|cause| !cause.is_empty())),
             }
         }
-        Ended::Removed { .. } | Ended::Pruned { .. } => (NoticeKind::Succeeded, None),
+        Ended::Removed { .. } | Ended::Released { .. } | Ended::Pruned { .. } => (NoticeKind::Succeeded, None),
         Ended::Failed { failure } => (kind(failure.ending), Some(failure.message.clone())),
         Ended::Left { .. } | Ended::Waits { .. } => return,
     };

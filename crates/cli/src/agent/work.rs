@@ -203,6 +203,9 @@ async fn perform(agent: &Agent, live: &Arc<Live>, lease: &Lease, operation: &Ope
             let request = deploy::removal::Request { scope, volumes, named };
             deploy::down(&world, &request).await.map(|removed| Ended::Removed { removed })
         }
+        Work::ToCompose(request) => deploy::to_compose::to_compose(&world, id, &request, &agent.host)
+            .await
+            .map(|released| Ended::Released { released }),
     };
     result.unwrap_or_else(|error| Ended::Failed { failure: error.into() })
 }
@@ -244,6 +247,7 @@ fn scope_of(agent: &Agent, work: &Work) -> Result<Scope, Failure> {
         Work::Restart(request) => Ok(request.scope.clone()),
         Work::Prune(request) => Ok(request.scope.clone()),
         Work::Down { scope, .. } => Ok(scope.clone()),
+        Work::ToCompose(request) => Ok(deploy::load::scope(&agent.world(), &request.source)?),
     }
 }
 
@@ -447,10 +451,13 @@ fn save_and_note(agent: &Agent, scope: &Scope, operation: &Operation, kind: &str
 /// As it is kept: without the values of the caller's shell.
 fn stored(operation: &Operation) -> Operation {
     let mut stored = operation.clone();
-    if let Some(Work::Up(request)) = &mut stored.work
-        && !request.source.shell.is_empty()
-    {
-        request.source.shell.clear();
+    let source = match &mut stored.work {
+        Some(Work::Up(request)) => Some(&mut request.source),
+        Some(Work::ToCompose(request)) => Some(&mut request.source),
+        _ => None,
+    };
+    if let Some(source) = source.filter(|source| !source.shell.is_empty()) {
+        source.shell.clear();
         stored.word.push('$');
     }
     stored
@@ -459,7 +466,9 @@ fn stored(operation: &Operation) -> Operation {
 fn event(scope: &Scope, operation: &Operation, kind: &str) -> NewEvent {
     let ended = operation.ended.as_ref().map(|ended| match ended {
         Ended::Report { report } => json!(report.ending),
-        Ended::Removed { .. } | Ended::Pruned { .. } | Ended::Left { .. } => json!(Ending::Done),
+        Ended::Removed { .. } | Ended::Released { .. } | Ended::Pruned { .. } | Ended::Left { .. } => {
+            json!(Ending::Done)
+        }
         Ended::Failed { failure } => json!({ "error": failure.message }),
         Ended::Waits { .. } => json!(null),
     });

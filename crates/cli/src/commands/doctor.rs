@@ -21,7 +21,13 @@ pub async fn run(context: &Context) -> Result<u8, Failure> {
     if context.global.json {
         println!("{}", crate::show::json(&host));
     } else {
-        for need in &needs {
+        let found = super::absolute(&context.global.dir).ok();
+        let line = match &found {
+            Some(dir) => super::compose_project::line(dir).await,
+            None => None,
+        };
+        let found = line.map(|line| Need { what: "Compose project", verdict: Ok(line), fix: "" });
+        for need in needs.iter().chain(&found) {
             match &need.verdict {
                 Ok(found) => println!("ok    {:<16} {found}", need.what),
                 Err(found) => println!("FAIL  {:<16} {found}\n      {:<16} {}", need.what, "", need.fix),

@@ -1,4 +1,4 @@
-use super::{Context, absolute};
+use super::{Context, absolute, compose_project};
 use crate::errors::{Failure, failed};
 use deploy::Ending;
 use deploy::load::{PLATFORM_FILE, compose_files_in};
@@ -24,7 +24,7 @@ pub async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let root = Root::open(&dir).map_err(failed("open the folder"))?;
     let files = compose_files_in(&dir)?;
     let compose = Compose {
-        project: project_name(&dir),
+        project: project_name(&dir, &files),
         files: files.iter().map(|name| dir.join(name)).collect(),
         dir: Some(dir.clone()),
         ..Compose::default()
@@ -46,14 +46,15 @@ pub async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     }
     root.write_atomic(PLATFORM_FILE, text.as_bytes(), 0o644).map_err(failed("write the platform file"))?;
     eprintln!("wrote {}. Read it, then see `mainstay plan`", dir.join(PLATFORM_FILE).display());
+    if let Some(line) = compose_project::line(&dir).await {
+        eprintln!("{line}");
+    }
     Ok(0)
 }
 
-fn project_name(dir: &std::path::Path) -> String {
-    let name = dir.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
-    let safe: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    match safe.trim_matches('-') {
-        "" => "platform".into(),
-        safe => safe.into(),
+fn project_name(dir: &std::path::Path, files: &[String]) -> String {
+    match compose_project::name(dir, files) {
+        name if name.is_empty() => "platform".into(),
+        name => name,
     }
 }

@@ -39,8 +39,9 @@ pub fn who() -> String {
 /// Variables of this shell that the Compose files name, so that `TAG=2 mainstay up` means what it
 /// means to Compose. Only those: the rest of the environment is nobody's business.
 fn shell(dir: &std::path::Path) -> Vec<(String, String)> {
-    let mut names: Vec<String> =
-        ["COMPOSE_FILE", "COMPOSE_PATH_SEPARATOR", "COMPOSE_PROFILES"].map(str::to_owned).into();
+    let mut names: Vec<String> = ["COMPOSE_FILE", "COMPOSE_PATH_SEPARATOR", "COMPOSE_PROFILES", "COMPOSE_PROJECT_NAME"]
+        .map(str::to_owned)
+        .into();
     for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
         let file = entry.file_name();
         let file = file.to_string_lossy();

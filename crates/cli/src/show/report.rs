@@ -26,6 +26,12 @@ pub async fn print(context: &Context, client: &Client, scope: Option<&Scope>, en
             }
             Ok(0)
         }
+        Ended::Released { released } => {
+            if !context.global.json {
+                handed(&released);
+            }
+            Ok(0)
+        }
         Ended::Pruned { pruned } => {
             if !context.global.json {
                 cleared(&pruned);
@@ -117,6 +123,17 @@ fn traffic(traffic: &Traffic) -> String {
             format!(": {release} runs again (it was away for {:.0} s)", (*ms as f64 / 1000.0).max(1.0))
         }
     }
+}
+
+fn handed(released: &deploy::to_compose::Released) {
+    let away = spec::units::human_duration(std::time::Duration::from_millis(released.away_ms));
+    eprintln!(
+        "{} is Docker Compose's from now on: project `{}`, {} containers run; handed over: it was away for {away}.",
+        released.scope,
+        released.project,
+        released.runs.len()
+    );
+    eprintln!("`{} ps` shows it, and `mainstay up` takes it back.", released.command);
 }
 
 fn cleared(pruned: &deploy::prune::Pruned) {

@@ -165,7 +165,7 @@ pub fn operations(operations: &[Operation]) -> String {
 fn end(ended: &Ended) -> String {
     match ended {
         Ended::Report { report } => format!("{:?}", report.ending).to_lowercase(),
-        Ended::Removed { .. } | Ended::Pruned { .. } => "done".into(),
+        Ended::Removed { .. } | Ended::Released { .. } | Ended::Pruned { .. } => "done".into(),
         Ended::Failed { failure } => failure.message.clone(),
         Ended::Left { .. } | Ended::Waits { .. } => String::new(),
     }

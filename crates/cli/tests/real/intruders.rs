@@ -67,7 +67,8 @@ fn web(image: &str) -> String {
 
 fn write(place: &Place, services: &str, more: &str) {
     let name = &place.name;
-    place.write("compose.yaml", &format!("name: {name}\nservices:\n{services}volumes:\n  data: {{}}\n  pgdata: {{}}\n"));
+    place
+        .write("compose.yaml", &format!("name: {name}\nservices:\n{services}volumes:\n  data: {{}}\n  pgdata: {{}}\n"));
     let health = "health: {stable: 1s, budget: 10s}";
     place.write(
         "mainstay.yaml",
@@ -135,7 +136,8 @@ fn real_a_compose_up_by_habit_gets_no_second_server_on_a_databases_files() {
         let told = events(&place, "intruder");
         assert_eq!(told.len(), 1, "{told:?}");
         assert_eq!(events(&place, "notice.intruder").len(), 1);
-        let said = format!("container {intruder} (Compose project {}) wrote to volume `pgdata` of db: ended at", place.name);
+        let said =
+            format!("container {intruder} (Compose project {}) wrote to volume `pgdata` of db: ended at", place.name);
         for words in [["status"], ["plan"], ["doctor"]] {
             place.run(&words).says(&said);
         }

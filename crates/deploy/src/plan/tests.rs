@@ -141,7 +141,16 @@ fn whatever_lies_still_and_differs_in_nothing_needs_no_new_release() {
 #[test]
 fn a_rebuild_by_the_way_does_not_replace_a_kept_service_that_lies_still() {
     let change = only(wanted("postgres", Strategy::Keep, Some("sha256:a")), Some(exited()), &Selection::default());
-    let mut plan = Plan { scope: scope(), changes: vec![change], ground: vec![], notes: vec![], resources: vec![] };
+    let mut plan = Plan {
+        scope: scope(),
+        changes: vec![change],
+        ground: vec![],
+        remade: vec![],
+        kept: vec![],
+        refused: vec![],
+        notes: vec![],
+        resources: vec![],
+    };
     plan.mark_for_build(|_| true);
     assert_eq!((plan.changes[0].action, plan.changes[0].fetch), (Action::Start, None));
     assert_eq!(plan.pending().count(), 1);

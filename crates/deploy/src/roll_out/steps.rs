@@ -45,6 +45,11 @@ pub fn start<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) -> 
         found.started_ms.get_or_insert(world.clock.now_ms());
         copies::start(world, release, &release.numbers()).await?;
         let detail = health::inspect(world, &release.container).await.map_err(wrap("find the container"))?;
+        // What nobody sends anything to is there as soon as it runs.
+        if let (Some(since), None) = (found.away_since_ms, release.plan.port) {
+            let started = detail.as_ref().and_then(|detail| detail.started_ms);
+            found.away_ms = started.and_then(|started| u64::try_from(started - since).ok());
+        }
         found.container_id = detail.map(|detail| detail.id);
         Ok(())
     })
@@ -109,8 +114,8 @@ pub fn switch<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) ->
         found.epoch = Some(applied.epoch);
         found.switched_ms = Some(world.clock.now_ms());
         if let Some(since) = found.away_since_ms {
-            let away = u64::try_from(world.clock.now_ms() - since).unwrap_or_default();
-            found.away_ms.get_or_insert(away);
+            let now = u64::try_from(world.clock.now_ms() - since).unwrap_or_default();
+            let away = *found.away_ms.get_or_insert(now);
             let away = spec::units::human_duration(std::time::Duration::from_millis(away));
             world.talk.say(Some(&release.service), format!("handed over: it was away for {away}"));
         }

@@ -1,0 +1,79 @@
+//! Which platform a folder means: the file's name, the link's name, and never another's.
+
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::place::{Place, Ran, lines};
+
+const WORKER: &str = "  worker:\n    image: debian:bookworm-slim\n    init: true\n    command: [sleep, infinity]\n    healthcheck: {test: [CMD, \"true\"], interval: 1s, timeout: 5s, retries: 30}\n    volumes: [\"data:/data\"]\n";
+
+/// The command as a shell has it in this folder, whatever links led there.
+fn run_in(place: &Place, shells: &Path, words: &[&str]) -> Ran {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mainstay"));
+    command.arg("--root").arg(place.state()).args(words).current_dir(shells).env("PWD", shells);
+    Ran::of(command.stdin(std::process::Stdio::null()).output().unwrap())
+}
+
+fn folder(place: &Place, name: &str, file: &str) -> PathBuf {
+    let dir = place.dir().join(name);
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::write(dir.join("compose.yaml"), file).unwrap();
+    dir
+}
+
+fn file(name: Option<&str>) -> String {
+    let name = name.map(|name| format!("name: {name}\n")).unwrap_or_default();
+    format!("{name}services:\n{WORKER}volumes: {{data: {{}}}}\n")
+}
+
+/// Names of the containers that carry this platform's label.
+fn containers(place: &Place, platform: &str) -> Vec<String> {
+    let label = format!("label=dev.mainstay.platform={platform}");
+    lines(&place.docker(&["ps", "--all", "--filter", &label, "--format", "{{.Names}}"]))
+}
+
+#[test]
+fn real_a_link_that_moves_to_another_release_is_the_same_platform() {
+    let place = Place::new("folderslink");
+    let name = place.name.clone();
+    for release in ["releases/1", "releases/2"] {
+        folder(&place, release, &file(Some(&name)));
+    }
+    folder(&place, "tools", "");
+    let (current, tools) = (place.dir().join("current"), place.dir().join("tools"));
+    symlink("releases/1", &current).unwrap();
+    run_in(&place, &current, &["plan"]).done().says(&format!("Plan for {name} (production)"));
+    run_in(&place, &current, &["up", "--yes"]).done();
+    let first = containers(&place, &name);
+    place.docker(&["exec", &first[0], "sh", "-c", "echo kept > /data/a"]);
+    std::fs::remove_file(&current).unwrap();
+    symlink("releases/2", &current).unwrap();
+    run_in(&place, &current, &["up", "--yes"]).done();
+    let second = containers(&place, &name);
+    assert_eq!(second.len(), 1, "{second:?}");
+    assert_eq!(place.docker(&["exec", &second[0], "cat", "/data/a"]), "kept\n");
+    run_in(&place, &tools, &["-C", "../current", "up", "--yes"]).done().says("Nothing had to be changed");
+    run_in(&place, &tools, &["-C", "../current", "down", "--yes"]).done().says("1 containers");
+    assert!(containers(&place, &name).is_empty());
+}
+
+#[test]
+fn real_two_folders_of_the_same_name_are_two_platforms_only_where_a_file_names_them() {
+    let place = Place::new("folderstwo");
+    let docker = format!("{}-docker", place.name);
+    let shop = folder(&place, &format!("shop/{docker}"), &file(None));
+    let blog = folder(&place, &format!("blog/{docker}"), &file(None));
+    run_in(&place, &shop, &["up", "--yes"]).done();
+    let before = containers(&place, &docker);
+    run_in(&place, &blog, &["plan"]).ended(4).says("only has the same name").says("write `name: …`");
+    run_in(&place, &blog, &["up", "--yes"]).ended(4);
+    assert_eq!(containers(&place, &docker), before);
+    let named = format!("{}-blog", place.name);
+    std::fs::write(blog.join("compose.yaml"), file(Some(&named))).unwrap();
+    run_in(&place, &blog, &["up", "--yes"]).done();
+    assert_eq!(containers(&place, &docker), before);
+    assert_eq!(containers(&place, &named).len(), 1);
+    run_in(&place, &blog, &["down", "--yes", "--volumes"]).done();
+    run_in(&place, &shop, &["down", "--yes", "--volumes"]).done();
+}
