@@ -199,7 +199,7 @@ pub async fn lay(
             gateways.insert(network.name.clone(), gateway);
         }
     }
-    begin_empty(world, loaded, request)?;
+    begin_empty(world, loaded, request).await?;
     for volume in used_volumes(loaded) {
         volume_of(world, loaded, volume, found).await?;
     }
@@ -256,20 +256,22 @@ async fn finish_networks(world: &World, loaded: &Loaded) -> Result<(), DeployErr
 }
 
 /// A person has said that what is gone begins empty.
-fn begin_empty(world: &World, loaded: &Loaded, request: &Request) -> Result<(), DeployError> {
+async fn begin_empty(world: &World, loaded: &Loaded, request: &Request) -> Result<(), DeployError> {
     if request.new_volumes.is_empty() {
         return Ok(());
     }
     let identity = world.identity(&loaded.scope)?;
     let known: Vec<String> = identity.iter().flat_map(|identity| identity.volumes.keys().cloned()).collect();
-    for volume in known.iter().filter(|volume| volumes::is_meant(loaded, volume, &request.new_volumes)) {
-        if volumes::database(loaded, identity.as_ref(), volume).is_some() {
-            world.forget_migrations(&loaded.scope)?;
+    let mut gone = Vec::new();
+    for volume in known.into_iter().filter(|volume| volumes::is_meant(loaded, volume, &request.new_volumes)) {
+        if docker("look for a volume", world.docker.volume(&volume).await)?.is_none() {
+            gone.push(volume);
         }
     }
-    world.change_identity(&loaded.scope, |identity| {
-        identity.volumes.retain(|volume, _| !volumes::is_meant(loaded, volume, &request.new_volumes));
-    })
+    if gone.iter().any(|volume| volumes::database(loaded, identity.as_ref(), volume).is_some()) {
+        world.forget_migrations(&loaded.scope)?;
+    }
+    world.change_identity(&loaded.scope, |identity| identity.volumes.retain(|volume, _| !gone.contains(volume)))
 }
 
 /// What holds data of this platform from now on.

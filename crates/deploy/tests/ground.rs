@@ -118,6 +118,7 @@ async fn with_data() -> Site {
     };
     let volumes = [("shop_pgdata", known("db", Some("PostgreSQL"))), ("shop_archive", known("old", None))];
     let identity = Identity {
+        with_compose: false,
         scope: scope(),
         dir: "/".into(),
         project: "shop".into(),

@@ -53,7 +53,10 @@ fn write(place: &Place, inner: &str, web: &str, db: &str, volumes: &str) {
     let web = service("web", &one, &format!("    networks: [front, back]\n{web}"));
     let db = service("db", &one, &format!("    networks: [back]\n{db}"));
     let networks = format!("networks:\n  front: {{}}\n  back: {{{inner}}}\n");
-    place.write("compose.yaml", &format!("services:\n{web}{db}{networks}volumes: {{{volumes}}}\n"));
+    place.write(
+        "compose.yaml",
+        &format!("name: {}-production\nservices:\n{web}{db}{networks}volumes: {{{volumes}}}\n", place.name),
+    );
 }
 
 fn subnet(last: &str) -> String {
@@ -151,7 +154,7 @@ fn real_a_volume_that_differs_is_kept_until_a_person_names_it() {
 #[test]
 fn real_a_volume_that_is_gone_is_not_replaced_by_an_empty_one_without_a_word() {
     let place = Place::with_web("lost", &image("one", &[]));
-    let volume = real(&place, "data");
+    let volume = place.volumes().pop().unwrap();
     let web = place.container("web", "r1");
     // Somebody clears up what has stopped, with its volumes.
     docker(&["stop", "--time", "0", &web]);
@@ -176,15 +179,16 @@ fn real_down_removes_the_data_that_the_file_declares_and_an_archive_only_by_its_
     let web = service("web", &one, "    volumes: [\"data:/data\"]\n");
     let db = service("db", &one, "    volumes: [\"pgdata:/var/lib/postgresql/data\"]\n");
     let old = service("old", &one, "    volumes: [\"archive:/archive\"]\n");
+    let head = format!("name: {}-production\nservices:", place.name);
     place.write(
         "compose.yaml",
-        &format!("services:\n{web}{db}{old}volumes:\n  data: {{}}\n  pgdata: {{}}\n  archive: {{}}\n"),
+        &format!("{head}\n{web}{db}{old}volumes:\n  data: {{}}\n  pgdata: {{}}\n  archive: {{}}\n"),
     );
     place.platform("0s", "");
     let plain = Plain(&place);
     plain.compose(&["up", "--detach"]);
     place.run(&["up", "--yes"]).done();
-    place.write("compose.yaml", &format!("services:\n{web}{db}volumes:\n  data: {{}}\n  pgdata: {{}}\n"));
+    place.write("compose.yaml", &format!("{head}\n{web}{db}volumes:\n  data: {{}}\n  pgdata: {{}}\n"));
     place.run(&["up", "--yes"]).done().says("its data stays");
     let [data, pgdata, archive] = ["data", "pgdata", "archive"].map(|key| real(&place, key));
 
