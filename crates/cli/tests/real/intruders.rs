@@ -69,7 +69,7 @@ fn write(place: &Place, services: &str, more: &str) {
     let name = &place.name;
     place
         .write("compose.yaml", &format!("name: {name}\nservices:\n{services}volumes:\n  data: {{}}\n  pgdata: {{}}\n"));
-    let health = "health: {stable: 1s, budget: 10s}";
+    let health = "health: {budget: 15s}";
     place.write(
         "mainstay.yaml",
         &format!(

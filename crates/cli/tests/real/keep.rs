@@ -78,7 +78,7 @@ fn real_a_kept_service_that_crashes_is_killed_or_removed_is_started_again_as_it_
         write(&place, &image("two", &[]), policy);
         let own = inspect(&db, "{{.Image}}").unwrap();
         let mut life = inspect(&db, LIFE).unwrap();
-        for words in [vec!["kill", &db], vec!["exec", &db, "kill", "-9", "-1"], vec!["rm", "--force", &db]] {
+        for words in [vec!["kill", &db], vec!["exec", &db, "sh", "-c", "kill -9 -1"], vec!["rm", "--force", &db]] {
             let _ = place.try_docker(&words);
             life = lives_again(&db, &life);
             assert_eq!(inspect(&db, "{{.Image}}").unwrap(), own, "{words:?}");
