@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::place::{Place, Ran, lines};
+use super::takeover::quiet;
 
 const WORKER: &str = "  worker:\n    image: debian:bookworm-slim\n    init: true\n    command: [sleep, infinity]\n    healthcheck: {test: [CMD, \"true\"], interval: 1s, timeout: 5s, retries: 30}\n    volumes: [\"data:/data\"]\n";
 
@@ -19,6 +20,7 @@ fn folder(place: &Place, name: &str, file: &str) -> PathBuf {
     let dir = place.dir().join(name);
     std::fs::create_dir_all(&dir).unwrap();
     std::fs::write(dir.join("compose.yaml"), file).unwrap();
+    std::fs::write(dir.join("mainstay.yaml"), quiet("")).unwrap();
     dir
 }
 

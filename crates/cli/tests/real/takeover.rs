@@ -27,6 +27,13 @@ impl Stack {
         Stack { project: place.name.clone(), place, is_other: false }
     }
 
+    /// The same for programs without a route: the edge would listen on port 80 for them, as for other tests.
+    fn without_routes(test: &str, file: &str) -> Stack {
+        let stack = Stack::new(test, file);
+        stack.place.write("mainstay.yaml", &quiet(""));
+        stack
+    }
+
     fn compose(&self, words: &[&str]) -> Ran {
         let mut command = self.place.docker_command();
         command.arg("compose");
@@ -137,6 +144,11 @@ impl Drop for Stack {
     }
 }
 
+pub fn quiet(more: &str) -> String {
+    let port = testkit::free_port();
+    format!("version: 1\nenvironments: {{production: {{edge: {{http: \"127.0.0.1:{port}\"}}}}}}\n{more}")
+}
+
 fn program(name: &str, more: &str) -> String {
     format!(
         "  {name}:\n    image: debian:bookworm-slim\n    init: true\n    command: [sleep, infinity]\n{HEALTH}{more}"
@@ -199,7 +211,8 @@ fn real_takeover_of_named_volumes() {
 
 #[test]
 fn real_takeover_of_a_bind_mount() {
-    let stack = Stack::new("bind", &format!("services:\n{}", program("db", "    volumes: [\"./rows:/rows\"]\n")));
+    let stack =
+        Stack::without_routes("bind", &format!("services:\n{}", program("db", "    volumes: [\"./rows:/rows\"]\n")));
     stack.compose(&["up", "-d"]);
     stack.keep(&[("db", "/rows/a")]);
     stack.there_and_back(&["db"], &[("db", "/rows/a")], |stack| {
@@ -213,7 +226,7 @@ fn real_takeover_of_volumes_that_no_file_names() {
         "services:\n  store:\n    image: {}\n    init: true\n    command: [sleep, infinity]\n{HEALTH}    volumes: [/cache]\n",
         with_volume()
     );
-    let stack = Stack::new("anonymous", &file);
+    let stack = Stack::without_routes("anonymous", &file);
     stack.compose(&["up", "-d"]);
     let data = [("store", "/var/lib/app/a"), ("store", "/cache/b")];
     stack.keep(&data);
@@ -227,7 +240,7 @@ fn real_volumes_that_no_file_names_go_to_compose_from_each_copy() {
         "services:\n  store:\n    image: {}\n    init: true\n    command: [sh, -c, 'ls /var/lib/app | grep -q . || hostname > /var/lib/app/who; exec sleep infinity']\n    deploy: {{replicas: 2}}\n{HEALTH}",
         with_volume()
     );
-    let stack = Stack::new("copies", &file);
+    let stack = Stack::without_routes("copies", &file);
     stack.run(&["up", "--yes"]).done();
     let words = |id: &String| stack.place.docker(&["exec", id, "cat", "/var/lib/app/who"]);
     let mut ours = lines(&stack.place.docker(&["ps", "-q", "--filter", &stack.place.label()]));
@@ -268,7 +281,7 @@ fn real_takeover_of_a_stateless_web_under_load() {
 #[test]
 fn real_takeover_of_a_worker() {
     let file = format!("services:\n{}volumes: {{jobs: {{}}}}\n", program("worker", "    volumes: [\"jobs:/jobs\"]\n"));
-    let stack = Stack::new("worker", &file);
+    let stack = Stack::without_routes("worker", &file);
     stack.compose(&["up", "-d"]);
     stack.keep(&[("worker", "/jobs/a")]);
     stack.there_and_back(&["worker"], &[("worker", "/jobs/a")], |_| ());
@@ -281,7 +294,7 @@ fn real_takeover_of_a_socket_mount_a_config_file_and_a_udp_port() {
         "services:\n  dns:\n    image: {udp}\n    init: true\n    ports: [\"127.0.0.1:{port}:5353/udp\"]\n    volumes: [\"/var/run/docker.sock:/var/run/docker.sock:ro\", \"./app.conf:/etc/app.conf:ro\"]\n{HEALTH}{}",
         program("host", "    network_mode: host\n")
     );
-    let stack = Stack::new("udp", &file);
+    let stack = Stack::without_routes("udp", &file);
     stack.place.write("app.conf", "kept\n");
     stack.compose(&["up", "-d"]);
     let echo = |_: &Stack| {
@@ -300,7 +313,7 @@ fn real_takeover_of_a_socket_mount_a_config_file_and_a_udp_port() {
 #[test]
 fn real_takeover_of_what_was_stopped_and_of_volumes_that_are_left() {
     let file = format!("services:\n{}volumes: {{rows: {{}}}}\n", program("db", "    volumes: [\"rows:/rows\"]\n"));
-    let stack = Stack::new("stopped", &file);
+    let stack = Stack::without_routes("stopped", &file);
     stack.compose(&["up", "-d"]);
     stack.keep(&[("db", "/rows/a")]);
     stack.compose(&["stop", "-t", "1"]);
@@ -319,7 +332,7 @@ fn real_takeover_of_what_was_stopped_and_of_volumes_that_are_left() {
 #[test]
 fn real_takeover_of_a_project_under_another_name() {
     let file = format!("services:\n{}volumes: {{rows: {{}}}}\n", program("db", "    volumes: [\"rows:/rows\"]\n"));
-    let mut stack = Stack::new("other", &file);
+    let mut stack = Stack::without_routes("other", &file);
     stack.project = format!("{}-elsewhere", stack.place.name);
     stack.is_other = true;
     stack.compose(&["up", "-d"]);
@@ -425,7 +438,7 @@ fn real_a_kept_service_keeps_the_image_that_compose_runs() {
     stack.place.docker(&["tag", &one, &tag]);
     stack.compose(&["up", "-d"]);
     stack.keep(&[("db", "/rows/a")]);
-    stack.place.write("mainstay.yaml", "version: 1\nservices: {db: {strategy: keep}}\n");
+    stack.place.write("mainstay.yaml", &quiet("services: {db: {strategy: keep}}\n"));
     let id = |of: &str| stack.place.docker(&["inspect", "--format", "{{.Image}}", of]);
     let before = id(&stack.container("db"));
     // Somebody has pulled a newer image of the same name.
