@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use deploy::ends::{Watch, follow_engine};
 use deploy::keeping::{self, Tries};
-use machine::clock::{Clock, TestClock};
+use machine::clock::TestClock;
 use machine::docker::{Behaviour, ContainerSpec, Docker, Mount, State};
 use spec::platform::Intruders;
 use spec::{DataMount, Place, ServiceName, Strategy};

@@ -67,12 +67,17 @@ fn web(image: &str) -> String {
 
 fn write(place: &Place, services: &str, more: &str) {
     let name = &place.name;
-    place.write("compose.yaml", &format!("name: {name}\nservices:\n{services}volumes:\n  data: {{}}\n  pgdata: {{}}\n"));
+    place
+        .write("compose.yaml", &format!("name: {name}\nservices:\n{services}volumes:\n  data: {{}}\n  pgdata: {{}}\n"));
     let health = "health: {budget: 15s}";
+    let web = match services.contains("  web:") {
+        true => "  web: {port: 8080, health: {path: /health, budget: 5s}, soak: 0s, strategy: exclusive}\n",
+        false => "",
+    };
     place.write(
         "mainstay.yaml",
         &format!(
-            "version: 1\nplatform: {name}\nenvironments:\n  production:\n    edge: {{http: \"127.0.0.1:{}\"}}\nservices:\n  web: {{port: 8080, health: {{path: /health, budget: 5s}}, soak: 0s, strategy: exclusive}}\n  db: {{strategy: keep, {health}}}\n{more}",
+            "version: 1\nplatform: {name}\nenvironments:\n  production:\n    edge: {{http: \"127.0.0.1:{}\"}}\nservices:\n{web}  db: {{strategy: keep, {health}}}\n{more}",
             place.port
         ),
     );
@@ -135,7 +140,8 @@ fn real_a_compose_up_by_habit_gets_no_second_server_on_a_databases_files() {
         let told = events(&place, "intruder");
         assert_eq!(told.len(), 1, "{told:?}");
         assert_eq!(events(&place, "notice.intruder").len(), 1);
-        let said = format!("container {intruder} (Compose project {}) wrote to volume `pgdata` of db: ended at", place.name);
+        let said =
+            format!("container {intruder} (Compose project {}) wrote to volume `pgdata` of db: ended at", place.name);
         for words in [["status"], ["plan"], ["doctor"]] {
             place.run(&words).says(&said);
         }

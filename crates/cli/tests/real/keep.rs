@@ -34,7 +34,8 @@ fn place(test: &str, more: &str) -> (Place, String) {
 }
 
 fn inspect(container: &str, format: &str) -> Result<String, String> {
-    let output = std::process::Command::new("docker").args(["inspect", "--format", format, container]).output().unwrap();
+    let output =
+        std::process::Command::new("docker").args(["inspect", "--format", format, container]).output().unwrap();
     match output.status.success() {
         true => Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
         false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
