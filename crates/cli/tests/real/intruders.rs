@@ -70,10 +70,14 @@ fn write(place: &Place, services: &str, more: &str) {
     place
         .write("compose.yaml", &format!("name: {name}\nservices:\n{services}volumes:\n  data: {{}}\n  pgdata: {{}}\n"));
     let health = "health: {budget: 15s}";
+    let web = match services.contains("  web:") {
+        true => "  web: {port: 8080, health: {path: /health, budget: 5s}, soak: 0s, strategy: exclusive}\n",
+        false => "",
+    };
     place.write(
         "mainstay.yaml",
         &format!(
-            "version: 1\nplatform: {name}\nenvironments:\n  production:\n    edge: {{http: \"127.0.0.1:{}\"}}\nservices:\n  web: {{port: 8080, health: {{path: /health, budget: 5s}}, soak: 0s, strategy: exclusive}}\n  db: {{strategy: keep, {health}}}\n{more}",
+            "version: 1\nplatform: {name}\nenvironments:\n  production:\n    edge: {{http: \"127.0.0.1:{}\"}}\nservices:\n{web}  db: {{strategy: keep, {health}}}\n{more}",
             place.port
         ),
     );
