@@ -191,8 +191,7 @@ fn real_down_removes_the_data_that_the_file_declares_and_an_archive_only_by_its_
         &format!("{head}\n{web}{db}{old}volumes:\n  data: {{}}\n  pgdata: {{}}\n  archive: {{}}\n"),
     );
     exclusive(&place, "");
-    let plain = Plain(&place);
-    plain.compose(&["up", "--detach"]);
+    let full = std::fs::read_to_string(place.dir().join("compose.yaml")).unwrap();
     place.run(&["up", "--yes"]).done();
     place.write("compose.yaml", &format!("{head}\n{web}{db}volumes:\n  data: {{}}\n  pgdata: {{}}\n"));
     place.run(&["up", "--yes"]).done().says("its data stays");
@@ -212,8 +211,12 @@ fn real_down_removes_the_data_that_the_file_declares_and_an_archive_only_by_its_
     assert!(!is_there(&archive));
 
     // Plain Compose with the same file leaves the archive as well.
+    let (plain, now) = (Plain(&place), std::fs::read_to_string(place.dir().join("compose.yaml")).unwrap());
     let name = plain.name();
-    plain.compose(&["down", "--volumes", "--timeout", "0"]);
+    place.write("compose.yaml", &full);
+    plain.compose(&["up", "--detach"]);
+    place.write("compose.yaml", &now);
+    plain.compose(&["down", "--remove-orphans", "--volumes", "--timeout", "0"]);
     assert_eq!(["data", "archive"].map(|key| is_there(&format!("{name}_{key}"))), [false, true]);
 }
 
