@@ -216,7 +216,8 @@ fn real_down_removes_the_data_that_the_file_declares_and_an_archive_only_by_its_
     place.write("compose.yaml", &full);
     plain.compose(&["up", "--detach"]);
     place.write("compose.yaml", &now);
-    plain.compose(&["down", "--remove-orphans", "--volumes", "--timeout", "0"]);
+    plain.compose(&["up", "--detach", "--remove-orphans"]);
+    plain.compose(&["down", "--volumes", "--timeout", "0"]);
     assert_eq!(["data", "archive"].map(|key| is_there(&format!("{name}_{key}"))), [false, true]);
 }
 
