@@ -1,5 +1,4 @@
-//! Networks and volumes that exist are compared with the file, and data is named before it is removed, each beside plain
-//! Compose with the same file.
+//! Networks and volumes that exist are compared with the file, and data is named before it is removed.
 
 use std::process::Command;
 
@@ -191,7 +190,6 @@ fn real_down_removes_the_data_that_the_file_declares_and_an_archive_only_by_its_
         &format!("{head}\n{web}{db}{old}volumes:\n  data: {{}}\n  pgdata: {{}}\n  archive: {{}}\n"),
     );
     exclusive(&place, "");
-    let full = std::fs::read_to_string(place.dir().join("compose.yaml")).unwrap();
     place.run(&["up", "--yes"]).done();
     place.write("compose.yaml", &format!("{head}\n{web}{db}volumes:\n  data: {{}}\n  pgdata: {{}}\n"));
     place.run(&["up", "--yes"]).done().says("its data stays");
@@ -209,16 +207,6 @@ fn real_down_removes_the_data_that_the_file_declares_and_an_archive_only_by_its_
     place.run(&["down", "--yes", "--volume", "nonsense"]).ended(2).says("volume `nonsense` is not known");
     place.run(&["down", "--yes", "--volume", "archive"]).done();
     assert!(!is_there(&archive));
-
-    // Plain Compose with the same file leaves the archive as well.
-    let (plain, now) = (Plain(&place), std::fs::read_to_string(place.dir().join("compose.yaml")).unwrap());
-    let name = plain.name();
-    place.write("compose.yaml", &full);
-    plain.compose(&["up", "--detach"]);
-    place.write("compose.yaml", &now);
-    plain.compose(&["up", "--detach", "--remove-orphans"]);
-    plain.compose(&["down", "--volumes", "--timeout", "0"]);
-    assert_eq!(["data", "archive"].map(|key| is_there(&format!("{name}_{key}"))), [false, true]);
 }
 
 #[test]
