@@ -208,5 +208,10 @@ fn real_readers_and_what_was_there_before_are_no_intruders_and_a_failed_release_
     });
     assert_eq!(inspect(&reader)["State"]["Status"], "running");
     let _ = Command::new("docker").args(["rm", "--force", "--volumes", &reader]).output();
-    let _ = Command::new("docker").args(["volume", "rm", &format!("{}_other", place.name)]).output();
+    // Compose has made the one, and Docker the other: neither bears the label by which a place is swept.
+    place.run(&["down", "--yes"]).done();
+    drop(hand);
+    for volume in ["pgdata", "other"] {
+        let _ = Command::new("docker").args(["volume", "rm", &format!("{}_{volume}", place.name)]).output();
+    }
 }
