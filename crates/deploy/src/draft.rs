@@ -92,6 +92,13 @@ async fn compare(world: &World, request: &Request, loaded: Loaded) -> Result<Dra
     for change in changes.iter_mut().filter(pending).filter(|_| !request.skip_migrations) {
         change.migration = loaded.platform.service(change.service.as_ref()).and_then(|plan| plan.migrate.clone());
     }
+    for change in changes.iter_mut().filter(|change| matches!(change.action, Action::Create | Action::Update)) {
+        let plan = loaded.platform.service(change.service.as_ref());
+        let own = plan.map(|plan| loaded.own.of_service(plan)).unwrap_or_default();
+        change.notes.extend(own.iter().map(|own| {
+            format!("`{}`, which neither file names, is volume {}, from release to release", own.target, own.name(1))
+        }));
+    }
     could_be_started(&loaded, &images, &changes)?;
     ground.missing.extend(wrong_names(world, &loaded).await?);
     doors::refuse_taken(world, &loaded)?;

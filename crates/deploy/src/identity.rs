@@ -142,6 +142,46 @@ pub fn same_folder(one: &Path, other: &Path) -> bool {
     one == other || matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
 }
 
+/// The name of the platform in a folder: the platform file's, the one it is known by, the Compose project's, the
+/// folder's.
+pub fn platform_name(
+    file: &PlatformFile,
+    dir: &Path,
+    environment: &EnvironmentName,
+    compose: &ComposeName,
+    known: &[Identity],
+) -> Result<Named, DeployError> {
+    if let Some(name) = &file.platform {
+        return Ok(Named { platform: name.clone(), explicit: true });
+    }
+    let here = || known.iter().filter(|known| known.dir == dir);
+    let same = here().find(|known| known.scope.environment == *environment).or_else(|| here().next());
+    if let Some(known) = same {
+        return Ok(Named { platform: known.scope.platform.clone(), explicit: compose.explicit });
+    }
+    let folder = dir.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let tidy = |name: &str| {
+        let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+        PlatformName::parse(name.trim_matches('-'))
+    };
+    // A platform of the version before, which nobody has up: it went by the folder's name.
+    if let Ok(name) = tidy(&folder)
+        && known.iter().any(|known| {
+            known.dir.as_os_str().is_empty() && known.scope.platform == name && known.scope.environment == *environment
+        })
+    {
+        return Ok(Named { platform: name, explicit: compose.explicit });
+    }
+    let name = if compose.explicit { compose.name.to_lowercase() } else { folder };
+    let platform = tidy(&name).map_err(|_| {
+        DeployError::Refused(format!(
+            "`{name}` cannot name a platform; write `platform: …` into {}",
+            crate::load::PLATFORM_FILE
+        ))
+    })?;
+    Ok(Named { platform, explicit: compose.explicit })
+}
+
 impl World {
     pub fn identities(&self) -> Result<Vec<Identity>, DeployError> {
         let all = self.ledger.list_records::<Identity>(IDENTITY, "").map_err(ledger("list the names of platforms"))?;
@@ -167,8 +207,7 @@ impl World {
         changed.map_err(ledger("write a platform's names down"))
     }
 
-    /// The name of the platform in a folder: the platform file's, the one it is known by, the Compose project's, the
-    /// folder's.
+    /// See [`platform_name`].
     pub fn platform_name(
         &self,
         file: &PlatformFile,
@@ -176,38 +215,7 @@ impl World {
         environment: &EnvironmentName,
         compose: &ComposeName,
     ) -> Result<Named, DeployError> {
-        if let Some(name) = &file.platform {
-            return Ok(Named { platform: name.clone(), explicit: true });
-        }
-        let known = self.identities()?;
-        let here = || known.iter().filter(|known| known.dir == dir);
-        let same = here().find(|known| known.scope.environment == *environment).or_else(|| here().next());
-        if let Some(known) = same {
-            return Ok(Named { platform: known.scope.platform.clone(), explicit: compose.explicit });
-        }
-        let folder = dir.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
-        let tidy = |name: &str| {
-            let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-            PlatformName::parse(name.trim_matches('-'))
-        };
-        // A platform of the version before, which nobody has up: it went by the folder's name.
-        if let Ok(name) = tidy(&folder)
-            && known.iter().any(|known| {
-                known.dir.as_os_str().is_empty()
-                    && known.scope.platform == name
-                    && known.scope.environment == *environment
-            })
-        {
-            return Ok(Named { platform: name, explicit: compose.explicit });
-        }
-        let name = if compose.explicit { compose.name.to_lowercase() } else { folder };
-        let platform = tidy(&name).map_err(|_| {
-            DeployError::Refused(format!(
-                "`{name}` cannot name a platform; write `platform: …` into {}",
-                crate::load::PLATFORM_FILE
-            ))
-        })?;
-        Ok(Named { platform, explicit: compose.explicit })
+        platform_name(file, dir, environment, compose, &self.identities()?)
     }
 
     /// What is known of a platform, or what its names will be.

@@ -85,16 +85,25 @@ pub async fn load_with(
     let name = identity::compose_name(&source.dir, &files, &variable);
     let is_default = identity::default_environment(&file).as_ref() == Some(&scope.environment);
     let paths: Vec<PathBuf> = files.iter().map(|name| source.dir.join(name)).collect();
-    let identity = world.identify(&scope, &source.dir, &paths, &name, is_default).await?;
-    let compose = Compose {
-        project: identity.project.clone(),
-        files: paths,
+    let likely = world.identity(&scope)?.map(|known| known.project);
+    let likely = likely.unwrap_or_else(|| if is_default { name.name.clone() } else { scope.project() });
+    let mut compose = Compose {
+        project: likely,
+        files: paths.clone(),
         dir: Some(source.dir.clone()),
         env_files,
         // Every service is read; which profiles this environment has is the platform file's word.
         profiles: vec!["*".into()],
     };
-    let mut project = project(world, &compose, &source.shell).await?;
+    let mut found = project(world, &compose, &source.shell).await?;
+    // What is wrong with the files is told without asking anybody.
+    spec::resolve::check_names(&file, &found, &scope.environment).map_err(DeployError::Invalid)?;
+    let identity = world.identify(&scope, &source.dir, &paths, &name, is_default).await?;
+    if identity.project != compose.project {
+        compose.project.clone_from(&identity.project);
+        found = project(world, &compose, &source.shell).await?;
+    }
+    let mut project = found;
     let scaled = scale::lay_over(&world.scaled(&scope)?, &mut project);
     let profiles = variable("COMPOSE_PROFILES");
     let resolved = with_profiles(&file, &scope.environment, profiles.as_deref());
@@ -143,13 +152,17 @@ pub fn target(world: &World, source: &Source) -> Result<(Scope, spec::platform::
     let file = platform_file(&source.dir)?;
     let (scope, _) = scope_of(world, &file, source)?;
     let settings = file.environments.get(&scope.environment).cloned().unwrap_or_default();
-    if let Some(hosts) = &settings.host {
-        let here = machine::facts::identity();
-        if !hosts.iter().any(|host| here.is(host)) {
-            return Err(DeployError::Elsewhere { scope, hosts: hosts.join(", "), here: here.hostname });
-        }
+    Ok((here(&settings, scope)?, settings))
+}
+
+/// The scope, where it belongs on this machine.
+fn here(settings: &spec::platform::Environment, scope: Scope) -> Result<Scope, DeployError> {
+    let Some(hosts) = &settings.host else { return Ok(scope) };
+    let here = machine::facts::identity();
+    match hosts.iter().any(|host| here.is(host)) {
+        true => Ok(scope),
+        false => Err(DeployError::Elsewhere { scope, hosts: hosts.join(", "), here: here.hostname }),
     }
-    Ok((scope, settings))
 }
 
 /// What can be said against a folder without asking anybody: a platform file with mistakes, no Compose file.
@@ -159,7 +172,10 @@ pub fn check(source: &Source) -> Result<(), DeployError> {
     let settings = file.environments.get(&environment).cloned().unwrap_or_default();
     let contents = contents(&env_files(&source.dir, &settings)?)?;
     let variable = |name: &str| variable(&contents, &source.shell, name);
-    compose_files(&file, &settings, &source.dir, &variable).map(drop)
+    let files = compose_files(&file, &settings, &source.dir, &variable)?;
+    let compose = identity::compose_name(&source.dir, &files, &variable);
+    let named = identity::platform_name(&file, &source.dir, &environment, &compose, &[])?;
+    here(&settings, Scope { platform: named.platform, environment }).map(drop)
 }
 
 fn environment(file: &PlatformFile, source: &Source) -> Result<EnvironmentName, DeployError> {

@@ -136,7 +136,9 @@ async fn resume_workers(world: &World, releases: &[(Fate, Release)], found: &Fou
 fn write(world: &World, found: &Found, releases: &[(Fate, Release)]) -> Result<(), DeployError> {
     let written = world.write_kept(|tx, changes| {
         for kept in &found.others {
-            tx.put_record(&kept.kind, &kept.key, &kept.record::<serde_json::Value>().unwrap_or_default())?;
+            // Its file is written anew as well: with its old number this ledger would look as if it had lost commits.
+            let Some(kind) = crate::kept::KINDS.into_iter().find(|kind| *kind == kept.kind) else { continue };
+            changes.put(tx, kind, &kept.key, &kept.record::<serde_json::Value>().unwrap_or_default())?;
         }
         for platform in &found.platforms {
             changes.put(tx, PLATFORM, &platform.scope.key(), platform)?;

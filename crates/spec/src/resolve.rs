@@ -99,6 +99,16 @@ pub fn resolve_with(
     problems.or(platform)
 }
 
+/// Whether the platform file names only what there is; nothing of the machine is needed for that.
+pub fn check_names(file: &PlatformFile, project: &Project, env: &EnvironmentName) -> Result<(), Problems> {
+    let mut problems = Problems::default();
+    let facts = Facts::default();
+    if let Some(scene) = Scene::open(file, project, env, &facts, &mut problems) {
+        scene.check_names(&mut problems);
+    }
+    problems.or(Some(()))
+}
+
 /// What a service of a project writes, and why it is a database, where it is one; whatever is written about it.
 pub fn data_of(project: &Project, service: &ServiceName, facts: &Facts) -> (Vec<DataMount>, Option<String>) {
     let file = PlatformFile::default();

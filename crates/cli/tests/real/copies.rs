@@ -186,7 +186,7 @@ fn real_a_service_that_speaks_tcp_is_switched_under_load_and_open_connections_li
     place.write(
         "mainstay.yaml",
         &format!(
-            "version: 1\nplatform: {}\nenvironments:\n  production:\n    edge:\n      http: \"127.0.0.1:{http}\"\n      tcp: {{listen: \"127.0.0.1:{}\", service: web}}\nservices:\n  web: {{strategy: blue-green, port: 8080, protocol: tcp, health: {{path: /health, budget: 5s}}, drain: 60s}}\n",
+            "version: 1\nplatform: {}\nenvironments:\n  production:\n    edge:\n      http: \"127.0.0.1:{http}\"\n      tcp: {{listen: \"127.0.0.1:{}\", service: web}}\nservices:\n  web: {{strategy: blue-green, shared_data: safe, port: 8080, protocol: tcp, health: {{path: /health, budget: 5s}}, drain: 60s}}\n",
             place.name, place.port
         ),
     );

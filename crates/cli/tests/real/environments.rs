@@ -37,7 +37,7 @@ impl Three {
                 "  {name}:\n    domain: {name}.localhost\n    env_file: .env.{name}\n    edge: {{http: \"127.0.0.1:{port}\"}}\n    confirm: {confirm}\n"
             ));
         }
-        file.push_str("services:\n  web: {strategy: blue-green, port: 8080, health: {path: /health, budget: 10s}, routes: [{path: /}], drain: 1s, soak: 0s}\n");
+        file.push_str("services:\n  web: {strategy: blue-green, shared_data: safe, port: 8080, health: {path: /health, budget: 10s}, routes: [{path: /}], drain: 1s, soak: 0s}\n");
         place.write("mainstay.yaml", &file);
         Three { place, ports }
     }
@@ -134,7 +134,7 @@ fn real_a_port_that_leads_to_one_environment_is_refused_to_the_next_and_is_free_
     place.write(
         "mainstay.yaml",
         &format!(
-            "version: 1\nplatform: {}\nenvironments:\n{}services:\n  web: {{strategy: blue-green, port: 8080, health: {{path: /health, budget: 10s}}, soak: 0s}}\n",
+            "version: 1\nplatform: {}\nenvironments:\n{}services:\n  web: {{strategy: blue-green, shared_data: safe, port: 8080, health: {{path: /health, budget: 10s}}, soak: 0s}}\n",
             place.name,
             environments.collect::<String>()
         ),
@@ -158,7 +158,7 @@ fn real_the_same_requests_cannot_lead_to_two_environments_and_a_domain_tells_the
         let environment =
             |name: &str, more: &str| format!("  {name}:\n    edge: {{http: \"127.0.0.1:{}\"}}\n{more}", place.port);
         format!(
-            "version: 1\nplatform: {}\nenvironments:\n{}{}services:\n  web: {{strategy: blue-green, port: 8080, health: {{path: /health, budget: 10s}}, routes: [{{path: /}}], soak: 0s}}\n",
+            "version: 1\nplatform: {}\nenvironments:\n{}{}services:\n  web: {{strategy: blue-green, shared_data: safe, port: 8080, health: {{path: /health, budget: 10s}}, routes: [{{path: /}}], soak: 0s}}\n",
             place.name,
             environment("staging", ""),
             environment("production", domain)

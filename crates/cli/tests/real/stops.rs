@@ -275,7 +275,7 @@ fn real_scaling_down_and_down_of_three_copies_save_each_copy() {
 
 #[test]
 fn real_a_warm_release_that_expires_and_a_failed_one_that_is_pruned_have_saved() {
-    let stops = Stops::new("warm", "  mc: {strategy: blue-green, health: {budget: 5s}, warm: 1s}\n");
+    let stops = Stops::new("warm", "  mc: {strategy: blue-green, shared_data: safe, health: {budget: 5s}, warm: 1s}\n");
     let files = |environment: &str| stops.compose(&[service("mc", environment, "")]);
     files("WORD: one");
     stops.run(&["up", "--yes"]).done();

@@ -99,6 +99,8 @@ impl Engine {
     }
 
     fn come_back(&mut self) {
+        // Another test may have taken the bridge away meanwhile.
+        make_bridge();
         self.process = Engine::run(self.dir.path(), self.live_restore);
         self.answers();
     }

@@ -304,7 +304,7 @@ fn real_a_service_that_speaks_tcp_survives_the_agents_death_after_every_journal_
     place.write(
         "mainstay.yaml",
         &format!(
-            "version: 1\nplatform: {}\nenvironments:\n  production:\n    edge:\n      http: \"127.0.0.1:{http}\"\n      tcp: {{listen: \"127.0.0.1:{}\", service: web}}\nservices:\n  web: {{strategy: blue-green, port: 8080, protocol: tcp, health: {{path: /health, budget: 5s}}, drain: 1s, drain_websocket: 1s, soak: 0s}}\n",
+            "version: 1\nplatform: {}\nenvironments:\n  production:\n    edge:\n      http: \"127.0.0.1:{http}\"\n      tcp: {{listen: \"127.0.0.1:{}\", service: web}}\nservices:\n  web: {{strategy: blue-green, shared_data: safe, port: 8080, protocol: tcp, health: {{path: /health, budget: 5s}}, drain: 1s, drain_websocket: 1s, soak: 0s}}\n",
             place.name, place.port
         ),
     );
@@ -355,7 +355,7 @@ fn real_a_promotion_survives_the_agents_death_after_every_journal_entry() {
     let mut place = Place::new("crashpro");
     place.compose(&web(&images[0], ""));
     let file = format!(
-        "version: 1\nplatform: {}\nenvironments:\n  production: {{edge: {{http: \"127.0.0.1:{}\"}}}}\n  staging: {{edge: {{http: \"127.0.0.1:{}\"}}}}\nservices:\n  web: {{strategy: blue-green, port: 8080, health: {{path: /health, budget: 5s}}, routes: [{{path: /}}], drain: 1s, drain_websocket: 1s, warm: 0s, soak: 0s}}\n",
+        "version: 1\nplatform: {}\nenvironments:\n  production: {{edge: {{http: \"127.0.0.1:{}\"}}}}\n  staging: {{edge: {{http: \"127.0.0.1:{}\"}}}}\nservices:\n  web: {{strategy: blue-green, shared_data: safe, port: 8080, health: {{path: /health, budget: 5s}}, routes: [{{path: /}}], drain: 1s, drain_websocket: 1s, warm: 0s, soak: 0s}}\n",
         place.name,
         place.port,
         testkit::free_port(),
