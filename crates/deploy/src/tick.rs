@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use machine::docker::State as Is;
 use serde::Serialize;
 use spec::ServiceName;
 
@@ -94,7 +95,15 @@ fn is_followed(release: &Release, platforms: &[Platform]) -> bool {
 async fn expire(world: &World, platform: &Platform) -> Result<Vec<String>, DeployError> {
     let mut expired = Vec::new();
     let releases = world.releases(&platform.scope, None)?;
-    for mut release in cold(&releases, world.clock.now_ms(), platform.keep_releases.max(1) as usize) {
+    let mut cold = cold(&releases, world.clock.now_ms(), platform.keep_releases.max(1) as usize);
+    cold.extend(
+        down(world, &releases)
+            .await?
+            .into_iter()
+            .filter(|one| !cold.iter().any(|other| other.id == one.id))
+            .collect::<Vec<_>>(),
+    );
+    for mut release in cold {
         copies::remove(world, &release).await?;
         world.advance(&mut release, &Event::Expired)?;
         release.parked_until_ms = None;
@@ -102,6 +111,25 @@ async fn expire(world: &World, platform: &Platform) -> Result<Vec<String>, Deplo
         expired.push(release.container);
     }
     Ok(expired)
+}
+
+/// Warm releases of which a container does not run any more: nothing could go back to them at once.
+async fn down(world: &World, releases: &[Release]) -> Result<Vec<Release>, DeployError> {
+    let mut down = Vec::new();
+    let warm = |release: &&Release| {
+        release.state == State::Parked && release.parked_until_ms.is_some_and(|until| until < i64::MAX)
+    };
+    for release in releases.iter().filter(warm) {
+        for container in release.containers() {
+            let detail = health::inspect(world, &container).await?;
+            let lives = |state| matches!(state, Is::Running | Is::Restarting | Is::Paused);
+            if !detail.is_some_and(|detail| lives(detail.state)) {
+                down.push(release.clone());
+                break;
+            }
+        }
+    }
+    Ok(down)
 }
 
 /// Pure: the warm releases whose time is over, and those beyond the newest few of each service: who deploys every minute

@@ -1,5 +1,6 @@
 //! A real PostgreSQL, in an image whose name no table of databases knows.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::process::Command;
 use std::time::Duration;
 
@@ -23,11 +24,13 @@ mkdir -p $D; chown -R postgres:postgres $D; chmod 700 $D\n\
 BIN=/usr/lib/postgresql/15/bin\n\
 [ -s $D/PG_VERSION ] || runuser -u postgres -- $BIN/initdb -D $D -A trust >/dev/null\n\
 mkdir -p /var/run/postgresql; chown postgres /var/run/postgresql\n\
-exec runuser -u postgres -- $BIN/postgres -D $D -c listen_addresses='*' -c fsync=on\n";
+exec setpriv --reuid=postgres --regid=postgres --clear-groups $BIN/postgres -D $D -c listen_addresses='*' -c fsync=on\n";
 
 /// The tag of this version.
 pub fn image(version: &str) -> String {
-    let tag = format!("{IMAGE}:{version}");
+    let mut hasher = DefaultHasher::new();
+    (DOCKERFILE, START).hash(&mut hasher);
+    let tag = format!("{IMAGE}:{version}-{:016x}", hasher.finish());
     if Command::new("docker").args(["image", "inspect", &tag]).output().unwrap().status.success() {
         return tag;
     }

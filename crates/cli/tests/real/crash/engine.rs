@@ -4,7 +4,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use super::super::load::Load;
-use super::super::place::{Place, Ran, image, service, wait, web};
+use super::super::place::{Place, Ran, image, wait, web};
 use super::row::{Became, Row, stride};
 use super::{LIMIT, bring_up, other};
 
@@ -29,26 +29,25 @@ fn make_bridge() {
 struct Engine {
     dir: tempfile::TempDir,
     process: Child,
-    live_restore: bool,
 }
 
 impl Engine {
-    fn start(live_restore: bool) -> Engine {
+    fn start() -> Engine {
         make_bridge();
         let dir = tempfile::tempdir().unwrap();
-        let process = Engine::run(dir.path(), live_restore);
-        let engine = Engine { dir, process, live_restore };
+        let process = Engine::run(dir.path());
+        let engine = Engine { dir, process };
         engine.answers();
         engine
     }
 
-    fn run(dir: &std::path::Path, live_restore: bool) -> Child {
+    fn run(dir: &std::path::Path) -> Child {
         let at = |name: &str| dir.join(name).display().to_string();
         let log = std::fs::File::options().create(true).append(true).open(dir.join("log")).unwrap();
         let socket = format!("unix://{}", at("sock"));
         Command::new("dockerd")
             .args(["--data-root", &at("data"), "--exec-root", &at("exec"), "--pidfile", &at("pid"), "--host", &socket])
-            .args(["--bridge", BRIDGE, "--iptables=false", &format!("--live-restore={live_restore}")])
+            .args(["--bridge", BRIDGE, "--iptables=false", "--live-restore"])
             // Networks of its own, beside those of the machine's engine.
             .args(["--default-address-pool", "base=10.213.0.0/16,size=24"])
             .stdout(Stdio::null())
@@ -91,17 +90,8 @@ impl Engine {
         let _ = std::fs::remove_file(file);
     }
 
-    /// Ends it as systemd does; without `live-restore` it takes its containers along.
-    fn end(&mut self) {
-        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.process.id()).unwrap());
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
-        self.process.wait().unwrap();
-    }
-
     fn come_back(&mut self) {
-        // Another test may have taken the bridge away meanwhile.
-        make_bridge();
-        self.process = Engine::run(self.dir.path(), self.live_restore);
+        self.process = Engine::run(self.dir.path());
         self.answers();
     }
 }
@@ -153,7 +143,7 @@ fn end_forgotten(dir: &std::path::Path) {
 
 #[test]
 fn real_a_deploy_is_finished_or_undone_when_docker_is_killed_in_the_middle_of_it_and_comes_back() {
-    let mut engine = Engine::start(true);
+    let mut engine = Engine::start();
     let images = [image("one", &[]), image("two", &[])];
     engine.load(&images);
     {
@@ -186,34 +176,4 @@ fn real_a_deploy_is_finished_or_undone_when_docker_is_killed_in_the_middle_of_it
         row.asked(&seen);
         row.end(4);
     }
-}
-
-#[test]
-fn real_what_says_nothing_of_restarts_comes_back_with_its_engine_and_what_had_ended_does_not() {
-    let mut engine = Engine::start(false);
-    let one = image("one", &[]);
-    engine.load(std::slice::from_ref(&one));
-    let mut place = Place::new("enginerestart");
-    place.engine = Some(engine.host());
-    let bot = "    command: [sh, -c, \"trap 'exit 0' TERM; while true; do sleep 0.1; done\"]\n";
-    let once = "    command: [sh, -c, \"echo ran >> /data/runs\"]\n    volumes: [\"data:/data\"]\n";
-    place.compose(&[web(&one, ""), service("bot", &one, bot), service("once", &one, once)].concat());
-    place.platform("5m", "");
-    bring_up(&mut place);
-    wait("the end to be written down", LIMIT, || {
-        match place.run(&["events", "--kind", "release.ended", "--json"]).out.contains("once") {
-            true => Ok(()),
-            false => Err("no event".into()),
-        }
-    });
-    engine.end();
-    engine.come_back();
-    let state = |service: &str| place.service(service)["state"].as_str().unwrap_or_default().to_owned();
-    wait("both to run again", LIMIT, || match [state("web"), state("bot")] {
-        states if states == ["running", "running"] => Ok(()),
-        states => Err(format!("{states:?}")),
-    });
-    assert_eq!(state("once"), "ended (exit 0)");
-    let web = place.container("web", place.service("web")["release"].as_str().unwrap());
-    assert_eq!(place.docker(&["exec", &web, "cat", "/data/runs"]).trim(), "ran", "it did not run again");
 }
