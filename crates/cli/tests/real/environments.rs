@@ -76,17 +76,15 @@ fn real_three_environments_of_one_compose_file_live_side_by_side_and_images_are_
         assert_eq!(ask(name, port), "one", "{name}");
         assert!(ask("elsewhere", port).contains("no-route"), "only its own domain is served");
         let container = format!("{}-{name}-web-r1", place.name);
+        let is_default = *name == "production";
+        let project = if is_default { place.name.clone() } else { format!("{}-{name}", place.name) };
         let seen = docker(&[
             "inspect",
             "--format",
             "{{json .Config.Env}} {{json .NetworkSettings.Networks}} {{json .Mounts}}",
             &container,
         ]);
-        for text in [
-            format!("STAGE={name}-stage"),
-            format!("{}-{name}_default", place.name),
-            format!("{}-{name}_data", place.name),
-        ] {
+        for text in [format!("STAGE={name}-stage"), format!("{project}_default"), format!("{project}_data")] {
             assert!(seen.contains(&text), "{text} is not in {seen}");
         }
         for other in NAMES.iter().filter(|other| *other != name) {

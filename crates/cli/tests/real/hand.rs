@@ -49,7 +49,7 @@ fn real_every_change_by_hand_is_found_and_up_mends_it() {
     let r2 = place.container("web", "r2");
     docker(&["rm", "--force", &r2]);
     assert_eq!(found(&place), ["the container is gone"]);
-    let network = format!("{}-production_default", place.name);
+    let network = format!("{}_default", place.name);
     let labels = ["platform", "environment", "service", "release"].map(|key| match key {
         "platform" => format!("dev.mainstay.platform={}", place.name),
         "environment" => "dev.mainstay.environment=production".to_owned(),
@@ -78,7 +78,7 @@ fn real_an_unknown_container_on_our_network_and_a_stopped_one_are_found() {
     place.compose(&web(&image("one", &[]), ""));
     place.platform("0s", "");
     place.run(&["up", "--yes"]).done();
-    let network = format!("{}-production_default", place.name);
+    let network = format!("{}_default", place.name);
     let stranger = format!("{}-stranger", place.name);
     docker(&["run", "--detach", "--name", &stranger, "--network", &network, &image("two", &[])]);
     let seen = found(&place);

@@ -37,7 +37,7 @@ fn real_a_platform_comes_up_stays_as_it_is_and_goes_away() {
 fn real_a_network_that_somebody_else_uses_stays_and_is_named_and_everything_else_goes() {
     let one = image("one", &[]);
     let place = Place::with_web("guest", &one);
-    let (network, guest) = (format!("{}-production_default", place.name), format!("{}-guest", place.name));
+    let (network, guest) = (format!("{}_default", place.name), format!("{}-guest", place.name));
     place.docker(&["run", "--detach", "--name", &guest, "--network", &network, &one]);
     let left = place.run(&["down", "--yes", "--volumes"]).done();
     left.says(&format!("Network {network} stays")).says("docker network inspect");

@@ -78,7 +78,7 @@ fn real_a_rollback_reaches_any_kept_release_and_says_what_is_missing_for_it() {
     let definition =
         place.state().join(format!("releases/{}-production/{}.json", place.name, place.container("web", "r1")));
     let text = std::fs::read_to_string(&definition).unwrap();
-    let broken = text.replace(&format!("{}-production_data", place.name), "no-such-volume-here");
+    let broken = text.replace(&format!("{}_data", place.name), "no-such-volume-here");
     assert_ne!(text, broken);
     std::fs::write(&definition, broken).unwrap();
     place.run(&["rollback", "web", "r1", "--yes"]).ended(4).says("volume no-such-volume-here is gone");

@@ -82,7 +82,9 @@ impl Place {
     }
 
     pub fn compose(&self, services: &str) {
-        self.write("compose.yaml", &format!("services:\n{services}volumes:\n  data: {{}}\n"));
+        // Networks and volumes have the names that plain Compose would give them.
+        let name = &self.name;
+        self.write("compose.yaml", &format!("name: {name}\nservices:\n{services}volumes:\n  data: {{}}\n"));
     }
 
     /// `more` is further services, each line indented by two.

@@ -70,7 +70,7 @@ fn real_prune_removes_what_nobody_needs_and_touches_nothing_foreign() {
     assert_eq!(planned.as_array().map(Vec::len), Some(6), "{planned:#}");
     assert_eq!(seen.0, [foreign.clone(), place.container("web", "r3")], "the serving and the foreign container stay");
     assert_eq!(seen.1, volumes, "volumes are data");
-    assert_eq!(seen.2, [networks[0].clone(), format!("{}-production_default", place.name)]);
+    assert_eq!(seen.2, [networks[0].clone(), format!("{}_default", place.name)]);
     let tags: Vec<&str> = seen.3.iter().map(|tag| tag.rsplit(':').next().unwrap()).collect();
     assert_eq!(tags, ["r2", "r3"], "the image of the kept and of the serving release");
     assert!(
