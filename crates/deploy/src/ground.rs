@@ -4,6 +4,7 @@
 //! file: a network that differs is made anew, a volume only when a person names it.
 
 pub mod compare;
+mod raw;
 pub mod remake;
 pub mod volumes;
 
@@ -16,6 +17,7 @@ use spec::compose::{MountKind, Resource, Service};
 use spec::resolve::speaks_http;
 use spec::{Place, ServiceName, Strategy};
 
+use self::raw::{flag, strings, text};
 use crate::certificates;
 use crate::error::DeployError;
 use crate::identity;
@@ -485,20 +487,6 @@ fn labels(loaded: &Loaded, resource: &Resource, of_compose: &str) -> BTreeMap<St
     labels.insert(names::PLATFORM.into(), loaded.scope.platform.to_string());
     labels.insert(names::ENVIRONMENT.into(), loaded.scope.environment.to_string());
     labels
-}
-
-fn flag(raw: &Value, key: &str) -> bool {
-    raw.get(key).and_then(Value::as_bool).unwrap_or(false)
-}
-
-fn text(value: Option<&Value>) -> Option<String> {
-    value.and_then(Value::as_str).map(str::to_owned)
-}
-
-fn strings(value: Option<&Value>) -> BTreeMap<String, String> {
-    let map = value.and_then(Value::as_object);
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    map.into_iter().flatten().map(|(key, value)| (key.clone(), text(value))).collect()
 }
 
 fn docker<T>(operation: &str, result: Result<T, machine::docker::DockerError>) -> Result<T, DeployError> {

@@ -4,6 +4,7 @@
 //! not depend on each other run side by side, and the first failure stops what would come after it.
 
 mod order;
+mod origins;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -20,7 +21,7 @@ use crate::error::{DeployError, Ending};
 use crate::notify::Notice;
 use crate::plan::{Action, Change, Selection};
 use crate::promote::Promotion;
-use crate::release::{Definition, ImagePin, Origin, Release, State, origin};
+use crate::release::{Definition, ImagePin, Release, State};
 use crate::render::definition::Surroundings;
 use crate::report::{Outcome, Report, ServiceReport};
 use crate::roll_out::{Params, RollOut, after, can_share, must_be_alone};
@@ -135,7 +136,7 @@ pub async fn up(world: &World, operation: &str, request: &Request, host: &HostSi
         hooks::before(world, about, "pre_deploy", &hook_plan.pre_deploy).await?;
     }
     if !idle {
-        draft.origins = origins(world, request, &draft).await?;
+        draft.origins = origins::all(world, request, &draft).await?;
     }
     let before = match ended {
         Some(_) => BTreeMap::new(),
@@ -422,34 +423,6 @@ fn not_reached(change: &Change) -> ServiceReport {
         phases: Vec::new(),
         judged: Vec::new(),
     }
-}
-
-/// What each new release is made from.
-async fn origins(
-    world: &World,
-    request: &Request,
-    draft: &Draft,
-) -> Result<BTreeMap<ServiceName, Origin>, DeployError> {
-    let common = origin::of(world, &draft.loaded, &request.source.dir).await;
-    let mut origins = BTreeMap::new();
-    for change in draft.plan.pending() {
-        let service = &change.service;
-        let mut origin = common.clone();
-        let id = draft.images.get(service).and_then(|image| image.id.as_deref());
-        let Some(id) = id else { continue };
-        if let Some(image) = images::find(world, id).await? {
-            origin = origin::with_image(origin, &image);
-        }
-        // Another configuration for a promoted image leaves it a promoted one.
-        let stays = draft.serving.get(service);
-        let stays = stays.filter(|serving| serving.image.id == id && !request.images.contains_key(service));
-        origin.promoted = match &request.promotion {
-            Some(promotion) => promotion.origin(service),
-            None => stays.and_then(|serving| serving.origin.promoted.clone()),
-        };
-        origins.insert(service.clone(), origin);
-    }
-    Ok(origins)
 }
 
 /// Numbers the release, renders its definition into the state folder and records it.

@@ -184,9 +184,7 @@ fn binds_of_the_face(scene: &Scene<'_>, services: &[ServicePlan]) -> Vec<Bind> {
             None => port.published.map(Bind::any),
         })
         .collect();
-    // What has no route needs no port: a stack of workers does not fight for the machine's web server's.
-    let is_reached = services.iter().any(|plan| !plan.routes.is_empty());
-    match binds.is_empty() && is_reached {
+    match binds.is_empty() {
         true => vec![Bind::any(defaults::HTTP_PORT)],
         false => binds,
     }

@@ -312,7 +312,10 @@ fn real_a_kept_database_that_is_named_and_one_that_was_renamed_by_hand_save() {
 fn real_a_deploy_that_is_given_up_in_the_health_gate_stops_the_new_release_well() {
     for (strategy, saved) in [("blue-green", 1), ("exclusive", 2)] {
         let name = format!("abort{}", strategy.len());
-        let stops = Stops::new(&name, &format!("  mc: {{strategy: {strategy}, shared_data: safe, health: {{budget: 100s}}}}\n"));
+        let stops = Stops::new(
+            &name,
+            &format!("  mc: {{strategy: {strategy}, shared_data: safe, health: {{budget: 100s}}}}\n"),
+        );
         stops.compose(&[service("mc", "WORD: one", "")]);
         stops.run(&["up", "--yes"]).done();
         stops.compose(&[service("mc", "WORD: two, DEAF: yes", "")]);
