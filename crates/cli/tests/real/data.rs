@@ -158,7 +158,6 @@ fn real_data_a_postgresql_that_no_list_knows_is_kept_and_never_runs_twice() {
         );
         format!("  db:\n    image: {}\n{more}", postgres::image(version))
     };
-    std::fs::remove_file(place.dir().join("mainstay.yaml")).unwrap();
     place.compose(&db("one"));
     place.run(&["plan"]).done().says("keep");
     place.run(&["up", "--yes"]).done();
@@ -355,7 +354,6 @@ fn real_data_another_environment_and_another_platform_cannot_write_the_same_data
 #[test]
 fn real_data_a_profile_that_is_off_and_a_file_that_is_not_given_take_nothing_away() {
     let place = place("data-profile");
-    std::fs::remove_file(place.dir().join("mainstay.yaml")).unwrap();
     let web = keeper("web", &writer("one"), 100, "    volumes: [\"data:/data\"]\n");
     let search = "  search:\n    image: IMAGE\n    command: [sleep, infinity]\n    init: true\n    profiles: [search]\n    healthcheck: {test: [CMD, \"true\"], interval: 1s}\n".replace("IMAGE", &writer("one"));
     place.compose(&format!("{web}{search}"));
