@@ -151,11 +151,10 @@ fn real_data_a_folder_of_the_host_is_data_and_is_written_by_one_release() {
 #[test]
 fn real_data_a_postgresql_that_no_list_knows_is_kept_and_never_runs_twice() {
     let place = place("data-unknown-pg");
+    let port = testkit::free_port();
     let db = |version: &str| {
-        let more = format!(
-            "    ports: [\"127.0.0.1:{}:5432\"]\n    volumes: [\"./pgdata:/var/lib/postgresql/data\"]\n",
-            place.port
-        );
+        let more =
+            format!("    ports: [\"127.0.0.1:{}:5432\"]\n    volumes: [\"./pgdata:/var/lib/postgresql/data\"]\n", port);
         format!("  db:\n    image: {}\n{more}", postgres::image(version))
     };
     place.compose(&db("one"));
