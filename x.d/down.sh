@@ -5,7 +5,7 @@ verb_down() {
   local data=
   while [ $# -gt 0 ]; do
     case $1 in
-      --data) data=--volumes ;;
+      --data) data=yes ;;
       *) usage_error "down does not know \`$1\`" ;;
     esac
     shift
@@ -18,5 +18,13 @@ verb_down() {
 }
 
 take_platform_down() {
-  (cd "$PLATFORM" && as_root "$(mainstay_binary)" down --yes ${1:+"$1"})
+  local words=() volume
+  if [ -n "$1" ]; then
+    words=(--volumes)
+    # A database of production goes only by its name; the later ones are those of an earlier version.
+    for volume in ytempire_{pgdata,redisdata} ytempire-production_{pgdata,redisdata}; do
+      ! with_docker docker volume inspect "$volume" >/dev/null 2>&1 || words+=(--volume "$volume")
+    done
+  fi
+  (cd "$PLATFORM" && as_root "$(mainstay_binary)" down --yes "${words[@]}")
 }

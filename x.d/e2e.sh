@@ -30,7 +30,8 @@ stage_e2e() {
   build_images
   bring_platform_up
   logged e2e env BASE_URL="http://localhost:$E2E_PORT" N8N_URL= "$PLATFORM/e2e/run.sh"
-  as_root "$(mainstay_binary)" down --yes --volumes "${UP_ROOT[@]}" -C "$X_CACHE/platform"
+  as_root "$(mainstay_binary)" down --yes --volumes --volume "${UP_NAME}_pgdata" --volume "${UP_NAME}_redisdata" \
+    "${UP_ROOT[@]}" -C "$X_CACHE/platform"
   as_root "$(mainstay_binary)" stop "${UP_ROOT[@]}"
 }
 

@@ -66,7 +66,8 @@ build_images() {
 check_data_has_its_secrets() {
   local volumes
   [ ! -e "$PLATFORM/.env" ] || return 0
-  volumes=$(with_docker docker volume ls --quiet --filter "name=^${UP_NAME:-ytempire}-production_" | tr '\n' ' ')
+  volumes=$(with_docker docker volume ls --quiet --filter "name=^${UP_NAME:-ytempire}_" \
+    --filter "name=^${UP_NAME:-ytempire}-production_" | tr '\n' ' ')
   [ -n "$volumes" ] || return 0
   problem "this machine holds data of an earlier clone, and the passwords that open it are not here" \
     "put that clone's .env into $PLATFORM, or give the data up: docker volume rm $volumes"
@@ -97,6 +98,11 @@ platform_folder() {
   mkdir -p "$view"
   find "$ROOT/$PLATFORM" -mindepth 1 -maxdepth 1 ! -name mainstay.yaml -exec ln -s -t "$view" {} +
   adapted_platform_file "$ROOT/$PLATFORM/mainstay.yaml" >"$view/mainstay.yaml"
+  # Volumes and networks have the name of the Compose project, so another platform is another project.
+  if [ -n "$UP_NAME" ]; then
+    rm "$view/compose.yaml"
+    sed "s/^name: .*/name: $UP_NAME/" "$ROOT/$PLATFORM/compose.yaml" >"$view/compose.yaml"
+  fi
   printf '%s' "$view"
 }
 
