@@ -120,7 +120,7 @@ impl OwnVolumes {
                 for copy in 1..=plan.replicas.max(1) {
                     let key = key(&plan.name, copy, &own.target);
                     let is_known = self.known.contains_key(&key) || exists(world, &own.name(copy)).await?;
-                    if is_known && !(self.with_compose && !serving.contains_key(&plan.name)) {
+                    if is_known && (!self.with_compose || serving.contains_key(&plan.name)) {
                         continue;
                     }
                     let found = match serving.get(&plan.name) {
