@@ -70,7 +70,7 @@ pub struct Arranged {
     /// What makes way for a service that comes.
     pub leaving: BTreeMap<ServiceName, Vec<Leaving>>,
     /// Which changes have to be over before a service's own begins.
-    pub after: BTreeMap<ServiceName, BTreeSet<ServiceName>>,
+    pub after: Turns,
 }
 
 /// Puts what leaves and what comes in an order; what cannot be put in one is refused.
@@ -137,7 +137,8 @@ pub fn arrange(
             change.replaced_by = Some(next.clone());
         }
     }
-    refuse_circles(&arranged.after)?;
+    let needs: Turns = loaded.platform.services.iter().map(turn_of).collect();
+    refuse_circles(&arranged.after, needs)?;
     Ok(arranged)
 }
 
@@ -160,16 +161,42 @@ fn still_there(change: &Change, other: &ServiceName, release: &Release, clash: &
     ))
 }
 
-/// Two services that exchange what they have cannot be put in an order.
-fn refuse_circles(after: &BTreeMap<ServiceName, BTreeSet<ServiceName>>) -> Result<(), DeployError> {
+/// Who has to be done before whom.
+pub type Turns = BTreeMap<ServiceName, BTreeSet<ServiceName>>;
+
+fn turn_of(plan: &ServicePlan) -> (ServiceName, BTreeSet<ServiceName>) {
+    (plan.name.clone(), plan.depends_on.iter().cloned().collect())
+}
+
+/// A service cannot take over what another gives up only after it: as when two exchange their data, or when the one that
+/// gives up depends on the one that takes. `needs` comes with what the files say, and gets what the data says beside it.
+fn refuse_circles(after: &Turns, mut needs: Turns) -> Result<(), DeployError> {
     for (service, firsts) in after {
-        if let Some(other) = firsts.iter().find(|first| after.get(*first).is_some_and(|back| back.contains(service))) {
+        needs.entry(service.clone()).or_default().extend(firsts.iter().cloned());
+    }
+    for (service, firsts) in after {
+        if let Some(first) = firsts.iter().find(|first| leads(&needs, first, service)) {
             return Err(DeployError::Refused(format!(
-                "`{service}` and `{other}` exchange their data, and neither can go first; do it in two steps: take one of the two out of the file, `mainstay up`, and put it back"
+                "`{service}` takes over what `{first}` has, and `{first}` can only change after `{service}`: neither can go first; do it in two steps: take `{first}` out of the file, `mainstay up`, and put it back"
             )));
         }
     }
     Ok(())
+}
+
+/// Whether one service waits for another, however far away.
+fn leads(turns: &Turns, from: &ServiceName, to: &ServiceName) -> bool {
+    let mut seen = BTreeSet::new();
+    let mut next = vec![from];
+    while let Some(here) = next.pop() {
+        if here == to {
+            return true;
+        }
+        if seen.insert(here) {
+            next.extend(turns.get(here).into_iter().flatten());
+        }
+    }
+    false
 }
 
 /// Data that a release of another service, environment or platform writes already is nobody else's.
@@ -315,5 +342,22 @@ mod tests {
         });
         let claims: Vec<String> = claims(&service).into_iter().collect();
         assert_eq!(claims, ["address 10.1.2.3", "port 5353/udp"]);
+    }
+
+    fn turns(pairs: &[(&str, &[&str])]) -> Turns {
+        let name = |text: &&str| ServiceName::parse(text).unwrap();
+        pairs.iter().map(|(service, firsts)| (name(service), firsts.iter().map(name).collect())).collect()
+    }
+
+    #[test]
+    fn who_takes_over_from_one_that_waits_for_it_is_refused_however_long_the_way() {
+        let goes = |after: &[(&str, &[&str])], needs: &[(&str, &[&str])]| refuse_circles(&turns(after), turns(needs));
+        goes(&[("b", &["a"]), ("c", &["b"])], &[("c", &["a"])]).unwrap();
+        let exchange = goes(&[("a", &["b"]), ("b", &["a"])], &[]).unwrap_err().to_string();
+        assert!(exchange.contains("`a` takes over what `b` has"), "{exchange}");
+        goes(&[("a", &["b"]), ("b", &["c"]), ("c", &["a"])], &[]).unwrap_err();
+        let split = goes(&[("db", &["app"])], &[("app", &["db"])]).unwrap_err().to_string();
+        assert!(split.contains("take `app` out of the file"), "{split}");
+        goes(&[("db", &["app"])], &[("app", &["cache"]), ("cache", &["db"])]).unwrap_err();
     }
 }

@@ -198,7 +198,7 @@ impl Work<'_> {
         let works = changes.into_iter().map(|change| async move {
             doors.wait(&order::waits(self.draft, &change.service)).await;
             // Who takes over what another service has waits until that one has given it up for good.
-            let firsts = self.draft.arranged.after.get(&change.service).into_iter().flatten();
+            let firsts = order::firsts(self.draft, &change.service);
             over.wait(&firsts.map(|first| (first.clone(), order::Door::Open)).collect::<Vec<_>>()).await;
             // Nobody who holds a place waits for a door, so everybody gets one in the end.
             let place = places.acquire().await;
@@ -307,9 +307,8 @@ impl Work<'_> {
         }
         match change.action {
             Action::Nothing => Ok(still(draft, change, Outcome::Unchanged)),
-            Action::Hold => Ok(still(draft, change, Outcome::Held)),
             // Removals have their turn when everything else is over.
-            Action::Remove => Ok(still(draft, change, Outcome::Held)),
+            Action::Hold | Action::Remove => Ok(still(draft, change, Outcome::Held)),
             Action::Scale => {
                 let Some(release) = draft.serving.get(&change.service) else {
                     return Ok(still(draft, change, Outcome::Unchanged));

@@ -1,6 +1,6 @@
 //! Who waits for whom among the services that change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use spec::ServiceName;
 use spec::compose::Condition;
@@ -16,20 +16,30 @@ pub fn needs<'d>(draft: &'d Draft, service: &ServiceName) -> &'d [ServiceName] {
     plan.map(|plan| plan.depends_on.as_slice()).unwrap_or_default()
 }
 
+/// Whose data, ports or addresses a service takes over: it waits until they have given them up for good.
+pub fn firsts<'d>(draft: &'d Draft, service: &ServiceName) -> impl Iterator<Item = &'d ServiceName> {
+    draft.arranged.after.get(service).into_iter().flatten()
+}
+
 /// Changes grouped so that each group depends only on earlier ones.
 pub fn levels(draft: &Draft) -> Vec<Vec<&Change>> {
-    let mut depth: BTreeMap<&ServiceName, usize> = BTreeMap::new();
+    grouped(&draft.plan.changes, |service| needs(draft, service).iter().chain(firsts(draft, service)).collect())
+}
+
+fn grouped<'c>(
+    changes: &'c [Change],
+    befores: impl Fn(&ServiceName) -> BTreeSet<&'c ServiceName>,
+) -> Vec<Vec<&'c Change>> {
     let mut levels: Vec<Vec<&Change>> = Vec::new();
-    for change in &draft.plan.changes {
-        let above = needs(draft, &change.service).iter().filter_map(|needed| depth.get(needed).copied()).max();
-        let level = above.map_or(0, |level| level + 1);
-        depth.insert(&change.service, level);
-        if levels.len() <= level {
-            levels.resize_with(level + 1, Vec::new);
-        }
-        if let Some(group) = levels.get_mut(level) {
-            group.push(change);
-        }
+    let mut left: Vec<&Change> = changes.iter().collect();
+    while !left.is_empty() {
+        let waiting: BTreeSet<&ServiceName> = left.iter().map(|change| &change.service).collect();
+        let is_ready = |change: &&Change| befores(&change.service).is_disjoint(&waiting);
+        let (ready, rest): (Vec<_>, Vec<_>) = left.iter().copied().partition(is_ready);
+        // Circles have been refused; should there be one, what is left is one group.
+        let (ready, rest) = if ready.is_empty() { (left, Vec::new()) } else { (ready, rest) };
+        levels.push(ready);
+        left = rest;
     }
     levels
 }
@@ -46,10 +56,12 @@ pub fn waits(draft: &Draft, service: &ServiceName) -> Vec<(ServiceName, Door)> {
     needs(draft, service).iter().map(|needed| (needed.clone(), until(needed))).collect()
 }
 
-/// Whether these failures keep a service from being begun: all do but those of what it can do without.
+/// Whether these failures keep a service from being begun: all do but those of what it can do without. One whose data it
+/// takes over still writes them where it has failed.
 pub fn is_stopped_by(draft: &Draft, service: &ServiceName, failed: &[ServiceName]) -> bool {
     let written = draft.loaded.project.services.get(service);
-    let can_do_without = |one: &ServiceName| written.is_some_and(|service| service.optional.contains(one));
+    let is_optional = |one: &ServiceName| written.is_some_and(|service| service.optional.contains(one));
+    let can_do_without = |one: &ServiceName| is_optional(one) && !firsts(draft, service).any(|first| first == one);
     !failed.iter().all(can_do_without)
 }
 
@@ -102,5 +114,32 @@ impl Doors {
                 opens
             });
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(service: &str) -> Change {
+        serde_json::from_value(serde_json::json!({
+            "service": service, "action": "update", "strategy": "blue-green", "strategy_reason": "", "reasons": [],
+            "image": "shop/web:1", "fetch": null, "from": null, "warnings": [],
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_group_comes_after_those_it_needs_in_whatever_order_they_are_listed() {
+        let changes: Vec<Change> = ["a", "b", "c", "d"].into_iter().map(change).collect();
+        let name = |index: usize| &changes[index].service;
+        let groups = grouped(&changes, |service| match service.as_ref() {
+            "a" => BTreeSet::from([name(2)]),
+            "c" => BTreeSet::from([name(3)]),
+            _ => BTreeSet::new(),
+        });
+        let told: Vec<Vec<&str>> =
+            groups.iter().map(|group| group.iter().map(|change| change.service.as_ref()).collect()).collect();
+        assert_eq!(told, [vec!["b", "d"], vec!["c"], vec!["a"]]);
     }
 }
