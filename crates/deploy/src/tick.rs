@@ -96,13 +96,12 @@ async fn expire(world: &World, platform: &Platform) -> Result<Vec<String>, Deplo
     let mut expired = Vec::new();
     let releases = world.releases(&platform.scope, None)?;
     let mut cold = cold(&releases, world.clock.now_ms(), platform.keep_releases.max(1) as usize);
-    cold.extend(
-        down(world, &releases)
-            .await?
-            .into_iter()
-            .filter(|one| !cold.iter().any(|other| other.id == one.id))
-            .collect::<Vec<_>>(),
-    );
+    for release in lapsed(world, &releases).await? {
+        let is_listed = cold.iter().any(|other| other.service == release.service && other.id == release.id);
+        if !is_listed {
+            cold.push(release);
+        }
+    }
     for mut release in cold {
         copies::remove(world, &release).await?;
         world.advance(&mut release, &Event::Expired)?;
@@ -114,8 +113,8 @@ async fn expire(world: &World, platform: &Platform) -> Result<Vec<String>, Deplo
 }
 
 /// Warm releases of which a container does not run any more: nothing could go back to them at once.
-async fn down(world: &World, releases: &[Release]) -> Result<Vec<Release>, DeployError> {
-    let mut down = Vec::new();
+async fn lapsed(world: &World, releases: &[Release]) -> Result<Vec<Release>, DeployError> {
+    let mut lapsed = Vec::new();
     let warm = |release: &&Release| {
         release.state == State::Parked && release.parked_until_ms.is_some_and(|until| until < i64::MAX)
     };
@@ -124,12 +123,12 @@ async fn down(world: &World, releases: &[Release]) -> Result<Vec<Release>, Deplo
             let detail = health::inspect(world, &container).await?;
             let lives = |state| matches!(state, Is::Running | Is::Restarting | Is::Paused);
             if !detail.is_some_and(|detail| lives(detail.state)) {
-                down.push(release.clone());
+                lapsed.push(release.clone());
                 break;
             }
         }
     }
-    Ok(down)
+    Ok(lapsed)
 }
 
 /// Pure: the warm releases whose time is over, and those beyond the newest few of each service: who deploys every minute

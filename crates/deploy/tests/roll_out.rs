@@ -432,10 +432,15 @@ async fn no_more_releases_stay_warm_than_are_kept_and_the_newest_do() {
         warm.state = State::Parked;
         // The oldest is what the newest is still compared with.
         warm.parked_until_ms = Some(if number == 3 { i64::MAX } else { i64::MAX - 1 });
+        site.docker.run_now(&container(&warm.container, "1")).unwrap();
         site.world.save_release(&warm).unwrap();
     }
     let mut expired = deploy::tick::tick(&site.world).await.unwrap().expired;
     expired.sort();
     assert_eq!(expired, ["shop-production-web-r4", "shop-production-web-r5"], "five are kept");
     assert!(deploy::tick::tick(&site.world).await.unwrap().expired.is_empty());
+    site.docker.kill("shop-production-web-r9", "SIGKILL").await.unwrap();
+    site.docker.kill("shop-production-web-r3", "SIGKILL").await.unwrap();
+    let expired = deploy::tick::tick(&site.world).await.unwrap().expired;
+    assert_eq!(expired, ["shop-production-web-r9"], "one that does not run is not warm, but while it is compared with");
 }
