@@ -110,7 +110,7 @@ async fn compare(world: &World, request: &Request, loaded: Loaded) -> Result<Dra
     for coming in &coming {
         places::refuse_taken(world, &loaded.scope, coming.plan)?;
     }
-    notes.extend(takeover.lines(&loaded));
+    notes.extend(takeover.lines());
     notes.extend(adopted(&loaded));
     notes.extend(takeover::refuse_strangers(world, &takeover, &coming).await?);
     let known = intruders::known(world, &loaded.scope).await?;

@@ -92,7 +92,7 @@ impl Takeover {
     }
 
     /// What is taken over, in words for the plan.
-    pub fn lines(&self, loaded: &Loaded) -> Vec<String> {
+    pub fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         if !self.services.is_empty() {
             let running = self.services.values().flatten().filter(|one| one.state.is_up()).count();
@@ -106,7 +106,6 @@ impl Takeover {
         if !self.others.is_empty() {
             lines.push(format!("leaves alone, since the Compose file has no such service: {}", self.others.join(", ")));
         }
-        let _ = loaded;
         lines
     }
 }
