@@ -18,7 +18,7 @@ use futures_util::stream::BoxStream;
 pub use crate::error::DockerError;
 pub use engine::Engine;
 pub use fake::{Behaviour, FakeDocker, HealthScript};
-pub use parts::{MountKind, MountPoint, NetworkMember, PublishedPort, RestartPolicy};
+pub use parts::{MountKind, MountPoint, NetworkMember, PublishedPort};
 pub use types::{
     AddressPool, Attachment, Container, ContainerDetail, ContainerEvent, ContainerSpec, Environment, Health,
     HealthSpec, Image, Labels, LogLine, LogRange, Mount, Network, NetworkSpec, Restart, StampedLine, State, Stats,

@@ -50,22 +50,6 @@ pub struct PublishedPort {
     pub protocol: String,
 }
 
-/// What the engine does when a container ends by itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RestartPolicy {
-    /// `no`, `always`, `unless-stopped` or `on-failure`.
-    pub name: String,
-    /// The most restarts of `on-failure`; 0: no limit.
-    #[serde(default)]
-    pub max: u32,
-}
-
-impl Default for RestartPolicy {
-    fn default() -> Self {
-        Self { name: "no".to_owned(), max: 0 }
-    }
-}
-
 /// A container on a network, as the network tells it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct NetworkMember {

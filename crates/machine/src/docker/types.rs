@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::parts::{MountPoint, NetworkMember, PublishedPort, RestartPolicy};
+use super::parts::{MountPoint, NetworkMember, PublishedPort};
 use crate::process::Stream;
 
 pub type Labels = BTreeMap<String, String>;
@@ -89,8 +89,6 @@ pub struct ContainerDetail {
     /// How long it may take to end; `None`: the engine's own ten seconds.
     #[serde(default)]
     pub stop_timeout: Option<Duration>,
-    #[serde(default)]
-    pub restart_policy: RestartPolicy,
     /// The words after the entry point, its image's own among them. A word may be a secret.
     #[serde(default)]
     pub command: Vec<String>,

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use machine::docker::{
-    ContainerSpec, DockerError, DockerResult, Mount, MountKind, MountPoint, PublishedPort, Restart, RestartPolicy,
-    State,
+    ContainerSpec, DockerError, DockerResult, Mount, MountKind, MountPoint, PublishedPort, Restart, State,
 };
 
 use crate::ground::{Ground, Program};
@@ -131,7 +130,7 @@ pub(crate) async fn a_container_tells_what_it_sees_and_how_it_ends(ground: &Grou
     let host =
         MountPoint { kind: MountKind::Bind, source: "/etc".into(), target: "/host".into(), ..MountPoint::default() };
     assert_eq!(detail.mounts, [data, host]);
-    assert_eq!(detail.restart_policy, RestartPolicy { name: "on-failure".into(), max: 3 });
+    assert_eq!(detail.restart, Restart::OnFailure(3));
     assert_eq!((detail.stop_signal.as_deref(), detail.stop_timeout), (Some("SIGINT"), spec.stop_timeout));
     assert_eq!((detail.command, detail.network_mode.as_deref()), (spec.command, Some("default")));
     let listed = ground.docker().list(&[ground.label()], true).await.unwrap().remove(0);

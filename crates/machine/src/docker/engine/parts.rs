@@ -2,7 +2,7 @@
 
 use bollard::models;
 
-use crate::docker::{MountKind, MountPoint, PublishedPort, RestartPolicy};
+use crate::docker::{MountKind, MountPoint, PublishedPort};
 
 pub(super) fn mounts(from: Option<Vec<models::MountPoint>>) -> Vec<MountPoint> {
     let mut mounts: Vec<MountPoint> = from.unwrap_or_default().into_iter().map(mount).collect();
@@ -70,11 +70,4 @@ pub(super) fn published_listed(from: Option<Vec<models::PortSummary>>) -> Vec<Pu
     let mut found: Vec<PublishedPort> = from.unwrap_or_default().into_iter().filter_map(one).collect();
     found.sort();
     found
-}
-
-pub(super) fn restart_policy(from: Option<models::RestartPolicy>) -> RestartPolicy {
-    let from = from.unwrap_or_default();
-    let name = from.name.map(|name| name.to_string()).filter(|name| !name.is_empty());
-    let max = from.maximum_retry_count.and_then(|count| u32::try_from(count).ok()).unwrap_or_default();
-    name.map(|name| RestartPolicy { name, max }).unwrap_or_default()
 }

@@ -74,7 +74,6 @@ pub(super) fn detail(from: models::ContainerInspectResponse) -> ContainerDetail 
         network_mode: host.network_mode.filter(|mode| !mode.is_empty()),
         stop_signal: config.stop_signal.filter(|signal| !signal.is_empty()),
         stop_timeout: config.stop_timeout.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs),
-        restart_policy: parts::restart_policy(host.restart_policy),
         command: config.cmd.unwrap_or_default(),
         entrypoint: config.entrypoint.unwrap_or_default(),
         env: Environment::new(env),

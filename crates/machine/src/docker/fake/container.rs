@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::behaviour::{Behaviour, HealthScript};
 use crate::docker::{
     Attachment, Container, ContainerDetail, ContainerSpec, Environment, Health, LogLine, MountPoint, PublishedPort,
-    Restart, RestartPolicy, State,
+    Restart, State,
 };
 
 /// A restart waits first this long, then twice as long each time, as Docker does.
@@ -123,7 +123,6 @@ impl FakeContainer {
             network_mode: Some(self.spec.network.clone().unwrap_or_else(|| "default".to_owned())),
             stop_signal: self.spec.stop_signal.clone(),
             stop_timeout: self.spec.stop_timeout,
-            restart_policy: self.restart_policy(),
             command: self.spec.command.clone(),
             entrypoint: Vec::new(),
             env: Environment::new(self.spec.env.iter().map(|(name, value)| format!("{name}={value}"))),
@@ -144,15 +143,6 @@ impl FakeContainer {
         let mut ports: Vec<PublishedPort> = self.spec.published.iter().map(one).collect();
         ports.sort();
         ports
-    }
-
-    fn restart_policy(&self) -> RestartPolicy {
-        match self.spec.restart {
-            Restart::No => RestartPolicy::default(),
-            Restart::OnFailure(max) => RestartPolicy { name: "on-failure".to_owned(), max },
-            Restart::Always => RestartPolicy { name: "always".to_owned(), max: 0 },
-            Restart::UnlessStopped => RestartPolicy { name: "unless-stopped".to_owned(), max: 0 },
-        }
     }
 
     pub(super) fn uses_volume(&self, name: &str) -> bool {
