@@ -21,13 +21,7 @@ verb_crash() {
     usage_error "--write keeps the figures of all rows; leave --only out"
   fi
   check_before_test
-  {
-    step "packages" install_missing engine
-    step "test runner" ensure_nextest
-    step "Docker" start_docker
-    step "Compose" install_compose
-    step "base image" with_docker lab/images/base.sh
-  } >&2
+  prepare_engine_tests >&2
   local failed=
   if ! run_crash "$extent" "${only[@]}"; then
     # A row that broke off before its end has written nothing: a page without it would look whole.

@@ -24,13 +24,7 @@ verb_data() {
     shift
   done
   check_before_test
-  {
-    step "packages" install_missing engine
-    step "test runner" ensure_nextest
-    step "Docker" start_docker
-    step "Compose" install_compose
-    step "base image" with_docker lab/images/base.sh
-  } >&2
+  prepare_engine_tests >&2
   local failed=
   if ! run_data "MAINSTAY_DATA_SEED=$seed" "MAINSTAY_DATA_SEQUENCES=$sequences" "MAINSTAY_DATA_CONTROL=$control" \
     "${more[@]}"; then
@@ -43,7 +37,7 @@ verb_data() {
 
 # run_data VARIABLE=VALUE…
 run_data() {
-  local filter='test(/real_data_/)' each
+  local filter='test(/^data_property::/)' each
   # One sequence again needs neither the control nor what is tried beside it.
   for each in "$@"; do
     case $each in MAINSTAY_DATA_ONLY=*) filter='test(/real_data_random/)' ;; esac

@@ -19,6 +19,15 @@ mainstay_binary() { printf '%s/%s/mainstay' "$(target_dir)" "${MAINSTAY_PROFILE/
 
 build_mainstay() { cargo build --profile "$MAINSTAY_PROFILE" --package mainstay; }
 
+# What tests against a real engine need beside the binary.
+prepare_engine_tests() {
+  step "packages" install_missing engine
+  step "test runner" ensure_nextest
+  step "Docker" start_docker
+  step "Compose" install_compose
+  step "base image" with_docker lab/images/base.sh
+}
+
 # Without optimisation and without updating itself it takes five minutes of one core; a runner mostly waits for tests.
 # A runner that cannot be built is no reason to test nothing.
 ensure_nextest() {
