@@ -188,14 +188,7 @@ impl Sequence {
             _ => Ended::Failed,
         };
         if ended != Ended::Done {
-            let why = ran
-                .err
-                .lines()
-                .chain(ran.out.lines())
-                .find(|line| !line.trim().is_empty())
-                .unwrap_or_default()
-                .to_owned();
-            self.note(&format!("exit code {}: {}", ran.code, why.trim()));
+            self.tell(&ran);
         }
         match ended {
             Ended::Done if is_up => {
@@ -247,6 +240,13 @@ impl Sequence {
             self.forget_unnamed(environment, Some(&services));
         }
         Ok(ended)
+    }
+
+    /// Notes how a command that was not done ended.
+    fn tell(&mut self, ran: &Ran) {
+        let lines = ran.err.lines().chain(ran.out.lines());
+        let why = lines.map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+        self.note(&format!("exit code {}: {why}", ran.code));
     }
 
     /// Compose gives a service that comes back a new anonymous volume; Mainstay has to find the old one again.

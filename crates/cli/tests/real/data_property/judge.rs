@@ -114,7 +114,7 @@ fn count_writers(lives: &[Life], known: &Known) -> Result<(), Breach> {
             let names: Vec<String> = there
                 .iter()
                 .map(|life| {
-                    let ms = (life.last.min(u128::MAX) - moment) / 1_000_000;
+                    let ms = (life.last - moment) / 1_000_000;
                     format!("{} ({}, version {}, for {ms} ms more)", life.id, life.service, life.version)
                 })
                 .collect();
