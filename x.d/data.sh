@@ -37,7 +37,7 @@ verb_data() {
 
 # run_data VARIABLE=VALUE…
 run_data() {
-  local filter='test(/^data_property::/)' each
+  local filter='test(/^real::data_property::real_data/)' each
   # One sequence again needs neither the control nor what is tried beside it.
   for each in "$@"; do
     case $each in MAINSTAY_DATA_ONLY=*) filter='test(/real_data_random/)' ;; esac
