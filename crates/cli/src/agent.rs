@@ -10,6 +10,7 @@ mod telling;
 mod work;
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,12 +62,17 @@ pub async fn run(layout: &Layout) -> Result<u8, Failure> {
             return Err(Failure::new("an agent is already running for this state folder", Ending::Refused));
         }
     };
+    // Before anything is pushed to the edge, which asks here for what a push names.
+    let lending = bind(&layout.lend_socket())?;
     let (notices, waiting) = deploy::notify::Notices::channel();
-    let prepared = prepare(layout, root.clone(), notices).await;
+    let lent: Arc<deploy::lent::Lent> = Arc::default();
+    let lender = lent.clone();
+    tokio::spawn(edge::lend::lend(lending, move |wanted| lender.open(wanted)));
+    let prepared = prepare(layout, root.clone(), notices, lent).await;
     last_words::keep(&root, prepared.as_ref().err());
     let agent = prepared?;
     let alone = work::take_up(&agent);
-    let listener = listen(layout)?;
+    let listener = bind(&layout.agent_socket())?;
     tracing::info!(root = %layout.root.display(), "the agent is up");
     tokio::spawn(work::go_on_alone(agent.clone(), alone));
     tokio::spawn(loops::run(agent.clone()));
@@ -85,8 +91,13 @@ pub async fn run(layout: &Layout) -> Result<u8, Failure> {
 const LAST_ANSWERS: Duration = Duration::from_millis(50);
 
 /// Everything that has to be right before anybody is answered and anything is pushed to the edge.
-async fn prepare(layout: &Layout, root: Root, notices: deploy::notify::Notices) -> Result<Agent, Failure> {
-    let agent = assemble(layout, root, notices).await?;
+async fn prepare(
+    layout: &Layout,
+    root: Root,
+    notices: deploy::notify::Notices,
+    lent: Arc<deploy::lent::Lent>,
+) -> Result<Agent, Failure> {
+    let agent = assemble(layout, root, notices, lent).await?;
     if let Some(rebuilt) = deploy::rebuild::ensure(&agent.world()).await? {
         tracing::warn!(?rebuilt, "the ledger was gone and has been built again");
     }
@@ -94,7 +105,12 @@ async fn prepare(layout: &Layout, root: Root, notices: deploy::notify::Notices) 
     Ok(agent)
 }
 
-async fn assemble(layout: &Layout, root: Root, notices: deploy::notify::Notices) -> Result<Agent, Failure> {
+async fn assemble(
+    layout: &Layout,
+    root: Root,
+    notices: deploy::notify::Notices,
+    lent: Arc<deploy::lent::Lent>,
+) -> Result<Agent, Failure> {
     let clock = clock();
     let environment: Vec<(String, String)> =
         PASSED_ON.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))).collect();
@@ -102,7 +118,6 @@ async fn assemble(layout: &Layout, root: Root, notices: deploy::notify::Notices)
     let docker = Engine::connect(docker_host).map_err(failed("prepare for Docker"))?;
     let ledger = open_ledger(layout, clock.clone())?;
     let salt = salt::load(&root)?;
-    std::fs::create_dir_all(layout.root.join("run")).map_err(failed("open the folder of the sockets"))?;
     let facts =
         machine::facts::collect(&SystemProcesses, &layout.root).await.map_err(failed("look at this machine"))?;
     let parts = Parts {
@@ -115,6 +130,8 @@ async fn assemble(layout: &Layout, root: Root, notices: deploy::notify::Notices)
         environment,
         salt,
         switching: tokio::sync::Mutex::new(()),
+        holding: tokio::sync::Mutex::new(()),
+        lent,
         faults: crash_point(),
     };
     Ok(Agent {
@@ -193,12 +210,15 @@ fn crash_point() -> Option<Arc<dyn saga::Faults>> {
     }))
 }
 
-fn listen(layout: &Layout) -> Result<tokio::net::UnixListener, Failure> {
-    let path = layout.agent_socket();
+/// Opens a socket of the agent's for its owner only.
+fn bind(path: &Path) -> Result<tokio::net::UnixListener, Failure> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(failed("open the folder of the sockets"))?;
+    }
     // We hold the agent's lock, so a socket that is there belongs to nobody.
-    let _ = std::fs::remove_file(&path);
-    let listener = tokio::net::UnixListener::bind(&path).map_err(failed("open the agent's socket"))?;
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))
+    let _ = std::fs::remove_file(path);
+    let listener = tokio::net::UnixListener::bind(path).map_err(failed("open the agent's socket"))?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
         .map_err(failed("protect the agent's socket"))?;
     Ok(listener)
 }

@@ -32,7 +32,8 @@ pub async fn run(layout: &Layout, args: &Args) -> Result<u8, Failure> {
         false => (acquire(layout)?, None),
     };
     let kept = vec![lock.share().map_err(failed("share the edge's lock"))?];
-    let line = Line { inherited, kept, serving: CancellationToken::new(), succeeded: CancellationToken::new() };
+    let lender = Some(layout.lend_socket());
+    let line = Line { lender, inherited, kept, serving: CancellationToken::new(), succeeded: CancellationToken::new() };
     let (follows, serving, succeeded) = (line.inherited.is_some(), line.serving.clone(), line.succeeded.clone());
     let edge = edge::serve_in_line(config, edge::Limits::default(), stop_signal(), line);
     tokio::select! {

@@ -23,6 +23,11 @@ impl Layout {
         self.root.join("run/edge.sock")
     }
 
+    /// Where the edge asks the agent for sockets in other network namespaces.
+    pub fn lend_socket(&self) -> PathBuf {
+        self.root.join("run/lend.sock")
+    }
+
     pub fn edge_state(&self) -> PathBuf {
         self.root.join("edge")
     }

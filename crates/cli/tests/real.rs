@@ -31,6 +31,7 @@ mod real {
     mod load;
     mod locks;
     mod migration;
+    mod names;
     mod notices;
     mod order;
     mod orders;

@@ -144,6 +144,8 @@ mod tests {
             environment: vec![],
             salt: vec![],
             switching: tokio::sync::Mutex::new(()),
+            holding: tokio::sync::Mutex::new(()),
+            lent: Default::default(),
             faults: None,
         };
         World::new(Arc::new(parts), crate::Talk::silent(), saga::Abort::new())

@@ -8,7 +8,6 @@ use spec::{HostSize, ReleaseId, ServiceName, ServicePlan};
 use crate::error::DeployError;
 use crate::names::Scope;
 use crate::release::{Release, origin};
-use crate::render::definition::Surroundings;
 use crate::world::World;
 use crate::{images, load, shown};
 
@@ -129,9 +128,7 @@ async fn with_files(
         let image = images.get(&plan.name);
         let id = image.and_then(|image| image.id.clone()).unwrap_or_default();
         let source = loaded.source(plan);
-        // Who calls it by name is no part of the comparison, so nobody needs to be known.
-        let surroundings = Surroundings { root: world.root.path(), internals: &[], gateways: &Default::default() };
-        let rendered = source.render(&ReleaseId::new(0), &id, "", &surroundings);
+        let rendered = source.render(&ReleaseId::new(0), &id, "", world.root.path());
         let new = json!({
             "image": { "reference": image.map(|image| image.reference.clone()), "id": id },
             "definition": shown::of(&rendered.document, &rendered.service, &loaded.known, &world.salt),

@@ -14,7 +14,6 @@ use crate::release::{Origin, Release};
 use crate::render::definition::Source;
 use crate::render::hosts;
 use crate::rollback::preflight;
-use crate::store::InternalRecord;
 use crate::takeover::{self, Takeover};
 use crate::up::Request;
 use crate::world::World;
@@ -321,7 +320,7 @@ fn follow_ground(
     found: &ground::Found,
     changes: &mut [Change],
 ) -> Result<(), DeployError> {
-    let internals: Vec<InternalRecord> = ground::internals(loaded).iter().map(Into::into).collect();
+    let internals = ground::internals(loaded);
     let stays = |change: &&mut Change| matches!(change.action, Action::Nothing | Action::Hold | Action::Scale);
     for change in changes.iter_mut().filter(stays) {
         let Some(release) = serving.get(&change.service).filter(|release| release.plan.strategy != Strategy::Job)

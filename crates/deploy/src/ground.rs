@@ -15,7 +15,7 @@ use machine::docker::{AddressPool, NetworkSpec, VolumeSpec};
 use serde_json::Value;
 use spec::compose::{MountKind, Resource, Service};
 use spec::resolve::speaks_http;
-use spec::{Place, ServiceName, Strategy};
+use spec::{Place, ServicePlan, Strategy};
 
 use self::raw::{flag, strings, text};
 use crate::certificates;
@@ -24,8 +24,8 @@ use crate::identity;
 use crate::identity::{Identity, KnownVolume};
 use crate::load::Loaded;
 use crate::names;
-use crate::render::definition::{Internal, other_names};
-use crate::store::Platform;
+use crate::render::definition::other_names;
+use crate::store::{InternalRecord, Platform};
 use crate::up::Request;
 use crate::world::World;
 
@@ -229,7 +229,9 @@ pub async fn lay(
         dir: dir.to_owned(),
         domain: loaded.platform.domain.clone(),
         http: loaded.platform.http.clone(),
-        internals: internals(loaded).iter().map(Into::into).collect(),
+        internals: internals(loaded),
+        // Where its services are found stays what it is: it is taken over when this is saved.
+        holders: Vec::new(),
         gateways,
         networks: names(&mut used_networks(loaded), false),
         volumes: names(&mut used_volumes(loaded), false),
@@ -308,16 +310,17 @@ async fn remember_volumes(world: &World, loaded: &Loaded, identity: &mut Identit
 }
 
 /// Services that others reach through the edge, on each of the ports that the file tells of.
-pub fn internals(loaded: &Loaded) -> Vec<Internal> {
-    let routed = loaded.platform.services.iter().filter(|plan| plan.strategy != Strategy::Keep);
-    let mut internals: Vec<Internal> = Vec::new();
+pub fn internals(loaded: &Loaded) -> Vec<InternalRecord> {
+    let is_called = |plan: &&ServicePlan| !matches!(plan.strategy, Strategy::Keep | Strategy::Job);
+    let routed = loaded.platform.services.iter().filter(is_called);
+    let mut internals: Vec<InternalRecord> = Vec::new();
     for plan in routed {
         let Some(service) = loaded.project.services.get(&plan.name) else { continue };
         let Some(port) = plan.port else { continue };
         let networks = service.networks.iter().filter_map(|key| loaded.project.networks.get(key));
         let networks: Vec<String> = networks.map(|network| network.name.clone()).collect();
         let names: Vec<String> = other_names(&loaded.project, &plan.name).into_iter().collect();
-        let at = |port: u16, tcp: bool| Internal {
+        let at = |port: u16, tcp: bool| InternalRecord {
             service: plan.name.clone(),
             port,
             tcp,
@@ -327,30 +330,13 @@ pub fn internals(loaded: &Loaded) -> Vec<Internal> {
         internals.push(at(port, plan.carries_bytes()));
         internals.extend(more_ports(service, port).into_iter().map(|port| at(port, !speaks_http(port))));
     }
-    let main: Vec<(ServiceName, u16)> =
-        loaded.platform.services.iter().filter_map(|plan| Some((plan.name.clone(), plan.port?))).collect();
-    told_apart(internals, &main)
+    internals
 }
 
 /// What else the file says that it listens on.
 fn more_ports(service: &Service, main: u16) -> BTreeSet<u16> {
     let published = service.ports.iter().filter(|port| port.protocol == "tcp").map(|port| port.target);
     published.chain(service.expose.iter().copied()).filter(|port| *port != main).collect()
-}
-
-/// Where a gateway's port carries bytes it leads to one service: to the one whose main port it is, else to the first.
-fn told_apart(internals: Vec<Internal>, main: &[(ServiceName, u16)]) -> Vec<Internal> {
-    let is_main = |one: &Internal| main.iter().any(|(service, port)| *service == one.service && *port == one.port);
-    let meet = |one: &Internal, other: &Internal| {
-        one.port == other.port && one.networks.iter().any(|network| other.networks.contains(network))
-    };
-    let mut kept: Vec<Internal> = internals.iter().filter(|one| is_main(one)).cloned().collect();
-    for one in internals.into_iter().filter(|one| !is_main(one)) {
-        if !kept.iter().any(|other| meet(&one, other) && (one.tcp || other.tcp)) {
-            kept.push(one);
-        }
-    }
-    kept
 }
 
 fn used_networks(loaded: &Loaded) -> impl Iterator<Item = &Resource> {

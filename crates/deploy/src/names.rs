@@ -14,6 +14,8 @@ pub const HASH: &str = "dev.mainstay.definition";
 pub const STRATEGY: &str = "dev.mainstay.strategy";
 /// On volumes that no file names: where they appear in the container.
 pub const TARGET: &str = "dev.mainstay.target";
+/// On address holders: the key of the scope whose services have their names there.
+pub const HOLDER: &str = "dev.mainstay.names";
 /// On one-off containers (migrations), so that they are never mistaken for the service itself.
 pub const ONE_OFF: &str = "dev.mainstay.one-off";
 

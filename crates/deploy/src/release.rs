@@ -38,6 +38,9 @@ pub struct Release {
     /// As above, it counts only while that roll-out is undecided.
     #[serde(default)]
     pub guests: Option<Guests>,
+    /// Whether its hosts file says where other services are, as releases of before had it.
+    #[serde(default = "yes")]
+    pub gateway_names: bool,
     /// What else it was made from.
     #[serde(default)]
     pub origin: Origin,
@@ -55,6 +58,11 @@ pub struct Release {
 pub struct Guests {
     pub release: ReleaseId,
     pub addresses: Vec<IpAddr>,
+}
+
+/// What a record of before means.
+fn yes() -> bool {
+    true
 }
 
 impl Guests {

@@ -15,6 +15,7 @@ use spec::units::human_duration;
 
 use crate::draft::containers;
 use crate::error::{DeployError, is_gone};
+use crate::holders;
 use crate::identity::COMPOSE_PROJECT;
 use crate::names::{self, Scope};
 use crate::release::{Event, Release};
@@ -132,6 +133,8 @@ pub(crate) async fn stop_all(world: &World, scope: &Scope) -> Result<Vec<String>
         let _ = world.push_routes().await;
         return Err(failure.error);
     }
+    // Last of all: until here somebody may have asked for a name.
+    holders::remove_all(world, scope).await?;
     for service in world.scaled(scope)?.into_keys() {
         world.forget_scaled(scope, &service)?;
     }

@@ -130,20 +130,18 @@ pub(crate) fn again(world: &World, old: &Release, request: &Request) -> Result<R
     let document = read(&old.definition.file)?.ok_or_else(gone)?;
     let id = world.next_release(&old.scope)?;
     let container = old.scope.container(&old.service, &id);
-    let key = match old.definition.service == format!("{}-{}", old.service, old.id) {
+    let is_called_through_the_edge =
+        old.plan.port.is_some() && !matches!(old.plan.strategy, Strategy::Keep | Strategy::Job);
+    let has_own = old.definition.service == format!("{}-{}", old.service, old.id);
+    let key = match has_own || is_called_through_the_edge {
         true => format!("{}-{id}", old.service),
         false => old.definition.service.clone(),
     };
     let document =
         renamed(document, &old.definition.service, &Names { key: &key, container: &container, release: &id });
-    // A network may have been made anew since.
-    let document = match world.platform(&old.scope)? {
-        Some(platform) => {
-            let fresh = hosts::refreshed(&document, &key, &old.service, &platform.internals, &platform.gateways);
-            fresh.unwrap_or(document)
-        }
-        None => document,
-    };
+    let platform = world.platform(&old.scope)?;
+    let internals = platform.map(|platform| platform.internals).unwrap_or_default();
+    let document = hosts::without(document, &key, &old.service, &internals);
     let file = format!("releases/{}/{container}.json", old.scope.project());
     let view = read(&shown::file(&old.definition.file))?;
     for (file, document) in [(file.clone(), Some(document)), (shown::file(&file), view)] {
@@ -157,6 +155,7 @@ pub(crate) fn again(world: &World, old: &Release, request: &Request) -> Result<R
     release.targets.clear();
     release.addresses.clear();
     (release.making_way_for, release.guests) = (None, None);
+    release.gateway_names = false;
     (release.switched_ms, release.parked_until_ms, release.healthy_after_ms) = (None, None, None);
     release.created_ms = world.clock.now_ms();
     release.by.clone_from(&request.by);

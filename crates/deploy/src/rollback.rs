@@ -215,6 +215,7 @@ mod tests {
             addresses: vec![],
             making_way_for: None,
             guests: None,
+            gateway_names: true,
             origin: Default::default(),
             by: String::new(),
             why: String::new(),

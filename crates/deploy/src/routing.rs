@@ -1,5 +1,6 @@
 //! From what serves to what the edge must know: a pure function, and the acknowledged push.
 
+mod gateways;
 mod host_wide;
 mod listeners;
 mod pools;
@@ -24,7 +25,11 @@ pub fn snapshot(epoch: u64, platforms: &[Platform], serving: &[Release], trials:
     let mut doors: BTreeMap<String, Listener> = BTreeMap::new();
     for platform in platforms {
         host_wide::add(&mut snapshot, platform);
-        for listener in listeners::public(platform).into_iter().chain(listeners::internal(platform)) {
+        for listener in listeners::public(platform) {
+            open(&mut doors, listener);
+        }
+        let gateways = gateways::of(platform, serving);
+        for listener in gateways.iter().filter(|one| !one.tcp).flat_map(|one| listeners::gateway(platform, one)) {
             open(&mut doors, listener);
         }
         for release in serving.iter().filter(|release| release.scope == platform.scope) {
@@ -39,13 +44,18 @@ pub fn snapshot(epoch: u64, platforms: &[Platform], serving: &[Release], trials:
                 snapshot.pools.push(pools::pool(release));
                 snapshot.pools.extend(trial.map(|trial| pools::pool(&trial.release)));
                 for internal in inside(platform, release).filter(|internal| !internal.tcp) {
-                    snapshot.routes.extend(internal_routes(platform, release, internal, split.as_ref()));
+                    let held = listeners::held(platform, internal);
+                    snapshot.routes.extend(internal_route(release, internal, &held, split.as_ref()));
+                    held.into_iter().for_each(|listener| open(&mut doors, listener));
+                    if gateways.contains(&internal) {
+                        snapshot.routes.extend(gateways::routes(platform, release, internal, split.as_ref()));
+                    }
                     if Some(internal.port) != release.plan.port {
                         snapshot.pools.push(pools::at(release, internal.port));
                     }
                 }
             }
-            tcp(&mut snapshot, &mut doors, platform, release);
+            tcp(&mut snapshot, &mut doors, platform, release, &gateways);
         }
     }
     let closed: BTreeSet<&String> = platforms.iter().flat_map(|platform| &platform.closed).collect();
@@ -86,33 +96,39 @@ fn inside<'a>(platform: &'a Platform, release: &Release) -> impl Iterator<Item =
     platform.internals.iter().filter(move |internal| internal.service == service)
 }
 
-/// What other containers see of a release: its names, on its own port, without the rules for the world.
-fn internal_routes(
-    platform: &Platform,
+/// What other containers see of a release on the listeners of one of its ports, without the rules for the world: whoever
+/// got there has asked for its name.
+fn internal_route(
     release: &Release,
     internal: &InternalRecord,
+    listeners: &[Listener],
     split: Option<&Split>,
-) -> Vec<Route> {
-    let known = internal.networks.iter().filter(|network| platform.gateways.contains_key(*network));
-    let doors: Vec<String> = known.map(|network| listeners::internal_name(network, internal.port)).collect();
-    if doors.is_empty() {
-        return Vec::new();
-    }
+) -> Option<Route> {
+    (!listeners.is_empty()).then(|| Route {
+        listeners: listeners.iter().map(|listener| listener.name.clone()).collect(),
+        ..inner(release, internal, None, split)
+    })
+}
+
+fn inner(release: &Release, internal: &InternalRecord, host: Option<&str>, split: Option<&Split>) -> Route {
     let is_main = Some(internal.port) == release.plan.port;
     let pool = if is_main { release.pool() } else { pools::tcp_name(release, internal.port) };
-    let route = |name: &str| Route {
+    Route {
         scope: edge::Scope::Internal,
-        listeners: doors.clone(),
         // Programs keep no cookies. A release on trial is asked on its main port alone.
         split: split.filter(|_| is_main).map(|split| Split { cookie: None, by_place: false, ..split.clone() }),
-        ..Route::new(Some(name), "/", pool.clone())
-    };
-    let names = internal.names.iter().map(String::as_str);
-    std::iter::once(release.service.as_str()).chain(names).map(route).collect()
+        ..Route::new(host, "/", pool)
+    }
 }
 
 /// Listener, route and pool come together: a listener without its route would answer in HTTP.
-fn tcp(snapshot: &mut Snapshot, doors: &mut BTreeMap<String, Listener>, platform: &Platform, release: &Release) {
+fn tcp(
+    snapshot: &mut Snapshot,
+    doors: &mut BTreeMap<String, Listener>,
+    platform: &Platform,
+    release: &Release,
+    gateways: &[&InternalRecord],
+) {
     for port in platform.edge.tcp.iter().filter(|port| port.service == release.service) {
         let Some(listener) = listeners::tcp(platform, &port.listen) else { continue };
         let pool = pools::tcp(release, port.port);
@@ -130,7 +146,8 @@ fn tcp(snapshot: &mut Snapshot, doors: &mut BTreeMap<String, Listener>, platform
     }
     for internal in platform.internals.iter().filter(|internal| internal.tcp && internal.service == release.service) {
         let pool = pools::tcp(release, internal.port);
-        for listener in listeners::internal_of(platform, internal) {
+        let gateway = gateways.contains(&internal).then(|| listeners::gateway(platform, internal));
+        for listener in listeners::held(platform, internal).into_iter().chain(gateway.into_iter().flatten()) {
             let (listener_name, pool) = (listener.name.clone(), pool.name.clone());
             snapshot.tcp.push(TcpRoute { listener: listener_name, pool, idle_ms: None, send_proxy: false });
             open(doors, listener);
@@ -168,6 +185,7 @@ impl World {
         let applied = self.edge.apply(&snapshot).await;
         let applied = applied
             .map_err(|source| DeployError::Edge { operation: format!("apply routing epoch {epoch}"), source })?;
+        self.lent.keep_only(&snapshot);
         // The rest of the snapshot is served, so this ends nothing; but nobody else would tell it.
         for problem in &applied.problems {
             tracing::warn!(epoch, problem, "the edge cannot serve a part of its snapshot");

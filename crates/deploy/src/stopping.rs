@@ -79,6 +79,14 @@ pub async fn stop(world: &World, container: &str, plan: &StopPlan) -> Result<(),
     }
 }
 
+/// Removes an address holder, whose only program waits for ever and saves nothing.
+pub async fn remove_holder(world: &World, container: &str) -> Result<(), DeployError> {
+    match world.docker.remove(container, true).await {
+        Err(error) if !is_gone(&error) => Err(failed("remove", container)(error)),
+        _ => Ok(()),
+    }
+}
+
 /// Stops it and removes it; volumes stay, those without a name as well.
 pub async fn remove(world: &World, container: &str, plan: &StopPlan) -> Result<(), DeployError> {
     stop(world, container, plan).await?;

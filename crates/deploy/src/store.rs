@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use spec::{ReleaseId, SagaId, ServiceName};
 
 use crate::error::DeployError;
+use crate::holders::Holder;
 use crate::names::Scope;
 use crate::release::{self, Event, Release, State};
-use crate::render::definition::Internal;
 use crate::scale::Scaled;
 use crate::world::World;
 
@@ -40,6 +40,9 @@ pub struct Platform {
     #[serde(default)]
     pub maintenance: Option<edge::snapshot::Maintenance>,
     pub internals: Vec<InternalRecord>,
+    /// Where the names of its services are found.
+    #[serde(default)]
+    pub holders: Vec<Holder>,
     /// Gateway of each network, by real name.
     pub gateways: BTreeMap<String, IpAddr>,
     pub networks: Vec<String>,
@@ -71,6 +74,7 @@ impl Platform {
             certificates: Vec::new(),
             maintenance: None,
             internals: Vec::new(),
+            holders: Vec::new(),
             gateways: BTreeMap::new(),
             networks: Vec::new(),
             volumes: Vec::new(),
@@ -83,28 +87,19 @@ impl Platform {
     }
 }
 
+/// A port on which other containers reach a service through the edge.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InternalRecord {
     pub service: ServiceName,
     pub port: u16,
+    /// Whether bytes are carried there, and nothing is read.
     #[serde(default)]
     pub tcp: bool,
+    /// By their real names.
     pub networks: Vec<String>,
     /// What it is called beside the service's own name.
     #[serde(default)]
     pub names: Vec<String>,
-}
-
-impl From<&Internal> for InternalRecord {
-    fn from(internal: &Internal) -> Self {
-        InternalRecord {
-            service: internal.service.clone(),
-            port: internal.port,
-            tcp: internal.tcp,
-            networks: internal.networks.clone(),
-            names: internal.names.clone(),
-        }
-    }
 }
 
 /// The name of the counter of a scope's releases.
@@ -147,11 +142,22 @@ impl World {
         let saved = self.write_kept(|tx, changes| {
             let mut platform = described.clone();
             if let Some(known) = tx.get_record::<Platform>(PLATFORM, &key)? {
-                platform.maintenance = known.maintenance;
+                (platform.maintenance, platform.holders) = (known.maintenance, known.holders);
             }
             changes.put(tx, PLATFORM, &key, &platform).map(|()| platform)
         });
         saved.map_err(ledger("save the platform"))
+    }
+
+    /// Writes down where the names of its services are found; one that is not there any more stays so.
+    pub fn save_holders(&self, scope: &Scope, holders: &[Holder]) -> Result<(), DeployError> {
+        let key = scope.key();
+        let saved = self.write_kept(|tx, changes| {
+            let Some(mut platform) = tx.get_record::<Platform>(PLATFORM, &key)? else { return Ok(()) };
+            platform.holders = holders.to_vec();
+            changes.put(tx, PLATFORM, &key, &platform)
+        });
+        saved.map_err(ledger("save where names are found"))
     }
 
     pub fn forget_platform(&self, scope: &Scope) -> Result<(), DeployError> {

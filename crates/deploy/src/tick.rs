@@ -13,7 +13,7 @@ use crate::error::DeployError;
 use crate::release::{Event, Release, State};
 use crate::store::Platform;
 use crate::world::World;
-use crate::{certificates, copies, health};
+use crate::{certificates, copies, health, holders};
 
 /// What one turn did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -21,6 +21,8 @@ pub struct Turn {
     pub routes_pushed: bool,
     /// Services whose container had moved to another address.
     pub moved: Vec<String>,
+    /// Platforms whose names in Docker had to be given again, or are somewhere else.
+    pub names: Vec<String>,
     /// Certificates whose files have changed.
     pub renewed: Vec<String>,
     /// Warm releases that were stopped.
@@ -32,6 +34,11 @@ pub struct Turn {
 pub async fn tick(world: &World) -> Result<Turn, DeployError> {
     let moved = follow_addresses(world).await?;
     let mut turn = Turn { moved, renewed: certificates::refresh(world)?, ..Turn::default() };
+    for platform in world.platforms()? {
+        if holders::keep(world, &platform.scope).await? {
+            turn.names.push(platform.scope.to_string());
+        }
+    }
     turn.routes_pushed = world.sync_routes().await?;
     for platform in world.platforms()? {
         if world.is_paused(&platform.scope)? {

@@ -22,10 +22,8 @@ use crate::notify::Notice;
 use crate::plan::{Action, Change, Selection};
 use crate::promote::Promotion;
 use crate::release::{Definition, ImagePin, Release, State};
-use crate::render::definition::Surroundings;
 use crate::report::{Outcome, Report, ServiceReport};
 use crate::roll_out::{Params, RollOut, after, can_share, must_be_alone};
-use crate::store::Platform;
 use crate::world::World;
 use crate::{
     adopt, doors, drift, ground, hooks, images, keeping, load, removal, restart, scale, shown, takeover, tick, together,
@@ -142,7 +140,7 @@ pub async fn up(world: &World, operation: &str, request: &Request, host: &HostSi
         Some(_) => BTreeMap::new(),
         None => ended_before(world, operation)?,
     };
-    let work = Work { world, operation, request, draft: &draft, platform: &platform, before, began };
+    let work = Work { world, operation, request, draft: &draft, before, began };
     let mut reports = match request.all_or_nothing || draft.loaded.platform.all_or_nothing {
         true => work.together().await?,
         false => work.one_by_one().await?,
@@ -178,7 +176,6 @@ struct Work<'a> {
     operation: &'a str,
     request: &'a Request,
     draft: &'a Draft,
-    platform: &'a Platform,
     /// What this operation's roll-outs came to that were begun before the agent's last start.
     before: BTreeMap<ServiceName, ServiceReport>,
     began: std::time::Duration,
@@ -335,7 +332,7 @@ impl Work<'_> {
         let serving = self.draft.serving.get(&change.service);
         let release = match serving.filter(|_| change.as_it_was) {
             Some(serving) => restart::again(self.world, serving, &self.again(change))?,
-            None => prepare(self.world, self.request, self.draft, self.platform, change)?,
+            None => prepare(self.world, self.request, self.draft, change)?,
         };
         Ok(Params {
             alone: must_be_alone(&release, serving),
@@ -425,13 +422,7 @@ fn not_reached(change: &Change) -> ServiceReport {
 }
 
 /// Numbers the release, renders its definition into the state folder and records it.
-fn prepare(
-    world: &World,
-    request: &Request,
-    draft: &Draft,
-    platform: &Platform,
-    change: &Change,
-) -> Result<Release, DeployError> {
+fn prepare(world: &World, request: &Request, draft: &Draft, change: &Change) -> Result<Release, DeployError> {
     let loaded = &draft.loaded;
     let unknown = || DeployError::Unknown { what: format!("service `{}`", change.service), known: String::new() };
     let plan = loaded.platform.services.iter().find(|plan| plan.name == change.service).ok_or_else(unknown)?;
@@ -443,9 +434,7 @@ fn prepare(
     let id = world.next_release(&loaded.scope)?;
     let source = loaded.source(plan);
     let hash = source.hash(&image_id, &world.salt);
-    let internals = ground::internals(loaded);
-    let surroundings = Surroundings { root: world.root.path(), internals: &internals, gateways: &platform.gateways };
-    let rendered = source.render(&id, &image_id, &hash, &surroundings);
+    let rendered = source.render(&id, &image_id, &hash, world.root.path());
     if let Some(service) = loaded.project.services.get(&plan.name) {
         loaded.attached.keep(world, service)?;
     }
@@ -471,6 +460,7 @@ fn prepare(
         addresses: Vec::new(),
         making_way_for: None,
         guests: None,
+        gateway_names: false,
         origin: draft.origins.get(&change.service).cloned().unwrap_or_default(),
         by: request.by.clone(),
         why: if request.why.is_empty() { change.reasons.join("; ") } else { request.why.clone() },

@@ -27,6 +27,10 @@ pub struct Parts {
     pub salt: Vec<u8>,
     /// One routing change at a time, so that epochs reach the edge in order.
     pub switching: tokio::sync::Mutex<()>,
+    /// One change of the address holders at a time.
+    pub holding: tokio::sync::Mutex<()>,
+    /// Sockets in the holders' network namespaces, for the edge.
+    pub lent: Arc<crate::lent::Lent>,
     /// Faults to inject into the journal: tests only.
     pub faults: Option<Arc<dyn saga::Faults>>,
 }

@@ -33,6 +33,8 @@ fn without_ledger(site: &Site) -> World {
         environment: vec![],
         salt: before.salt.clone(),
         switching: tokio::sync::Mutex::new(()),
+        holding: tokio::sync::Mutex::new(()),
+        lent: Default::default(),
         faults: None,
     };
     World::new(Arc::new(parts), Talk::silent(), saga::Abort::new())
@@ -182,6 +184,8 @@ async fn a_new_ledger_on_an_empty_machine_is_whole_from_the_beginning() {
         environment: vec![],
         salt: vec![],
         switching: tokio::sync::Mutex::new(()),
+        holding: tokio::sync::Mutex::new(()),
+        lent: Default::default(),
         faults: None,
     };
     let world = World::new(Arc::new(parts), Talk::silent(), saga::Abort::new());

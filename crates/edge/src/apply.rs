@@ -9,8 +9,9 @@ use machine::clock::{Clock, SystemClock};
 use crate::control::{Applied, Source};
 use crate::edge::{Edge, State};
 use crate::error::{EdgeError, Refusal};
+use crate::lend;
 use crate::protect::rules::Rules;
-use crate::snapshot::{Pool, SCHEMA, Snapshot};
+use crate::snapshot::{Listener, Pool, SCHEMA, Snapshot};
 use crate::table::{Table, named};
 use crate::tcp::lines::Lines;
 use crate::tls::Prepared;
@@ -35,7 +36,7 @@ pub(crate) async fn apply(edge: &Arc<Edge>, snapshot: Snapshot) -> Result<Applie
     let verdict = check(&edge.state.lock().snapshot, &snapshot)?;
     match verdict {
         Verdict::Known => {
-            edge.state.lock().listeners.open_missing(edge);
+            open_missing(edge).await;
             Ok(acknowledgement(edge, false))
         }
         Verdict::New => {
@@ -53,8 +54,28 @@ pub(crate) async fn apply(edge: &Arc<Edge>, snapshot: Snapshot) -> Result<Applie
     }
 }
 
+/// Tries listeners again that are not open.
+pub(crate) async fn open_missing(edge: &Arc<Edge>) {
+    let wanted = edge.state.lock().snapshot.listeners.clone();
+    borrow(edge, &wanted).await;
+    edge.state.lock().listeners.open_missing(edge);
+}
+
+/// Gets the sockets that are in other network namespaces; a listener without one is opened later.
+async fn borrow(edge: &Arc<Edge>, wanted: &[Listener]) {
+    let elsewhere = edge.state.lock().listeners.elsewhere(wanted);
+    let known = |one: &Listener| edge.heirlooms.lock().iter().any(|heirloom| heirloom.is(one));
+    let elsewhere: Vec<Listener> = elsewhere.into_iter().filter(|one| !known(one)).collect();
+    let Some(lender) = edge.lender.as_ref().filter(|_| !elsewhere.is_empty()) else { return };
+    match lend::borrow(lender, elsewhere).await {
+        Ok(sockets) => edge.heirlooms.lock().extend(sockets),
+        Err(error) => tracing::warn!(%error, "the agent gave no sockets; they are asked for again"),
+    }
+}
+
 /// Reads what the snapshot names but does not hold, before anything is locked.
 pub(crate) async fn prepare(edge: &Arc<Edge>, snapshot: &Snapshot) -> Result<Prepared, EdgeError> {
+    borrow(edge, &snapshot.listeners).await;
     let (tls, copy, epoch) = (edge.clone(), snapshot.clone(), snapshot.epoch);
     let now = SystemClock::new().now_ms();
     let prepared = tokio::task::spawn_blocking(move || tls.tls.prepare(&copy, now)).await;

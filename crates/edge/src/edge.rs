@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -65,6 +66,8 @@ pub(crate) struct Edge {
     pub(crate) retired: AtomicBool,
     /// Sockets of the edge before us that no listener has taken yet.
     pub(crate) heirlooms: Mutex<Vec<Heirloom>>,
+    /// Where sockets in other network namespaces are asked for.
+    pub(crate) lender: Option<PathBuf>,
     /// The edge before us, while it finishes what it had begun.
     pub(crate) predecessor: ArcSwap<Watch>,
 }
@@ -135,7 +138,13 @@ impl Edge {
         seat
     }
 
-    pub(crate) fn new(limits: Limits, store: Store, loaded: &Loaded, started_ms: i64) -> Result<Arc<Edge>, EdgeError> {
+    pub(crate) fn new(
+        limits: Limits,
+        store: Store,
+        lender: Option<PathBuf>,
+        loaded: &Loaded,
+        started_ms: i64,
+    ) -> Result<Arc<Edge>, EdgeError> {
         Ok(Arc::new(Edge {
             table: ArcSwap::from_pointee(Table::default()),
             trusts: AtomicBool::new(false),
@@ -165,6 +174,7 @@ impl Edge {
             applying: tokio::sync::Mutex::new(()),
             retired: AtomicBool::new(false),
             heirlooms: Mutex::default(),
+            lender,
             predecessor: ArcSwap::from_pointee(Watch::default()),
         }))
     }

@@ -31,6 +31,9 @@ pub enum EdgeError {
         #[source]
         source: std::io::Error,
     },
+    /// The address is in another network namespace, and nobody has given the socket.
+    #[error("the socket for {bind} has not been given by the agent yet")]
+    NotGiven { bind: SocketAddr },
     /// The crypto library gives no keys.
     #[error("could not make TLS ready")]
     Tls {

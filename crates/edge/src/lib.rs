@@ -32,6 +32,7 @@ mod error;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod lend;
 mod limits;
 pub mod local_ca;
 mod metrics;

@@ -49,11 +49,11 @@ pub async fn serve_in_line(
 ) -> Result<(), EdgeError> {
     let store = Store::open(&config.state_dir)?;
     let loaded = store.load();
-    let edge = Edge::new(limits, store, &loaded, SystemClock::new().now_ms())?;
+    let Line { lender, inherited, mut kept, serving, succeeded } = line;
+    let edge = Edge::new(limits, store, lender, &loaded, SystemClock::new().now_ms())?;
     if let Some(note) = &loaded.note {
         tracing::error!(%note, source = ?loaded.source, "the routing snapshot is not the newest one");
     }
-    let Line { inherited, mut kept, serving, succeeded } = line;
     let control = match inherited {
         Some(inheritance) => succeed(&edge, loaded, inheritance, &mut kept).await?,
         None => {

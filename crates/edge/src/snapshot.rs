@@ -65,12 +65,16 @@ pub struct Listener {
     /// Every connection from a trusted proxy begins with a PROXY protocol header, v1 or v2; from others it is refused.
     #[serde(default)]
     pub proxy_protocol: bool,
+    /// The network namespace that the address is in, as a file of it; `None`: the host's own. The edge cannot enter
+    /// another one, so it is given the socket (see [`crate::lend`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
 }
 
 impl Listener {
     /// A plain listener.
     pub fn new(name: impl Into<String>, bind: SocketAddr, scope: Scope) -> Listener {
-        Listener { name: name.into(), bind, scope, tls: None, proxy_protocol: false }
+        Listener { name: name.into(), bind, scope, tls: None, proxy_protocol: false, namespace: None }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::apply::tidy;
+use crate::apply::{open_missing, tidy};
 use crate::edge::Edge;
 use crate::uptime::{ms, now_ms};
 
@@ -25,7 +25,7 @@ pub(crate) async fn sweep(edge: Arc<Edge>, stop: CancellationToken) {
         connections(&edge, now);
         if now >= seldom_at {
             seldom_at = now + ms(SELDOM);
-            seldom(&edge);
+            seldom(&edge).await;
         }
     }
 }
@@ -44,10 +44,13 @@ fn connections(edge: &Edge, now: u64) {
     }
 }
 
-fn seldom(edge: &Arc<Edge>) {
+async fn seldom(edge: &Arc<Edge>) {
     let now = now_ms();
     edge.table.load().generations.iter().for_each(|generation| generation.tally.note(now));
-    let mut state = edge.state.lock();
-    state.listeners.open_missing(edge);
-    tidy(&mut state, &edge.table.load());
+    {
+        // Never in the middle of a snapshot being taken.
+        let _turn = edge.applying.lock().await;
+        open_missing(edge).await;
+    }
+    tidy(&mut edge.state.lock(), &edge.table.load());
 }

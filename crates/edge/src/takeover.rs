@@ -11,7 +11,7 @@ mod drain;
 mod follow;
 mod message;
 mod offer;
-mod passing;
+pub(crate) mod passing;
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -38,6 +38,8 @@ pub(crate) fn socket(state_dir: &Path) -> PathBuf {
 /// A process's place in the line of edges that serve one state folder.
 #[derive(Debug, Default)]
 pub struct Line {
+    /// Where sockets in other network namespaces are asked for ([`crate::lend`]); `None`: nowhere.
+    pub lender: Option<PathBuf>,
     /// What the edge before left us; `None` starts afresh.
     pub inherited: Option<Inheritance>,
     /// What we hold that must pass from edge to edge without a gap, such as the lock on the state folder.
@@ -63,15 +65,18 @@ pub struct Inheritance {
 /// One listening socket.
 #[derive(Debug)]
 pub(crate) struct Heirloom {
-    name: String,
-    bind: SocketAddr,
+    pub(crate) name: String,
+    pub(crate) bind: SocketAddr,
+    pub(crate) namespace: Option<String>,
     pub(crate) socket: OwnedFd,
 }
 
 impl Heirloom {
     /// Whether it is what a snapshot asks for.
     pub(crate) fn is(&self, wanted: &Listener) -> bool {
-        self.bind == wanted.bind && (wanted.bind.port() != 0 || self.name == wanted.name)
+        self.bind == wanted.bind
+            && self.namespace == wanted.namespace
+            && (wanted.bind.port() != 0 || self.name == wanted.name)
     }
 }
 

@@ -6,6 +6,7 @@
 mod engine;
 mod fake;
 mod parts;
+pub mod pause;
 mod types;
 
 use std::collections::BTreeMap;
@@ -87,6 +88,8 @@ pub trait Docker: Send + Sync {
     async fn images(&self, labels: &[(String, String)], prefix: Option<&str>) -> DockerResult<Vec<Image>>;
     /// Gives an image another name, taking the name away from whatever had it.
     async fn tag(&self, image: &str, repo: &str, tag: &str) -> DockerResult<()>;
+    /// Makes an image of one layer from an archive of its files (tar), with lines as in a Dockerfile (`ENTRYPOINT [..]`).
+    async fn import(&self, archive: Vec<u8>, repo: &str, tag: &str, lines: &[&str]) -> DockerResult<()>;
     /// Takes a name away. The last name takes the image with it, which is a `Conflict` while a container uses it.
     async fn untag(&self, reference: &str) -> DockerResult<()>;
 

@@ -11,6 +11,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 mod grpc;
+pub mod namespace;
 mod ports;
 mod post;
 

@@ -247,6 +247,8 @@ impl Drop for Place {
         }
         let label = self.label();
         self.sweep(&["ps", "--all", "--quiet", "--filter", &label], &["rm", "--force", "--volumes"]);
+        let holders = format!("label=dev.mainstay.names={}/production", self.name);
+        self.sweep(&["ps", "--all", "--quiet", "--filter", &holders], &["rm", "--force"]);
         self.sweep(&["network", "ls", "--quiet", "--filter", &label], &["network", "rm"]);
         self.sweep(&["volume", "ls", "--quiet", "--filter", &label], &["volume", "rm", "--force"]);
         let kept = format!("reference=mainstay/{}-production/*", self.name);

@@ -46,6 +46,8 @@ fn world(folder: &std::path::Path) -> World {
         environment: vec![],
         salt: vec![7; 32],
         switching: tokio::sync::Mutex::new(()),
+        holding: tokio::sync::Mutex::new(()),
+        lent: Default::default(),
         faults: None,
     };
     World::new(Arc::new(parts), Talk::silent(), saga::Abort::new())

@@ -23,6 +23,7 @@ fn release(number: u64, image: &str, state: State) -> Release {
         addresses: vec![],
         making_way_for: None,
         guests: None,
+        gateway_names: true,
         origin: Default::default(),
         by: String::new(),
         why: String::new(),

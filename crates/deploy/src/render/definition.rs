@@ -8,7 +8,6 @@
 mod service;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
@@ -33,26 +32,6 @@ pub struct Source<'a> {
     pub attached: &'a Attached,
     pub own: &'a OwnVolumes,
     pub plan: &'a ServicePlan,
-}
-
-/// A service that others call by name through the edge, and the networks it can be called on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Internal {
-    pub service: ServiceName,
-    pub port: u16,
-    /// Whether bytes are carried there, and nothing is read.
-    pub tcp: bool,
-    /// Real network names.
-    pub networks: Vec<String>,
-    /// What it is called beside the service's own name.
-    pub names: Vec<String>,
-}
-
-impl Internal {
-    /// The service's own name first.
-    pub fn all_names(&self) -> impl Iterator<Item = &str> {
-        std::iter::once(self.service.as_str()).chain(self.names.iter().map(String::as_str))
-    }
 }
 
 /// A rendered definition, ready to be written.
@@ -154,7 +133,9 @@ impl Source<'_> {
     }
 
     /// The whole document for `docker compose -f`.
-    pub fn render(&self, release: &ReleaseId, image_id: &str, hash: &str, surroundings: &Surroundings<'_>) -> Rendered {
+    ///
+    /// `root`: the state folder, where the files of secrets and configs lie.
+    pub fn render(&self, release: &ReleaseId, image_id: &str, hash: &str, root: &Path) -> Rendered {
         let container = self.scope.container(&self.plan.name, release);
         let key = self.service_key(release);
         let mut service = self.neutral();
@@ -163,21 +144,20 @@ impl Source<'_> {
         service.insert("pull_policy".into(), json!("never"));
         service.insert("container_name".into(), json!(container));
         self.label(&mut service, release, hash);
-        self.hosts(&mut service, surroundings);
         self.answer_to_other_names(&mut service);
         let mut document = Map::new();
         document.insert("name".into(), json!(container));
         document.insert("services".into(), json!({ key.as_str(): service }));
-        self.resources(&mut document, surroundings.root);
+        self.resources(&mut document, root);
         own::render(&mut document, &key, &self.own.of_service(self.plan));
         Rendered { service: key, document: escaped(Value::Object(document)) }
     }
 
     /// Compose gives a container its service name as a network alias.
-    /// Two releases side by side must not share one, or callers would reach the one that is not
-    /// ready; those are called through the edge's internal listener instead.
+    /// The releases of a service behind the edge must not have its name, or callers would reach one that is not ready:
+    /// an address holder has it instead.
     fn service_key(&self, release: &ReleaseId) -> String {
-        match side_by_side(self.plan.strategy) {
+        match self.is_called_through_the_edge() {
             true => format!("{}-{release}", self.plan.name),
             false => self.plan.name.to_string(),
         }
@@ -203,11 +183,14 @@ impl Source<'_> {
         }
     }
 
-    /// What others call it is an alias on its networks, unless two of its releases would share it.
+    fn is_called_through_the_edge(&self) -> bool {
+        self.routed() || side_by_side(self.plan.strategy)
+    }
+
+    /// What others call it is an alias on its networks, unless it is called through the edge.
     fn answer_to_other_names(&self, service: &mut Map<String, Value>) {
-        let own = side_by_side(self.plan.strategy);
         for name in self.other_names() {
-            match own {
+            match self.is_called_through_the_edge() {
                 true => leave_alias(service, &name),
                 false => answer_to(service, &name),
             }
@@ -217,31 +200,6 @@ impl Source<'_> {
     /// Fixed names, aliases, and what others link it as.
     fn other_names(&self) -> BTreeSet<String> {
         other_names(self.project, &self.plan.name)
-    }
-
-    /// Names of routed services resolve to the edge's internal listener on a shared network.
-    fn hosts(&self, service: &mut Map<String, Value>, surroundings: &Surroundings<'_>) {
-        let mine = self.networks();
-        let mut hosts: Vec<Value> = match service.remove("extra_hosts") {
-            Some(Value::Array(list)) => list,
-            Some(Value::Object(map)) => {
-                map.iter().map(|(host, ip)| json!(format!("{host}={}", ip.as_str().unwrap_or_default()))).collect()
-            }
-            _ => Vec::new(),
-        };
-        for internal in surroundings.internals.iter().filter(|internal| internal.service != self.plan.name) {
-            let shared = internal.networks.iter().find(|network| mine.contains(network));
-            let Some(gateway) = shared.and_then(|network| surroundings.gateways.get(network)) else { continue };
-            for name in internal.all_names() {
-                let host = json!(format!("{name}:{gateway}"));
-                if !hosts.contains(&host) {
-                    hosts.push(host);
-                }
-            }
-        }
-        if !hosts.is_empty() {
-            service.insert("extra_hosts".into(), Value::Array(hosts));
-        }
     }
 
     /// Networks and volumes are made once for the platform, so every release refers to them as external.
@@ -351,17 +309,6 @@ pub fn other_names(project: &Project, service: &ServiceName) -> BTreeSet<String>
     // A name that is another service's own leads there.
     let is_free = |name: &String| !project.services.keys().any(|known| known.as_str() == name);
     own.chain(linked).filter(is_free).collect()
-}
-
-/// What a release needs to know of what is around it: how callers find the services behind the edge, and where its
-/// files lie.
-#[derive(Debug, Clone, Copy)]
-pub struct Surroundings<'a> {
-    /// The state folder.
-    pub root: &'a Path,
-    pub internals: &'a [Internal],
-    /// Gateway address of each network, by real name.
-    pub gateways: &'a BTreeMap<String, IpAddr>,
 }
 
 fn leave_alias(service: &mut Map<String, Value>, alias: &str) {

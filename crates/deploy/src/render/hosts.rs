@@ -1,4 +1,5 @@
-//! The names in a stored definition that lead to the edge, once a network's gateway has another address.
+//! Lines in a stored definition that lead other services' names to the edge, as releases of before address holders have
+//! them.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -57,6 +58,31 @@ pub fn refreshed(
     changed.then_some(document)
 }
 
+/// The definition without such lines: names are asked for in Docker's name service.
+pub fn without(mut document: Value, key: &str, service: &ServiceName, internals: &[InternalRecord]) -> Value {
+    let is_named = |name: &str| {
+        internals.iter().any(|internal| {
+            internal.service != *service
+                && (internal.service.as_str() == name || internal.names.iter().any(|other| other == name))
+        })
+    };
+    // What the file itself says is written with an equals sign.
+    let is_ours = |line: &Value| {
+        let pair = line.as_str().and_then(|line| line.split_once(':'));
+        pair.is_some_and(|(name, address)| is_named(name) && address.parse::<IpAddr>().is_ok())
+    };
+    let Some(part) = document.pointer_mut(&format!("/services/{key}")).and_then(Value::as_object_mut) else {
+        return document;
+    };
+    if let Some(Value::Array(lines)) = part.get_mut("extra_hosts") {
+        lines.retain(|line| !is_ours(line));
+        if lines.is_empty() {
+            part.remove("extra_hosts");
+        }
+    }
+    document
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,5 +112,7 @@ mod tests {
         assert_eq!(look("10.77.1.1"), None);
         let expected = json!(["api:10.77.2.1", "shop:10.77.2.1", "db=10.9.9.9", "own:10.8.8.8"]);
         assert_eq!(look("10.77.2.1"), Some(expected));
+        let left = without(document.clone(), "web-r1", &web, std::slice::from_ref(&internal));
+        assert_eq!(left["services"]["web-r1"]["extra_hosts"], json!(["db=10.9.9.9", "own:10.8.8.8"]));
     }
 }

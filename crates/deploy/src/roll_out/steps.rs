@@ -10,7 +10,7 @@ use super::{Found, Params};
 use crate::error::is_gone;
 use crate::release::{Event, Guests, Release, UNTIL_TOLD};
 use crate::world::World;
-use crate::{copies, ends, health};
+use crate::{copies, ends, health, holders};
 
 pub type Done<'a> = BoxFuture<'a, Result<(), StepError>>;
 
@@ -95,6 +95,8 @@ pub fn probe<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) -> 
 /// One pointer in the ledger, one epoch at the edge, and its acknowledgement.
 pub fn switch<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) -> Done<'a> {
     Box::pin(async move {
+        // Its name is there before it serves; where it is there already, this asks nobody.
+        holders::hold(world, &params.release.scope).await.map_err(wrap("give the service its name"))?;
         let mut release = current(world, &params.release)?;
         release.targets.clone_from(&found.targets);
         release.addresses.clone_from(&found.addresses);

@@ -32,22 +32,34 @@ pub fn tcp(platform: &Platform, listen: &str) -> Option<Listener> {
     Some(listener(platform, format!("tcp {bind}"), bind))
 }
 
-/// One listener per network and port: several services on the same port are told apart by the
-/// name that their callers use as `Host`.
-pub fn internal(platform: &Platform) -> Vec<Listener> {
-    platform.internals.iter().filter(|internal| !internal.tcp).flat_map(|one| internal_of(platform, one)).collect()
+/// Where one service is reached by its name on one of its ports: at each of its seats.
+pub fn held(platform: &Platform, internal: &InternalRecord) -> Vec<Listener> {
+    let mut listeners = Vec::new();
+    for holder in platform.holders.iter().filter(|holder| !holder.namespace.is_empty()) {
+        let seats = holder.seats.iter().filter(|seat| internal.networks.contains(&seat.network));
+        for seat in seats.filter(|seat| seat.has(&internal.service)) {
+            for address in &seat.addresses {
+                let bind = SocketAddr::new(*address, internal.port);
+                listeners.push(Listener {
+                    namespace: Some(holder.namespace.clone()),
+                    ..Listener::new(format!("internal {} {bind}", seat.network), bind, Scope::Internal)
+                });
+            }
+        }
+    }
+    listeners
 }
 
-/// Where one service is reached by its name.
-pub fn internal_of(platform: &Platform, internal: &InternalRecord) -> Vec<Listener> {
+/// Where one service is reached by a line in its callers' hosts files: on the gateway of each network.
+pub fn gateway(platform: &Platform, internal: &InternalRecord) -> Vec<Listener> {
     let on = |network: &String| {
         let bind = SocketAddr::new(*platform.gateways.get(network)?, internal.port);
-        Some(Listener::new(internal_name(network, internal.port), bind, Scope::Internal))
+        Some(Listener::new(gateway_name(network, internal.port), bind, Scope::Internal))
     };
     internal.networks.iter().filter_map(on).collect()
 }
 
-pub fn internal_name(network: &str, port: u16) -> String {
+pub fn gateway_name(network: &str, port: u16) -> String {
     format!("internal {network}:{port}")
 }
 

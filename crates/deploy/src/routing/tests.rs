@@ -6,6 +6,7 @@ use edge::{Pool, Route, Snapshot};
 use spec::{EnvironmentName, PlatformName, ReleaseId, ServiceName, ServicePlan, Strategy, units::Bytes};
 
 use super::snapshot as routing;
+use crate::holders::{Holder, Seat};
 use crate::names::Scope;
 use crate::release::{Definition, ImagePin, Release, State};
 use crate::store::{InternalRecord, Platform};
@@ -34,6 +35,7 @@ fn release(platform: &Platform, service: &str, strategy: Strategy) -> Release {
         addresses: vec![[10, 0, 0, 2].into()],
         making_way_for: None,
         guests: None,
+        gateway_names: true,
         origin: Default::default(),
         by: String::new(),
         why: String::new(),
@@ -426,4 +428,35 @@ fn a_published_port_of_its_own_leads_to_its_service_whatever_host_is_asked_for()
     assert!(snapshot.listeners.iter().any(|listener| listener.name == "http 0.0.0.0:8081"));
     let own: Vec<&Route> = snapshot.routes.iter().filter(|route| route.listeners == ["http 0.0.0.0:8081"]).collect();
     assert_eq!((own.len(), own[0].host.as_deref(), own[0].pool.as_str()), (1, None, "shop/production/web"));
+}
+
+#[test]
+fn a_service_is_reached_at_its_seats_whatever_host_is_asked_for_and_only_while_it_serves() {
+    let (mut platform, mut release) = written("", "port: 8080");
+    release.gateway_names = false;
+    platform.internals = vec![InternalRecord {
+        service: release.service.clone(),
+        port: 8080,
+        tcp: false,
+        networks: vec!["back".to_owned()],
+        names: vec![],
+    }];
+    platform.gateways = [("back".to_owned(), [10, 0, 0, 1].into())].into();
+    let seat = |network: &str, names: &[&str], last: u8| Seat {
+        network: network.to_owned(),
+        addresses: vec![[10, 0, 0, last].into()],
+        names: names.iter().map(|name| (*name).to_owned()).collect(),
+    };
+    let seats = vec![seat("back", &["web"], 9), seat("front", &["web"], 8), seat("back", &["other"], 7)];
+    platform.holders = vec![Holder { container: "names".into(), namespace: "/ns".into(), seats }];
+    let snapshot = routing(1, &[platform.clone()], &[release], &[]);
+    let inner: Vec<&edge::Listener> =
+        snapshot.listeners.iter().filter(|listener| listener.scope == edge::Scope::Internal).collect();
+    assert_eq!(inner.len(), 1, "on its own network, and not on a gateway: {inner:?}");
+    assert_eq!((inner[0].bind, inner[0].namespace.as_deref()), (([10, 0, 0, 9], 8080).into(), Some("/ns")));
+    let routes: Vec<&Route> = snapshot.routes.iter().filter(|route| route.scope == edge::Scope::Internal).collect();
+    assert_eq!((routes.len(), routes[0].host.as_deref()), (1, None));
+    assert_eq!(routes[0].listeners, [inner[0].name.clone()]);
+    let without = routing(1, &[platform], &[], &[]);
+    assert!(without.listeners.iter().all(|listener| listener.namespace.is_none()), "nobody is there to be asked");
 }

@@ -92,6 +92,7 @@ pub fn release_of(service: &str, number: u64, case: Case) -> Release {
         addresses: vec![],
         making_way_for: None,
         guests: None,
+        gateway_names: true,
         origin: Default::default(),
         by: "test".into(),
         why: "test".into(),
@@ -230,6 +231,8 @@ pub async fn site_by(clock: Arc<dyn Clock>, case: Case, old: Behaviour, new: Beh
         environment: vec![],
         salt: vec![7; 32],
         switching: tokio::sync::Mutex::new(()),
+        holding: tokio::sync::Mutex::new(()),
+        lent: Default::default(),
         faults: None,
     };
     let world = World::new(Arc::new(parts), Talk::silent(), saga::Abort::new());

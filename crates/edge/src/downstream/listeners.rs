@@ -39,7 +39,9 @@ struct Open {
 impl Place {
     /// Whether a wanted listener is this one: by its address, or by its name where the address is picked.
     fn is(&self, wanted: &Listener) -> bool {
-        self.wanted.bind == wanted.bind && (wanted.bind.port() != 0 || self.wanted.name == wanted.name)
+        self.wanted.bind == wanted.bind
+            && self.wanted.namespace == wanted.namespace
+            && (wanted.bind.port() != 0 || self.wanted.name == wanted.name)
     }
 }
 
@@ -74,14 +76,14 @@ impl Listeners {
 
     /// Tries to open those that are not; true when all are open afterwards.
     pub(crate) fn open_missing(&mut self, edge: &Arc<Edge>) -> bool {
-        let mut ours: BTreeSet<u16> =
-            self.places.iter().filter_map(|place| Some(place.open.as_ref().ok()?.address.port())).collect();
+        let here = self.places.iter().filter(|place| place.wanted.namespace.is_none());
+        let mut ours: BTreeSet<u16> = here.filter_map(|place| Some(place.open.as_ref().ok()?.address.port())).collect();
         for place in self.places.iter_mut().filter(|place| place.open.is_err()) {
             let number = self.next_number;
             self.next_number += 1;
             let port = place.wanted.bind.port();
             place.open = open(edge, number, &place.wanted, ours.contains(&port)).map_err(|error| reason(&error));
-            if place.open.is_ok() {
+            if place.open.is_ok() && place.wanted.namespace.is_none() {
                 ours.insert(port);
             }
         }
@@ -97,6 +99,12 @@ impl Listeners {
                 error: place.open.as_ref().err().cloned(),
             })
             .collect()
+    }
+
+    /// Those of a snapshot that are in another network namespace and not open here.
+    pub(crate) fn elsewhere(&self, wanted: &[Listener]) -> Vec<Listener> {
+        let is_open = |wanted: &&Listener| self.places.iter().any(|place| place.is(wanted) && place.open.is_ok());
+        wanted.iter().filter(|one| one.namespace.is_some() && !is_open(one)).cloned().collect()
     }
 
     /// The open listeners, for a successor.
@@ -124,6 +132,7 @@ fn open(edge: &Arc<Edge>, number: u64, wanted: &Listener, port_is_ours: bool) ->
     let failed = |source| EdgeError::Listen { bind: address, source };
     let listener = match edge.heirloom(wanted) {
         Some(socket) => adopt(socket),
+        None if wanted.namespace.is_some() => return Err(EdgeError::NotGiven { bind: address }),
         None => bind(address, port_is_ours),
     };
     let listener = listener.map_err(failed)?;

@@ -39,7 +39,9 @@ fn inherit(mut stream: UnixStream) -> Result<Inheritance, TakeoverError> {
     let control = files.next().ok_or_else(|| TakeoverError::Unknown("it has no control socket".to_owned()))?;
     // Both sides count the same, so every name has its socket.
     let named = listeners.into_iter().zip(files.by_ref());
-    let listeners = named.map(|(named, socket)| Heirloom { name: named.name, bind: named.bind, socket }).collect();
+    let listeners = named
+        .map(|(named, socket)| Heirloom { name: named.name, bind: named.bind, namespace: named.namespace, socket })
+        .collect();
     Ok(Inheritance { stream, control, listeners, hash, kept: files.collect() })
 }
 

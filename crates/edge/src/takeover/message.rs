@@ -31,4 +31,6 @@ pub(super) struct Manifest {
 pub(super) struct Named {
     pub(super) name: String,
     pub(super) bind: SocketAddr,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) namespace: Option<String>,
 }

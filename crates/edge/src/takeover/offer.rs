@@ -83,7 +83,8 @@ fn estate(edge: &Edge, offer: &Offer) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
     let mut files = vec![offer.control.try_clone()?];
     let mut listeners = Vec::new();
     for (wanted, socket) in state.listeners.sockets() {
-        listeners.push(Named { name: wanted.name.clone(), bind: wanted.bind });
+        let namespace = wanted.namespace.clone();
+        listeners.push(Named { name: wanted.name.clone(), bind: wanted.bind, namespace });
         files.push(socket.as_fd().try_clone_to_owned()?);
     }
     for kept in &offer.kept {

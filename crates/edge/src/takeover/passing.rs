@@ -17,7 +17,7 @@ const BATCH: usize = 64;
 const MOST_BYTES: u32 = 16 << 20;
 
 /// Sends a length, the bytes, and then the files, each batch with one byte to carry it.
-pub(super) fn send(stream: &mut UnixStream, bytes: &[u8], files: &[OwnedFd]) -> io::Result<()> {
+pub(crate) fn send(stream: &mut UnixStream, bytes: &[u8], files: &[OwnedFd]) -> io::Result<()> {
     let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
     stream.write_all(&length.to_be_bytes())?;
     stream.write_all(bytes)?;
@@ -33,7 +33,7 @@ pub(super) fn send(stream: &mut UnixStream, bytes: &[u8], files: &[OwnedFd]) -> 
     Ok(())
 }
 
-pub(super) fn receive(stream: &mut UnixStream) -> io::Result<Vec<u8>> {
+pub(crate) fn receive(stream: &mut UnixStream) -> io::Result<Vec<u8>> {
     let mut length = [0u8; 4];
     stream.read_exact(&mut length)?;
     let length = u32::from_be_bytes(length);
@@ -46,7 +46,7 @@ pub(super) fn receive(stream: &mut UnixStream) -> io::Result<Vec<u8>> {
 }
 
 /// Receives so many files.
-pub(super) fn receive_files(stream: &UnixStream, count: usize) -> io::Result<Vec<OwnedFd>> {
+pub(crate) fn receive_files(stream: &UnixStream, count: usize) -> io::Result<Vec<OwnedFd>> {
     let mut files = Vec::with_capacity(count);
     while files.len() < count {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(BATCH))];

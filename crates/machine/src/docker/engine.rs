@@ -162,6 +162,9 @@ impl Docker for Engine {
     async fn tag(&self, image: &str, repo: &str, tag: &str) -> DockerResult<()> {
         images::tag(self, image, repo, tag).await
     }
+    async fn import(&self, archive: Vec<u8>, repo: &str, tag: &str, lines: &[&str]) -> DockerResult<()> {
+        images::import(self, archive, repo, tag, lines).await
+    }
     async fn untag(&self, reference: &str) -> DockerResult<()> {
         images::untag(self, reference).await
     }

@@ -66,6 +66,9 @@ pub struct ContainerDetail {
     pub networks: BTreeMap<String, Attachment>,
     /// Host process id, `None` when it does not run.
     pub pid: Option<u32>,
+    /// The file by which its network namespace is entered, `None` when it does not run.
+    #[serde(default)]
+    pub sandbox: Option<String>,
     /// What the engine itself could not do with it (a port taken, a command missing).
     pub error: Option<String>,
     /// Bytes; `None` without a limit.
@@ -132,6 +135,9 @@ impl std::fmt::Debug for Environment {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attachment {
     pub address: Option<IpAddr>,
+    /// Its address of version 6 where it has one beside the other.
+    #[serde(default)]
+    pub address_v6: Option<IpAddr>,
     pub aliases: Vec<String>,
     /// The address that was asked for, whether it runs or not.
     #[serde(default)]
@@ -179,6 +185,8 @@ pub struct ContainerSpec {
     pub network: Option<String>,
     /// Extra names on that network.
     pub aliases: Vec<String>,
+    /// Its address there, on a network whose subnet was chosen; `None`: the engine picks one.
+    pub address: Option<IpAddr>,
     pub health: Option<HealthSpec>,
     /// Bytes; swap is not added on top.
     pub memory: Option<u64>,
@@ -191,6 +199,8 @@ pub struct ContainerSpec {
     pub stop_timeout: Option<Duration>,
     /// A tiny init as process 1, so that signals have their usual effect.
     pub init: bool,
+    /// No capability, no new right, and nothing that can be written.
+    pub confined: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

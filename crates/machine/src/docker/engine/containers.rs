@@ -79,7 +79,11 @@ pub(super) async fn stats(engine: &Engine, id: &str) -> DockerResult<Stats> {
 }
 
 fn body(spec: &ContainerSpec) -> ContainerCreateBody {
-    let endpoint = EndpointSettings { aliases: Some(spec.aliases.clone()), ..EndpointSettings::default() };
+    let endpoint = EndpointSettings {
+        aliases: Some(spec.aliases.clone()),
+        ipam_config: spec.address.map(super::networks::fixed),
+        ..EndpointSettings::default()
+    };
     let endpoints = spec.network.iter().map(|network| (network.clone(), endpoint.clone())).collect();
     ContainerCreateBody {
         image: Some(spec.image.clone()),
@@ -113,6 +117,9 @@ fn host(spec: &ContainerSpec) -> HostConfig {
         memory,
         memory_swap: memory,
         init: Some(spec.init),
+        cap_drop: spec.confined.then(|| vec!["ALL".to_owned()]),
+        security_opt: spec.confined.then(|| vec!["no-new-privileges".to_owned()]),
+        readonly_rootfs: Some(spec.confined),
         port_bindings: (!spec.published.is_empty()).then(|| bindings(spec)),
         restart_policy: Some(RestartPolicy { name: Some(name), maximum_retry_count: retries }),
         ..HostConfig::default()

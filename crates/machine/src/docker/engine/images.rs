@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use bollard::query_parameters::{ListImagesOptionsBuilder, RemoveImageOptionsBuilder, TagImageOptionsBuilder};
+use bollard::query_parameters::{
+    CreateImageOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptionsBuilder, TagImageOptionsBuilder,
+};
+use futures_util::TryStreamExt;
 
 use super::{Engine, plain, translate};
 use crate::docker::{DockerResult, Image};
@@ -32,6 +35,24 @@ pub(super) async fn tag(engine: &Engine, image: &str, repo: &str, tag: &str) -> 
     let thing = plain("image", image)?;
     let options = TagImageOptionsBuilder::new().repo(repo).tag(tag).build();
     engine.ask("tag", thing, PATIENCE, engine.client.tag_image(image, Some(options))).await
+}
+
+pub(super) async fn import(
+    engine: &Engine,
+    archive: Vec<u8>,
+    repo: &str,
+    tag: &str,
+    lines: &[&str],
+) -> DockerResult<()> {
+    let thing = plain("image", repo)?;
+    let options = CreateImageOptionsBuilder::new()
+        .from_src("-")
+        .repo(repo)
+        .tag(tag)
+        .changes(lines.iter().map(|line| (*line).to_owned()).collect())
+        .build();
+    let made = engine.client.create_image(Some(options), Some(bollard::body_full(archive.into())), None);
+    engine.ask("import", thing, PATIENCE, made.try_for_each(|_| async { Ok(()) })).await
 }
 
 pub(super) async fn untag(engine: &Engine, reference: &str) -> DockerResult<()> {

@@ -75,7 +75,7 @@ pub(super) async fn connect(
     engine.ask("connect", thing, PATIENCE, engine.client.connect_network(network, request)).await
 }
 
-fn fixed(address: IpAddr) -> EndpointIpamConfig {
+pub(super) fn fixed(address: IpAddr) -> EndpointIpamConfig {
     let text = Some(address.to_string());
     match address {
         IpAddr::V4(_) => EndpointIpamConfig { ipv4_address: text, ..EndpointIpamConfig::default() },

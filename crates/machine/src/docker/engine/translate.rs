@@ -64,6 +64,7 @@ pub(super) fn detail(from: models::ContainerInspectResponse) -> ContainerDetail 
         created_ms: from.created.as_deref().and_then(time_ms).unwrap_or_default(),
         started_ms,
         finished_ms: state.finished_at.as_deref().and_then(time_ms),
+        sandbox: sandbox(from.network_settings.as_ref()).filter(|_| is.is_up()),
         networks: attachments(&id, from.network_settings),
         pid: state.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0),
         error: state.error.filter(|error| !error.is_empty()),
@@ -93,6 +94,10 @@ fn restart(policy: &models::RestartPolicy) -> Restart {
     }
 }
 
+fn sandbox(settings: Option<&models::NetworkSettings>) -> Option<String> {
+    settings?.sandbox_key.clone().filter(|path| !path.is_empty())
+}
+
 fn attachments(id: &str, settings: Option<models::NetworkSettings>) -> BTreeMap<String, Attachment> {
     let networks = settings.and_then(|settings| settings.networks).unwrap_or_default();
     let one = |(name, endpoint): (String, models::EndpointSettings)| {
@@ -102,7 +107,8 @@ fn attachments(id: &str, settings: Option<models::NetworkSettings>) -> BTreeMap<
         aliases.retain(|alias| !id.starts_with(alias.as_str()) || alias.is_empty());
         let fixed = endpoint.ipam_config.unwrap_or_default();
         let fixed = ip(&fixed.ipv4_address).or_else(|| ip(&fixed.ipv6_address));
-        (name, Attachment { address, aliases, fixed })
+        let address_v6 = ip(&endpoint.global_ipv6_address).filter(|v6| Some(*v6) != address);
+        (name, Attachment { address, address_v6, aliases, fixed })
     };
     networks.into_iter().map(one).collect()
 }

@@ -9,8 +9,8 @@ use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt};
 use tokio::sync::broadcast::error::RecvError;
 
-use super::FakeDocker;
 use super::world::{KILL, TERM};
+use super::{Behaviour, FakeDocker};
 use crate::docker::{
     Container, ContainerDetail, ContainerEvent, ContainerSpec, Docker, DockerError, DockerResult, Image, LogLine,
     LogRange, Network, NetworkSpec, StampedLine, State, Stats, Version, Volume, VolumeSpec, labels_match,
@@ -211,6 +211,13 @@ impl Docker for FakeDocker {
 
     async fn tag(&self, image: &str, repo: &str, tag: &str) -> DockerResult<()> {
         self.called("tag", image)?.tag(image, repo, tag)
+    }
+
+    async fn import(&self, _: Vec<u8>, repo: &str, tag: &str, _: &[&str]) -> DockerResult<()> {
+        let mut world = self.called("import", repo)?;
+        world.calls.push(format!("import {repo}:{tag}"));
+        world.add_image(&format!("{repo}:{tag}"), Behaviour::default());
+        Ok(())
     }
 
     async fn untag(&self, reference: &str) -> DockerResult<()> {

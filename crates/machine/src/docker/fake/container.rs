@@ -115,6 +115,7 @@ impl FakeContainer {
             finished_ms: self.finished_ms,
             networks: self.networks.clone(),
             pid: self.state.is_up().then_some(self.pid),
+            sandbox: self.state.is_up().then(|| format!("/fake/netns/{}", self.pid)),
             error: self.error.clone(),
             memory: self.spec.memory,
             nano_cpus: None,

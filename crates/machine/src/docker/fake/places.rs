@@ -123,7 +123,7 @@ impl World {
         }
         let address = address.filter(|_| one.state.is_up());
         self.calls.push(format!("connect {network} {}", one.name));
-        one.networks.insert(network, Attachment { address, aliases: aliases.to_vec(), fixed });
+        one.networks.insert(network, Attachment { address, aliases: aliases.to_vec(), fixed, ..Attachment::default() });
         Ok(())
     }
 
