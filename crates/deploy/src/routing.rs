@@ -7,6 +7,7 @@ mod routes;
 mod shares;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use edge::snapshot::Split;
 use edge::{Applied, Listener, Route, Snapshot, TcpRoute};
@@ -179,12 +180,34 @@ impl World {
     /// Waits until nothing is under way any more to what a release does not serve now, on all of its ports.
     /// Answers how much was left when the time was over.
     pub async fn drained(&self, release: &Release) -> Result<u64, DeployError> {
-        let budget = release.plan.drain.max(release.plan.drain_websocket);
+        self.drained_within(release, release.plan.drain.max(release.plan.drain_websocket)).await
+    }
+
+    /// The same for a release that makes way for the next one, whose requests wait meanwhile: its streams without an
+    /// end are ended, and all else gets its drain.
+    pub async fn made_way(&self, release: &Release) -> Result<u64, DeployError> {
+        self.drained_within(release, release.plan.drain).await
+    }
+
+    async fn drained_within(&self, release: &Release, budget: Duration) -> Result<u64, DeployError> {
         let pools = pools_of(self.platform(&release.scope)?.as_ref(), release);
         let waits = pools.iter().map(|pool| self.edge.drained(pool, release.id.as_ref(), budget));
         let left = futures_util::future::try_join_all(waits).await;
         let failed =
             |source| DeployError::Edge { operation: format!("drain {} of `{}`", release.id, release.service), source };
+        Ok(left.map_err(failed)?.into_iter().sum())
+    }
+
+    /// Waits until what is under way now at a release that goes on serving has ended, for its drain at most; returns
+    /// what is left of it.
+    pub async fn settled(&self, release: &Release) -> Result<u64, DeployError> {
+        let pools = pools_of(self.platform(&release.scope)?.as_ref(), release);
+        let waits = pools.iter().map(|pool| self.edge.settled(pool, release.id.as_ref(), release.plan.drain));
+        let left = futures_util::future::try_join_all(waits).await;
+        let failed = |source| DeployError::Edge {
+            operation: format!("wait for the requests of {} of `{}`", release.id, release.service),
+            source,
+        };
         Ok(left.map_err(failed)?.into_iter().sum())
     }
 

@@ -37,7 +37,9 @@ use crate::tls::accept::Session;
 
 /// HTTP/2's answer to a client that opens streams only to reset them.
 const PENDING_RESETS: usize = 64;
-const LOCAL_RESETS: usize = 256;
+/// What a client sends for a request that was refused early counts, too: not so few that a connection that lives for
+/// days comes to its end by them.
+const LOCAL_RESETS: usize = 1_024;
 
 /// How long the other side of a dead HTTP/2 connection goes unnoticed.
 const PING_EVERY: Duration = Duration::from_secs(30);
@@ -160,6 +162,7 @@ impl Sides {
     pub(super) fn over(&self, refused: Option<&'static str>) {
         if let Some(word) = self.presence.ended_for().or(refused) {
             self.edge.counts.refusals.count(word);
+            self.edge.counts.cuts.tell(word, self.arrival.peer.ip());
         }
     }
 }

@@ -30,7 +30,7 @@ pub struct ServiceSettings {
     #[serde(default, alias = "route", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<OneOrMany<RouteWritten>>")]
     pub routes: Option<Vec<RouteSettings>>,
-    /// How long the old release may finish requests after the switch; 30 seconds if not given.
+    /// How long the old release may finish requests, after the switch or before it is stopped; 30 seconds if not given.
     #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "duration::schema")]
     pub drain: Option<Duration>,
@@ -83,7 +83,7 @@ pub struct ServiceSettings {
     #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "duration::schema")]
     pub connect_timeout: Option<Duration>,
-    /// How long the service may keep silent, before its answer and inside it; 60 seconds if not given.
+    /// How long the service may keep silent, before its answer and inside it; 60 seconds if not given. Inside an answer, streams of events, WebSockets and gRPC may be silent for ever.
     #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "duration::schema")]
     pub response_timeout: Option<Duration>,

@@ -20,7 +20,7 @@ pub enum Strategy {
     Rolling,
     /// The old worker takes nothing new, finishes what it has begun, and only then the new one starts.
     DrainFirst,
-    /// The old one stops before the new one starts, because two must never run; requests are held meanwhile.
+    /// The old one finishes what is under way, for `drain` at most, and stops before the new one starts, because two must never run; new requests are held meanwhile.
     Exclusive,
     /// It stays as it is through deploys: databases and other keepers of data.
     Keep,

@@ -3,7 +3,7 @@
 //! Standard library only, so that it is small and starts in a millisecond. Environment:
 //! `PORT` (8080), `MORE_PORTS` (`9000,9001`, answered alike), `UDP_PORT` (sends back what it gets), `BUILD` (the text of `/`), `HEALTHY_AFTER_MS`, `NEVER_HEALTHY=1`, `CRASH_AFTER_MS` (status 3),
 //! `OOM=1` (takes memory without end), `LOG_LINES=n` (written at the start), `FAIL_RATIO_PERCENT` (500s on `/`, spread
-//! evenly), `SLOW_MS` (before each answer of `/`).
+//! evenly), `CUT=1` (each answer of `/` breaks off in the middle), `SLOW_MS` (before each answer of `/`).
 //! Paths: `/`, `/health`, `/slow?ms=n`, `/echo` (the request as it arrived), `/crash`, anything else is 404.
 //! `testapp get http://host:8080/path` asks instead of answering: status 0 and the body for a 200.
 //! It does not handle SIGTERM: run it under an init, or let it be killed. As a keeper of data (`testapp/writer.rs`) it
@@ -33,6 +33,7 @@ struct App {
     started: Instant,
     healthy_after: Option<Duration>,
     fail_percent: u64,
+    cuts: bool,
     slow: Duration,
     writer: Option<&'static writer::Writer>,
 }
@@ -63,6 +64,7 @@ fn main() -> std::io::Result<()> {
         started: Instant::now(),
         healthy_after: (!set("NEVER_HEALTHY")).then(|| Duration::from_millis(number("HEALTHY_AFTER_MS").unwrap_or(0))),
         fail_percent: number("FAIL_RATIO_PERCENT").unwrap_or(0),
+        cuts: set("CUT"),
         slow: Duration::from_millis(number("SLOW_MS").unwrap_or(0)),
         writer: writer::start()?,
     }));
@@ -116,15 +118,16 @@ fn serve(app: &App, stream: TcpStream) -> std::io::Result<()> {
     let mut writer = stream;
     while let Some(request) = read_request(&mut reader)? {
         let (status, body) = answer(app, &request);
+        let is_cut = app.cuts && request.path == "/";
         let keep = if request.close { "close" } else { "keep-alive" };
         let head = format!(
             "HTTP/1.1 {status} {}\r\ncontent-type: text/plain\r\ncontent-length: {}\r\nconnection: {keep}\r\nx-build: {}\r\n\r\n",
             if status < 400 { "OK" } else { "Trouble" },
-            body.len(),
+            body.len() + if is_cut { 100 } else { 0 },
             app.build
         );
         writer.write_all(&[head.as_bytes(), &body].concat())?;
-        if request.close {
+        if request.close || is_cut {
             break;
         }
     }
