@@ -3,6 +3,7 @@
 pub(crate) mod arrival;
 pub(crate) mod client;
 pub(crate) mod connection;
+mod detect;
 pub(crate) mod fault;
 pub(crate) mod forwarded;
 pub(crate) mod frames;
