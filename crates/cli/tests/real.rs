@@ -36,6 +36,7 @@ mod real {
     mod orders;
     mod past;
     mod place;
+    mod ports;
     mod postgres;
     mod prune;
     mod queue;

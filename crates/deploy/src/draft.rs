@@ -94,6 +94,7 @@ async fn compare(world: &World, request: &Request, loaded: Loaded) -> Result<Dra
     }
     for change in changes.iter_mut().filter(|change| matches!(change.action, Action::Create | Action::Update)) {
         let plan = loaded.platform.service(change.service.as_ref());
+        change.notes.extend(plan.into_iter().flat_map(|plan| loaded.platform.edge.ports_in_words(plan)));
         let own = plan.map(|plan| loaded.own.of_service(plan)).unwrap_or_default();
         change.notes.extend(own.iter().map(|own| {
             format!("`{}`, which neither file names, is volume {}, from release to release", own.target, own.name(1))

@@ -19,6 +19,7 @@
 //! that a running container uses, remove a volume that was not named, or let traffic reach a
 //! release that has not proved itself.
 
+mod absent;
 mod account;
 mod adopt;
 mod attached;

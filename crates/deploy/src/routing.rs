@@ -12,6 +12,7 @@ use std::time::Duration;
 use edge::snapshot::Split;
 use edge::{Applied, Listener, Route, Snapshot, TcpRoute};
 
+use crate::absent;
 use crate::canary::Trial;
 use crate::error::DeployError;
 use crate::release::Release;
@@ -32,7 +33,13 @@ pub fn snapshot(epoch: u64, platforms: &[Platform], serving: &[Release], trials:
             let trial = trials.iter().find(|trial| trial.is_beside(release));
             let split = trial.map(shares::split);
             snapshot.routes.extend(routes::public(platform, release, split.as_ref()));
-            for listener in listeners::own(platform, &release.service) {
+            for (listener, detect) in listeners::own(platform, &release.service) {
+                // Whatever is no request there goes to the same pool, as bytes.
+                let bytes = detect.filter(|_| is_routed(release));
+                snapshot.tcp.extend(bytes.map(|detect| TcpRoute {
+                    detect: Some(detect),
+                    ..TcpRoute::new(listener.name.clone(), release.pool())
+                }));
                 open(&mut doors, listener);
             }
             if is_routed(release) {
@@ -122,6 +129,7 @@ fn tcp(snapshot: &mut Snapshot, doors: &mut BTreeMap<String, Listener>, platform
             pool: pool.name.clone(),
             idle_ms: port.idle.map(millis),
             send_proxy: port.send_proxy,
+            detect: None,
         });
         // Two ports of the host may lead to one port of the service.
         if !snapshot.pools.iter().any(|other| other.name == pool.name) {
@@ -133,7 +141,7 @@ fn tcp(snapshot: &mut Snapshot, doors: &mut BTreeMap<String, Listener>, platform
         let pool = pools::tcp(release, internal.port);
         for listener in listeners::internal_of(platform, internal) {
             let (listener_name, pool) = (listener.name.clone(), pool.name.clone());
-            snapshot.tcp.push(TcpRoute { listener: listener_name, pool, idle_ms: None, send_proxy: false });
+            snapshot.tcp.push(TcpRoute::new(listener_name, pool));
             open(doors, listener);
         }
         if !snapshot.pools.iter().any(|other| other.name == pool.name) {
@@ -144,6 +152,19 @@ fn tcp(snapshot: &mut Snapshot, doors: &mut BTreeMap<String, Listener>, platform
 
 fn millis(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn routed<'a>(serving: &'a [Release], trials: &'a [Trial]) -> Vec<&'a Release> {
+    serving.iter().chain(trials.iter().map(|trial| &trial.release)).collect()
+}
+
+/// The routing without the addresses that nobody has any more.
+fn present(mut snapshot: Snapshot, absent: &absent::Absent) -> Snapshot {
+    if absent.is_empty() {
+        return snapshot;
+    }
+    absent::withdraw(&mut snapshot, absent);
+    snapshot.seal()
 }
 
 /// Counts epochs. The edge refuses a lower one than it has, so the counter is kept in the ledger.
@@ -157,20 +178,22 @@ impl World {
     pub async fn push_routes(&self) -> Result<Applied, DeployError> {
         let _turn = self.switching.lock().await;
         let platforms = self.platforms()?;
-        let serving = self.all_serving()?;
-        let trials = self.trials(&serving)?;
+        let (serving, trials) = self.routed()?;
+        absent::confirm(self, &routed(&serving, &trials)).await?;
         let epoch = self
             .ledger
             .next_number(EPOCH)
             .map_err(|source| DeployError::Ledger { operation: "count the epoch", source })?;
-        let snapshot = snapshot(epoch, &platforms, &serving, &trials);
+        let absent = absent::of(self, &routed(&serving, &trials))?;
+        let snapshot = present(snapshot(epoch, &platforms, &serving, &trials), &absent);
         let failed = |source| DeployError::Ledger { operation: "note the routing", source };
         self.ledger.put_record(ROUTING, PUSHED, &snapshot.hash).map_err(failed)?;
         let applied = self.edge.apply(&snapshot).await;
         let applied = applied
             .map_err(|source| DeployError::Edge { operation: format!("apply routing epoch {epoch}"), source })?;
         // The rest of the snapshot is served, so this ends nothing; but nobody else would tell it.
-        for problem in &applied.problems {
+        let is_absent = |problem: &&String| absent.keys().any(|(pool, _)| problem.contains(pool.as_str()));
+        for problem in applied.problems.iter().filter(|problem| !is_absent(problem)) {
             tracing::warn!(epoch, problem, "the edge cannot serve a part of its snapshot");
             self.talk.say(None, format!("warning from the edge: {problem}"));
         }
@@ -219,8 +242,16 @@ impl World {
 
     /// What the edge is to serve, whatever it serves now.
     pub fn wanted_routes(&self) -> Result<Snapshot, DeployError> {
+        let (serving, trials) = self.routed()?;
+        let absent = absent::of(self, &routed(&serving, &trials))?;
+        Ok(present(snapshot(0, &self.platforms()?, &serving, &trials), &absent))
+    }
+
+    /// What requests go to, as it is written down.
+    fn routed(&self) -> Result<(Vec<Release>, Vec<Trial>), DeployError> {
         let serving = self.all_serving()?;
-        Ok(snapshot(0, &self.platforms()?, &serving, &self.trials(&serving)?))
+        let trials = self.trials(&serving)?;
+        Ok((serving, trials))
     }
 
     /// Pushes only when the edge does not already serve what the ledger says.

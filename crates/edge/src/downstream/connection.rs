@@ -16,6 +16,7 @@ use rustls::ServerConfig;
 use tokio::net::TcpStream;
 
 use super::arrival::Arrival;
+use super::detect::{self, Spoken};
 use super::fault;
 use super::frames::Frames;
 use super::opening::Opening;
@@ -31,7 +32,7 @@ use crate::edge::Edge;
 use crate::protect::places::Place;
 use crate::proxy::forward::handle;
 use crate::snapshot::Scope;
-use crate::tcp::carry::carry;
+use crate::tcp::carry::{carry, go_on};
 use crate::tcp::lines::Line;
 use crate::tls::accept::Session;
 
@@ -91,7 +92,23 @@ async fn carried(
 ) -> Option<Stage> {
     let opening = Opening { edge: &edge, view: &view, peer, presence: &presence };
     let arrival = opening.carried(&mut stream).await?;
-    carry(&edge, &line, stream, arrival, &presence).await;
+    let Some(detect) = line.detect else {
+        carry(&edge, &line, stream, arrival, &presence).await;
+        return None;
+    };
+    let spoken = tokio::select! {
+        biased;
+        () = opening.is_unwanted() => return None,
+        spoken = detect::spoken(&edge, &line, detect, &stream, &presence) => spoken?,
+    };
+    match spoken {
+        Spoken::Bytes(None) => carry(&edge, &line, stream, arrival, &presence).await,
+        Spoken::Bytes(Some(opened)) => go_on(&edge, &line, stream, opened, arrival, &presence).await,
+        Spoken::Requests { is_h2 } => {
+            let wire = Wire::new(stream, presence.clone(), look(&edge, is_h2));
+            return Some(converse(Sides::new(edge, view, arrival, presence, None)?, wire, is_h2));
+        }
+    }
     None
 }
 

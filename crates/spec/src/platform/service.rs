@@ -66,6 +66,7 @@ pub struct ServiceSettings {
     #[schemars(schema_with = "duration::schema")]
     pub job_timeout: Option<Duration>,
     /// What the service speaks; if not given, `tcp` on a port that is known for something else than HTTP, and otherwise `http`.
+    /// On a published port of which nothing proves HTTP (a health check over HTTP, a route, a proxy's label, this key) each connection is looked at, and what is no HTTP request is carried as bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protocol: Option<ServiceProtocol>,
     /// Whether the edge asks the health check (HTTP or gRPC) all the time and leaves out copies that fail: `true`, `false`, or a mapping.
