@@ -26,6 +26,7 @@ mod releases;
 mod restart;
 mod rollback;
 mod scale;
+mod shell;
 mod standing;
 mod status;
 mod target;

@@ -46,4 +46,5 @@ mod real {
     mod takeover;
     mod told;
     mod trust;
+    mod variables;
 }

@@ -30,7 +30,8 @@ mod doors;
 mod draft;
 pub mod drift;
 pub mod ends;
-pub mod error;
+pub mod env_access;
+mod error;
 mod facts;
 mod graphics;
 pub mod ground;
@@ -76,6 +77,7 @@ pub mod tick;
 pub mod to_compose;
 pub mod together;
 pub mod up;
+mod variables;
 pub mod world;
 
 pub use draft::{Draft, draft};

@@ -28,7 +28,8 @@ use crate::roll_out::{Params, RollOut, after, can_share, must_be_alone};
 use crate::store::Platform;
 use crate::world::World;
 use crate::{
-    adopt, doors, drift, ground, hooks, images, keeping, load, removal, restart, scale, shown, takeover, tick, together,
+    adopt, doors, drift, env_access, ground, hooks, images, keeping, load, removal, restart, scale, shown, takeover,
+    tick, together,
 };
 
 /// What was asked for.
@@ -109,6 +110,7 @@ pub async fn up(world: &World, operation: &str, request: &Request, host: &HostSi
         world.talk.plan(&draft.plan);
     }
     draft.plan.refuse()?;
+    env_access::narrow(world, &draft.loaded, &request.source.dir);
     let idle = draft.plan.pending().next().is_none();
     let services = draft.plan.pending().map(|change| change.service.to_string()).collect::<Vec<_>>().join(" ");
     let scope = draft.loaded.scope.clone();

@@ -13,7 +13,7 @@ use site::{scope, site};
 use spec::Strategy;
 
 fn compose() -> ComposeName {
-    ComposeName { name: "shop".into(), explicit: true }
+    ComposeName { name: "shop".into(), explicit: true, of_shell: false }
 }
 
 fn before() -> VolumeSpec {

@@ -52,6 +52,13 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, FilesError> {
     read_bounded(path)
 }
 
+/// Narrows the mode of a file that others keep.
+pub fn set_mode(path: &Path, mode: u32) -> Result<(), FilesError> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::Permissions::from_mode(mode);
+    std::fs::set_permissions(path, mode).map_err(|source| io("change the mode of", path, source))
+}
+
 impl Root {
     /// Opens the folder, and creates it (mode 0750) when it is not there.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, FilesError> {

@@ -4,6 +4,7 @@ use crate::client::Client;
 use crate::errors::Failure;
 use crate::messages::{Begin, Target, Work};
 use crate::show;
+use ::deploy::load::Source;
 use spec::ServiceName;
 
 #[derive(clap::Args)]
@@ -47,6 +48,9 @@ pub struct Change {
     /// Do not watch new releases after the switch
     #[arg(long)]
     pub no_soak: bool,
+    /// The platform was brought up from another folder, and is at home in this one from now on
+    #[arg(long)]
+    pub move_here: bool,
     /// Why, for the record
     #[arg(short = 'm', long = "message", default_value = "", value_name = "TEXT")]
     pub why: String,
@@ -69,6 +73,7 @@ pub async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
 pub fn request(source: deploy::load::Source, change: &Change) -> Result<deploy::up::Request, Failure> {
     // Before an agent is started for it.
     deploy::load::check(&source)?;
+    let source = Source { move_here: change.move_here, ..source };
     let mut request = deploy::up::Request {
         source,
         selection: deploy::plan::Selection::default(),
@@ -92,7 +97,7 @@ pub fn request(source: deploy::load::Source, change: &Change) -> Result<deploy::
 /// Shows the plan, asks, does it, reports.
 pub async fn carry_out(context: &Context, request: deploy::up::Request, consent: &Consent) -> Result<u8, Failure> {
     let client = processes::ensure(context).await?;
-    let target = target::target(context, &client).await?;
+    let target = target::target_of(&client, Source { shell: Vec::new(), ..request.source.clone() }).await?;
     carry_out_for(context, &client, &target, request, consent).await
 }
 
