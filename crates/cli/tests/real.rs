@@ -19,6 +19,7 @@ mod real {
     mod data;
     mod data_property;
     mod ends;
+    mod engines;
     mod environments;
     mod failures;
     mod folders;
@@ -40,6 +41,7 @@ mod real {
     mod prune;
     mod queue;
     mod readers;
+    mod registries;
     mod secret;
     mod stops;
     mod strategies;

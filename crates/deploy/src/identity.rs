@@ -311,6 +311,7 @@ fn ledger(operation: &'static str) -> impl Fn(ledger::LedgerError) -> DeployErro
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test writes the files that it reads")]
 mod tests {
     use super::*;
 

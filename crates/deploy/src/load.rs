@@ -36,6 +36,9 @@ pub struct Source {
     /// A platform that was brought up from another folder is at home in this one from now on.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub move_here: bool,
+    /// Folders of Docker's settings that the caller has; their logins count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub docker_configs: Vec<PathBuf>,
 }
 
 /// A platform, read and resolved.
@@ -63,6 +66,8 @@ pub struct Loaded {
     pub identity: Identity,
     /// Whether this folder takes the place of the one that it was brought up from.
     pub move_here: bool,
+    /// Where logins for registries are looked for.
+    pub docker_configs: Vec<PathBuf>,
     /// Its volumes that no file names.
     pub own: OwnVolumes,
     /// The names of the Compose files that were read, as they are written.
@@ -126,8 +131,7 @@ pub async fn load_with(
     let filled = filled(world, &compose, &source.shell, &values, &wanted).await?;
     let attached = Attached::read(world, &scope, &project, services(), &filled)?;
     let env_versions = env_versions(world, &source.dir, &contents)?;
-    let open_files = contents.iter().filter(|(_, file)| file.access().is_open());
-    let open_files = open_files.map(|(path, file)| (path.clone(), file.access())).collect();
+    let open_files = open_files(&contents);
     // What is written and what it means is a secret, both.
     let meant = secrets::EnvFile::of_values(values.into_iter().chain(by_key(&filled)));
     let files_known = contents.iter().map(|(_, file)| file.clone()).chain([Arc::new(meant)]).collect::<Vec<_>>();
@@ -139,6 +143,7 @@ pub async fn load_with(
         known: Known::new(files_known, &source.shell),
         identity,
         move_here: source.move_here,
+        docker_configs: source.docker_configs.clone(),
         own,
         files,
         scope,
@@ -197,6 +202,18 @@ pub fn check(source: &Source) -> Result<(), DeployError> {
     let compose = compose_name(source, &files, &variable);
     let platform = identity::platform_name(&file, &source.dir, &environment, &compose, &[])?;
     here(&settings, Scope { platform, environment }).map(drop)
+}
+
+/// The environment files of a folder that others than their owners can read.
+pub fn open_env_files(source: &Source) -> Result<Vec<(PathBuf, secrets::Access)>, DeployError> {
+    let file = platform_file(&source.dir)?;
+    let settings = file.environments.get(&environment(&file, source)?).cloned().unwrap_or_default();
+    Ok(open_files(&contents(&env_files(&source.dir, &settings)?)?))
+}
+
+fn open_files(contents: &Contents) -> Vec<(PathBuf, secrets::Access)> {
+    let open = contents.iter().filter(|(_, file)| file.access().is_open());
+    open.map(|(path, file)| (path.clone(), file.access())).collect()
 }
 
 fn environment(file: &PlatformFile, source: &Source) -> Result<EnvironmentName, DeployError> {

@@ -28,8 +28,8 @@ use crate::roll_out::{Params, RollOut, after, can_share, must_be_alone};
 use crate::store::Platform;
 use crate::world::World;
 use crate::{
-    adopt, doors, drift, env_access, ground, hooks, images, keeping, load, removal, restart, scale, shown, takeover,
-    tick, together,
+    adopt, doors, drift, ground, hooks, images, keeping, load, pulling, removal, restart, scale, shown, takeover, tick,
+    together,
 };
 
 /// What was asked for.
@@ -47,6 +47,9 @@ pub struct Request {
     /// Build again what can be built.
     #[serde(default)]
     pub build: bool,
+    /// Ask registries again for images that are here: a tag may have moved.
+    #[serde(default)]
+    pub pull: bool,
     #[serde(default)]
     pub skip_migrations: bool,
     /// Do not watch new releases after the switch.
@@ -98,9 +101,7 @@ pub async fn up(world: &World, operation: &str, request: &Request, host: &HostSi
         return Ok(report.clone());
     }
     let mut draft = crate::draft::draft(world, request, host).await?;
-    let selected =
-        |name: &ServiceName| request.selection.services.is_empty() || request.selection.services.contains(name);
-    if images::refresh(world, &draft.loaded, &draft.images, selected).await? {
+    if pulling::refresh(world, &draft.loaded, &draft.images, request).await? {
         draft = crate::draft::draft(world, request, host).await?;
     }
     if request.build {
@@ -110,7 +111,6 @@ pub async fn up(world: &World, operation: &str, request: &Request, host: &HostSi
         world.talk.plan(&draft.plan);
     }
     draft.plan.refuse()?;
-    env_access::narrow(world, &draft.loaded, &request.source.dir);
     let idle = draft.plan.pending().next().is_none();
     let services = draft.plan.pending().map(|change| change.service.to_string()).collect::<Vec<_>>().join(" ");
     let scope = draft.loaded.scope.clone();

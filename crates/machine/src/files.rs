@@ -4,6 +4,7 @@
 //! The content before is kept as `<name>.prev`, because a disk can still hand back rubbish for the newest blocks.
 
 mod lock;
+mod program;
 mod write;
 
 use std::io::Read;
@@ -15,6 +16,7 @@ use serde::de::DeserializeOwned;
 
 pub use crate::error::FilesError;
 pub use lock::{FileLock, Lock};
+pub use program::{install, link};
 
 /// No state file of ours is near this size; a larger one is a mistake and must not fill the memory.
 const LARGEST_FILE: u64 = 256 * 1024 * 1024;

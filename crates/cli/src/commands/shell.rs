@@ -104,6 +104,7 @@ fn is_name(word: &str) -> bool {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test writes the files that it reads")]
 mod tests {
     use super::*;
 

@@ -13,7 +13,13 @@ pub fn source(context: &Context) -> Result<Source, Failure> {
     let dir = absolute(&context.global.dir)?;
     let environment = context.global.environment.as_deref().map(EnvironmentName::parse).transpose();
     let environment = environment.map_err(failed("understand --env"))?;
-    Ok(Source { shell: shell::named_by(&dir), dir, environment, move_here: false })
+    Ok(Source {
+        shell: shell::named_by(&dir),
+        dir,
+        environment,
+        move_here: false,
+        docker_configs: crate::engine::settings_folders(),
+    })
 }
 
 pub async fn scope(context: &Context, client: &Client) -> Result<Scope, Failure> {

@@ -12,6 +12,7 @@ use spec::ServiceName;
   mainstay up --yes
   mainstay up -e staging
   mainstay up --service postgres    also changes a service that is kept as it is otherwise
+  mainstay up --pull                also fetches images whose tag has moved in the registry
   mainstay up --remove-orphans      also removes services whose profile is off")]
 pub struct Args {
     /// Only this service; also updates one of strategy `keep`
@@ -39,6 +40,9 @@ pub struct Change {
     /// Replace even what has not changed
     #[arg(long)]
     pub force: bool,
+    /// Ask registries again for images that are here: a tag such as `latest` may have moved
+    #[arg(long)]
+    pub pull: bool,
     /// Do not run migrations
     #[arg(long)]
     pub skip_migrations: bool,
@@ -79,6 +83,7 @@ pub fn request(source: deploy::load::Source, change: &Change) -> Result<deploy::
         selection: deploy::plan::Selection::default(),
         images: Default::default(),
         build: false,
+        pull: change.pull,
         promotion: None,
         skip_migrations: change.skip_migrations,
         skip_soak: change.no_soak,
@@ -120,6 +125,9 @@ pub async fn carry_out_for(
         if !plan.is_empty() && !show::ask::consent(target, &question(&plan))? {
             return Ok(deploy::Ending::Refused.exit_code());
         }
+    }
+    for line in deploy::env_access::narrow(&request.source)? {
+        eprintln!("{line}");
     }
     let begin = Begin { work: Work::Up(request), wait: consent.waits() };
     let ended = show::follow::operation(context, client, begin).await?;

@@ -21,7 +21,7 @@ fn real_a_secret_reaches_its_container_and_nothing_else() {
     planned.says("`.env` is readable by all users: mode 0644 becomes 0600");
     assert_eq!(mode_of(&place), 0o644, "a plan changes nothing");
     let up = place.run(&["up", "--yes"]).done();
-    up.says("`.env` has mode 0600 now");
+    up.says("`.env` was readable by all users and has mode 0600 now");
     assert_eq!(mode_of(&place), 0o600);
     assert!(!place.run(&["plan"]).done().out.contains("readable by"));
     let mut said = vec![planned, up];

@@ -73,7 +73,7 @@ secrets:
 const DEEP: &str = "secrets: {deep: {environment: DEEP_PASSWORD}}\n";
 const PART: &str = "services: {part: {image: debian:bookworm-slim, init: true, command: [sleep, infinity], environment: [OF_PART], secrets: [own]}}\nsecrets: {own: {environment: OF_PART}}\n";
 /// Everything that a container was given: variables, secrets, configs.
-const SHOW: &str = "for f in /run/secrets/* /cfg /inline; do [ -f $f ] && echo \"== $f\" && cat $f && echo; done; env | grep -v ^HOSTNAME= | sort; echo \"${SPANS}\"; env -0 | tr '\\0' '\\n' | grep odd";
+const SHOW: &str = "for f in /run/secrets/* /cfg /inline; do [ -f $f ] && echo \"== $f\" && cat $f && echo; done; env | grep -v ^HOSTNAME= | sort; echo \"${SPANS}\"; env -0 | tr '\\0' '\\n' | grep odd; true";
 
 fn files(place: &Place) {
     let put = |name: &str, text: &str| {
