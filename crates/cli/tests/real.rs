@@ -19,6 +19,7 @@ mod real {
     mod data;
     mod data_property;
     mod ends;
+    mod engines;
     mod environments;
     mod failures;
     mod folders;
@@ -41,10 +42,12 @@ mod real {
     mod prune;
     mod queue;
     mod readers;
+    mod registries;
     mod secret;
     mod stops;
     mod strategies;
     mod takeover;
     mod told;
     mod trust;
+    mod variables;
 }

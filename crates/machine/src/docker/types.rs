@@ -257,6 +257,9 @@ pub struct Image {
     /// `None`: SIGTERM.
     #[serde(default)]
     pub stop_signal: Option<String>,
+    /// When a name was last given to it on this machine: by a pull, a build, or by hand.
+    #[serde(default)]
+    pub tagged_ms: Option<i64>,
     /// What its containers get.
     #[serde(skip)]
     pub env: Environment,

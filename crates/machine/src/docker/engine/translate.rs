@@ -203,6 +203,8 @@ pub(super) fn image(from: models::ImageInspect) -> Image {
         env: Environment::new(config.env.unwrap_or_default()),
         size: unsigned(from.size.unwrap_or_default()),
         created_ms: from.created.as_deref().and_then(time_ms).unwrap_or_default(),
+        // An image that was never tagged here has the year 1.
+        tagged_ms: from.metadata.and_then(|data| data.last_tag_time).as_deref().and_then(time_ms).filter(|ms| *ms > 0),
     }
 }
 
