@@ -2,7 +2,7 @@
 # ./x test: every tier of tests, real daemons included. A missing daemon fails; nothing is skipped.
 
 # Stages in order; each is a function `stage_NAME`.
-TEST_STAGES=(shell workspace tls conformance systemd e2e)
+TEST_STAGES=(shell workspace tls clients conformance systemd e2e)
 
 TEST_UNIT=
 TEST_FILTER=()
@@ -16,7 +16,7 @@ verb_test() {
   for stage in "${TEST_STAGES[@]}"; do step "test: $stage" "stage_$stage"; done
   # The runner's own closing lines, once more, since other stages may have printed after them.
   grep -hE '^ *Summary \[|^test result:' "$X_CACHE"/test-*.log || true
-  grep -hE '^(shell|tls|conformance|systemd|e2e): [0-9]+ passed' "$X_CACHE"/test-*.log || true
+  grep -hE '^(shell|tls|clients|conformance|systemd|e2e): [0-9]+ passed' "$X_CACHE"/test-*.log || true
 }
 
 read_test_options() {
@@ -84,6 +84,14 @@ stage_tls() {
   cargo build --quiet --package edge --example edge-bench
   ensure_scanner
   logged tls "$X_CACHE/tls-venv/bin/python" lab/tls/check.py "$(target_dir)/debug/examples/edge-bench"
+}
+
+# Real clients at full speed: none of them may be taken for an attacker.
+stage_clients() {
+  cargo build --quiet --package edge --example edge-bench
+  ensure_clients
+  logged clients "$X_CACHE/clients-venv/bin/python" lab/clients/check.py \
+    "$(target_dir)/debug/examples/edge-bench" "$X_CACHE/clients-node"
 }
 
 # Public conformance cases against the edge as it was built for the tests.

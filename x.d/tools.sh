@@ -31,9 +31,39 @@ pip_download() {
   }
 }
 
-# Into a folder of its own, and again only when the list of packages changes.
 ensure_scanner() {
-  local venv=$X_CACHE/tls-venv list=lab/tls/requirements.txt
+  ensure_venv tls-venv lab/tls/requirements.txt "the TLS scanner" --no-binary sslyze
+}
+
+# The clients of lab/clients: those of Python and of Node, and those of the distribution.
+ensure_clients() {
+  local missing=()
+  command -v h2load >/dev/null && command -v nghttp >/dev/null || missing+=(nghttp2-client)
+  command -v curl >/dev/null || missing+=(curl)
+  command -v openssl >/dev/null || missing+=(openssl)
+  command -v node >/dev/null || missing+=(nodejs)
+  command -v npm >/dev/null || missing+=(npm)
+  if [ ${#missing[@]} -gt 0 ]; then
+    refresh_package_lists
+    install_packages "${missing[@]}"
+  fi
+  ensure_venv clients-venv lab/clients/requirements.txt "the clients of Python"
+  local modules=$X_CACHE/clients-node list=lab/clients/package.json
+  cmp --silent "$list" "$modules/installed" && return 0
+  rm -rf "$modules"
+  mkdir -p "$modules"
+  cp "$list" "$modules/package.json"
+  npm install --prefix "$modules" --no-audit --no-fund --silent >"$X_CACHE/npm.log" 2>&1 || {
+    tail -n 15 "$X_CACHE/npm.log" >&2
+    die "the clients of Node could not be installed" "the whole log is in $X_CACHE/npm.log"
+  }
+  cp "$list" "$modules/installed"
+}
+
+# ensure_venv FOLDER LIST WHAT OPTION…: into a folder of its own, and again only when the list of packages changes.
+ensure_venv() {
+  local venv=$X_CACHE/$1 list=$2 what=$3
+  shift 3
   cmp --silent "$list" "$venv/installed" && return 0
   rm -rf "$venv"
   python3 -m venv "$venv" >"$X_CACHE/pip.log" 2>&1 || {
@@ -41,10 +71,10 @@ ensure_scanner() {
     install_packages python3-venv
     python3 -m venv "$venv"
   }
-  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: --no-binary sslyze --requirement "$list" \
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: "$@" --requirement "$list" \
     >"$X_CACHE/pip.log" 2>&1 || {
     tail -n 15 "$X_CACHE/pip.log" >&2
-    die "the TLS scanner could not be installed" "the whole log is in $X_CACHE/pip.log"
+    die "$what could not be installed" "the whole log is in $X_CACHE/pip.log"
   }
   cp "$list" "$venv/installed"
 }

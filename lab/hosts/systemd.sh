@@ -98,6 +98,70 @@ first_deploy() {
     is_active edge && is_active agent || die "the units do not run"
     on "$HOST" systemctl is-enabled --quiet mainstay-edge mainstay-agent || die "the units do not start at boot"
     ok "agent and edge are units that run and start at boot"
+    [ "$(program_of mainstay-edge)" = /var/lib/mainstay/bin/mainstay ] || die "the unit starts $(program_of mainstay-edge)"
+    [ "$(on "$HOST" readlink /var/lib/mainstay/bin/mainstay)" = /usr/local/bin/mainstay ] ||
+        die "a program of the system's own is not linked"
+    ok "units start a program under the state folder, which leads to the installed one"
+}
+
+program_of() { on "$HOST" sh -c "sed -n 's/^ExecStart=\\([^ ]*\\).*/\\1/p' /etc/systemd/system/$1.service"; }
+runs_of() { on "$HOST" readlink "/proc/$(pid_of "$1")/exe"; }
+
+# A program of a clone, as README has it; the clone is cleared away afterwards, and all the same the units start.
+clone() {
+    local edge
+    on "$HOST" sh -c 'mkdir -p /root/clone/target/release && cp /usr/local/bin/mainstay /root/clone/target/release/mainstay &&
+        cd /srv/shop && /root/clone/target/release/mainstay up --yes'
+    until_true 10 "the agent of the clone's program" agent_is_copy
+    serves one || die "traffic suffers from another program"
+    edge="$(pid_of edge)"
+    on "$HOST" sh -c 'cd /srv/shop && /root/clone/target/release/mainstay upgrade && rm -rf /root/clone'
+    until_true 10 "the edge of the clone's program" is_another edge "$edge"
+    [ "$(runs_of edge)" = /var/lib/mainstay/bin/mainstay ] || die "the edge runs $(runs_of edge)"
+    [ "$(program_of mainstay-edge)" = /var/lib/mainstay/bin/mainstay ] || die "the unit starts $(program_of mainstay-edge)"
+    serves one || die "the edge of the clone's program does not serve"
+    ok "a program of a clone is copied; edge, agent and units run the copy, and the clone may go"
+}
+
+agent_is_copy() { [ "$(runs_of agent)" = /var/lib/mainstay/bin/mainstay ]; }
+
+# A second installation on the same server, with a state folder of its own.
+other_root() {
+    on "$HOST" mkdir -p /srv/other
+    on "$HOST" sh -c 'sed "s/^name: shop/name: other/" /srv/shop/compose.yaml >/srv/other/compose.yaml &&
+        sed "s/platform: shop/platform: other/; s/8080/8081/" /srv/shop/mainstay.yaml >/srv/other/mainstay.yaml &&
+        cd /srv/other && MAINSTAY_ROOT=/srv/my-state mainstay up --yes'
+    other_serves || die "the second installation does not serve"
+    on "$HOST" systemctl is-enabled --quiet 'mainstay-edge-srv-my\x2dstate' 'mainstay-agent-srv-my\x2dstate' ||
+        die "the second installation has no units: $(on "$HOST" ls /etc/systemd/system)"
+    on "$HOST" sh -c 'cd /srv/other && mainstay --root /srv/my-state doctor' >/dev/null || die "doctor finds fault with it"
+    ok "another state folder has units of its own"
+}
+
+other_serves() { on "$HOST" curl --silent --fail --max-time 2 --output /dev/null http://127.0.0.1:8081/; }
+
+# The program of the units is gone, as it was in installations of before: doctor says it, and up puts it right.
+gone_program() {
+    on "$HOST" sed -i 's|^ExecStart=[^ ]*|ExecStart=/root/clone/target/release/mainstay|' /etc/systemd/system/mainstay-edge.service
+    local said
+    said="$(mainstay doctor || true)"
+    [[ $said == *"FAIL  supervision"*"/root/clone/target/release/mainstay, which is gone"* ]] || die "doctor says: $said"
+    mainstay up --yes
+    mainstay doctor >/dev/null || die "doctor still finds fault: $(mainstay doctor)"
+    [ "$(program_of mainstay-edge)" = /var/lib/mainstay/bin/mainstay ] || die "the unit starts $(program_of mainstay-edge)"
+    serves one || die "traffic suffers from a unit that is written anew"
+    ok "doctor finds a unit whose program is gone, and up puts it right"
+}
+
+# Somebody who may use Docker is told what else is needed, and changes nothing.
+not_root() {
+    on "$HOST" sh -c 'id dev >/dev/null 2>&1 || useradd --create-home --groups docker dev'
+    local said
+    said="$(on "$HOST" su dev -c 'cd /srv/shop && mainstay doctor' || true)"
+    [[ $said == *"ok    Docker Engine"* && $said == *"FAIL  rights"*"needs root"* ]] || die "doctor says: $said"
+    said="$(on "$HOST" su dev -c 'cd /srv/shop && mainstay up --yes; echo "code $?"' 2>&1)"
+    [[ $said == *"root"*"code 4"* ]] || die "up says: $said"
+    ok "a user of the group docker is told what up needs"
 }
 
 # killed UNIT SECONDS: SIGKILL, and how long until it is back.
@@ -197,6 +261,7 @@ reboot() {
     docker restart --time 30 "$HOST" >/dev/null
     until_true 90 "traffic after a reboot, with nobody logged in" serves one
     until_true 30 "the agent after a reboot" mainstay status
+    until_true 60 "the second installation after a reboot" other_serves
     ok "after a reboot the platform serves again by itself"
 }
 
@@ -220,6 +285,8 @@ the_end() {
     serves one || die "up does not bring back what stop ended"
     ok "stop ends both units and leaves the containers; up brings them back"
     mainstay down --yes
+    on "$HOST" sh -c 'cd /srv/other && mainstay --root /srv/my-state down --yes && mainstay --root /srv/my-state stop'
+    ! other_serves || die "the second installation still serves after stop"
     [ -z "$(on "$HOST" docker ps -aq --filter label=dev.mainstay.service=api)" ] || die "down left containers"
     ok "down takes everything away"
 }
@@ -233,6 +300,10 @@ furnish
 first_deploy
 kills
 upgrades "$(on "$HOST" systemctl show --property NRestarts --value mainstay-edge)"
+other_root
+not_root
+clone
 reboot
 new_binary
+gone_program
 the_end

@@ -16,11 +16,12 @@ use std::time::Duration;
 
 use deploy::{Ending, Parts, Talk, World};
 use machine::clock::{Clock, SystemClock};
-use machine::docker::Engine;
+use machine::docker::{Docker, Engine};
 use machine::files::{Lock, Root};
 use machine::process::SystemProcesses;
 use spec::HostSize;
 
+use crate::engine;
 use crate::errors::{Failure, failed};
 use crate::layout::{AGENT_LOCK, Layout};
 use crate::supervise::stop_signal;
@@ -43,6 +44,8 @@ pub struct Agent {
     pub engine: deploy::ends::Watch,
     /// How often kept services were started again.
     pub tries: deploy::keeping::Tries,
+    /// The one engine that everything here speaks to.
+    pub docker_host: String,
     /// What the binary looked like when this agent started.
     pub binary: String,
     pub stop: tokio_util::sync::CancellationToken,
@@ -112,10 +115,16 @@ async fn assemble(
     lent: Arc<deploy::lent::Lent>,
 ) -> Result<Agent, Failure> {
     let clock = clock();
-    let environment: Vec<(String, String)> =
+    let mut environment: Vec<(String, String)> =
         PASSED_ON.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))).collect();
-    let docker_host = environment.iter().find(|(name, _)| name == "DOCKER_HOST").map(|(_, value)| value.as_str());
-    let docker = Engine::connect(docker_host).map_err(failed("prepare for Docker"))?;
+    let docker_host = take(&mut environment, "DOCKER_HOST").or_else(|| engine::remembered(layout));
+    let docker = Engine::connect(docker_host.as_deref()).map_err(failed("prepare for Docker"))?;
+    // Without it Docker's own programs would follow the context that root has in use.
+    let docker_host = docker.host().to_owned();
+    environment.push(("DOCKER_HOST".into(), docker_host.clone()));
+    if docker.ping().await.is_ok() {
+        engine::remember(&root, &docker_host)?;
+    }
     let ledger = open_ledger(layout, clock.clone())?;
     let salt = salt::load(&root)?;
     let facts =
@@ -143,9 +152,15 @@ async fn assemble(
         boot_id: facts.boot_id,
         engine: deploy::ends::Watch::default(),
         tries: deploy::keeping::Tries::default(),
+        docker_host,
         binary: crate::commands::binary_stamp(),
         stop: stop_signal(),
     })
+}
+
+fn take(environment: &mut Vec<(String, String)>, name: &str) -> Option<String> {
+    let at = environment.iter().position(|(known, _)| known == name)?;
+    Some(environment.remove(at).1)
 }
 
 fn open_ledger(layout: &Layout, clock: Arc<dyn Clock>) -> Result<ledger::Ledger, Failure> {

@@ -33,6 +33,19 @@ impl Client {
         UnixStream::connect(&self.socket).await.is_ok()
     }
 
+    /// Refuses a user who may not speak to the agent, instead of starting another.
+    pub async fn refuse_forbidden(&self) -> Result<(), Failure> {
+        let denied = |error: std::io::Error| error.kind() == std::io::ErrorKind::PermissionDenied;
+        match UnixStream::connect(&self.socket).await.err().is_some_and(denied) {
+            false => Ok(()),
+            true => Err(Failure::new(
+                format!("the agent's socket {} is for root alone", self.socket.display()),
+                Ending::Refused,
+            )
+            .hint("run it as root (`sudo mainstay …`), or with a state folder of your own (--root)")),
+        }
+    }
+
     pub async fn get<O: DeserializeOwned>(&self, path: &str) -> Result<O, Failure> {
         self.json(Method::GET, path, &()).await
     }

@@ -26,10 +26,12 @@ mod releases;
 mod restart;
 mod rollback;
 mod scale;
+mod shell;
 mod standing;
 mod status;
 mod target;
 mod top;
+mod units;
 mod up;
 mod upgrade;
 
@@ -55,7 +57,7 @@ const EXAMPLES: &str = "Examples:
   mainstay init                 write a mainstay.yaml for the compose.yaml in this folder
   mainstay plan                 show what `up` would do, and why
   mainstay up                   bring everything to what the files say
-  mainstay deploy api           put the newest image of one service into service
+  mainstay deploy api --pull    put the newest image of one service into service
   mainstay rollback api         back to the previous good release
 
 Exit codes: 0 done, 1 failed and nothing changed, 2 usage or invalid files,
@@ -250,7 +252,7 @@ fn without_dots(path: &Path) -> PathBuf {
     out
 }
 
-pub use processes::{binary, binary_stamp};
+pub use processes::{binary, binary_stamp, stamp_of};
 pub use prune::size;
 
 #[cfg(test)]

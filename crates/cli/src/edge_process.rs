@@ -4,6 +4,7 @@
 //! second edge beside a takeover.
 
 use std::convert::Infallible;
+use std::path::Path;
 
 use deploy::Ending;
 use edge::EdgeConfig;
@@ -96,7 +97,7 @@ fn tell_systemd() {
 async fn upgrades(layout: &Layout) -> Infallible {
     if let Ok(mut asked) = signal(SignalKind::user_defined2()) {
         while asked.recv().await.is_some() {
-            if let Err(failure) = start_successor(layout).await {
+            if let Err(failure) = succeed(layout).await {
                 tracing::error!(causes = ?failure.causes, "{}; this edge serves on", failure.message);
             }
         }
@@ -104,9 +105,16 @@ async fn upgrades(layout: &Layout) -> Infallible {
     std::future::pending().await
 }
 
+/// What the unit starts takes over, where there is one: after an upgrade that is another program than this.
+async fn succeed(layout: &Layout) -> Result<u32, Failure> {
+    let program = layout.program();
+    let program = if program.exists() { program } else { binary()? };
+    start_successor(layout, &program).await
+}
+
 /// Starts an edge that takes over; returns when it has lived through its first moments.
-pub async fn start_successor(layout: &Layout) -> Result<u32, Failure> {
+pub async fn start_successor(layout: &Layout, program: &Path) -> Result<u32, Failure> {
     let root = layout.root.display().to_string();
-    let command = Command::new(binary()?.display().to_string()).args(["edge", "--take-over", "--root", &root]);
+    let command = Command::new(program.display().to_string()).args(["edge", "--take-over", "--root", &root]);
     spawn_detached(&command, &layout.log("edge")).await.map_err(failed("start the edge that takes over"))
 }

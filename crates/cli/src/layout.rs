@@ -41,6 +41,19 @@ impl Layout {
         self.ledger().exists() || self.root.join("kept").exists()
     }
 
+    /// The program that units start: a place that stays, whatever becomes of the one that was called.
+    pub fn program(&self) -> PathBuf {
+        self.root.join("bin/mainstay")
+    }
+
+    /// The unit of a process. Another state folder than the usual one has units of its own.
+    pub fn unit(&self, process: &str) -> String {
+        match self.root == Path::new(DEFAULT_ROOT) {
+            true => format!("mainstay-{process}"),
+            false => format!("mainstay-{process}-{}", machine::systemd::escaped(&self.root)),
+        }
+    }
+
     pub fn log(&self, process: &str) -> PathBuf {
         self.root.join(format!("log/{process}.log"))
     }

@@ -8,6 +8,7 @@ mod agent;
 mod client;
 mod commands;
 mod edge_process;
+mod engine;
 mod errors;
 mod layout;
 mod messages;

@@ -193,4 +193,7 @@ pub struct About {
     pub pid: u32,
     /// Size and modification time of the binary it runs, to notice an upgrade.
     pub binary: String,
+    /// The engine that it works with.
+    #[serde(default)]
+    pub docker_host: Option<String>,
 }

@@ -19,6 +19,7 @@ mod real {
     mod data;
     mod data_property;
     mod ends;
+    mod engines;
     mod environments;
     mod failures;
     mod folders;
@@ -37,14 +38,17 @@ mod real {
     mod orders;
     mod past;
     mod place;
+    mod ports;
     mod postgres;
     mod prune;
     mod queue;
     mod readers;
+    mod registries;
     mod secret;
     mod stops;
     mod strategies;
     mod takeover;
     mod told;
     mod trust;
+    mod variables;
 }

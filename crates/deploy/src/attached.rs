@@ -4,7 +4,7 @@
 //! started again long after both may have changed, so what it needs is kept beside its definition: another content is
 //! another release, and a rollback brings the old one back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +15,7 @@ use spec::compose::Service;
 
 use crate::error::DeployError;
 use crate::names::Scope;
+use crate::variables;
 use crate::world::World;
 
 /// Both lists of a service, and of the project, by their key.
@@ -60,14 +61,14 @@ impl Attached {
         scope: &Scope,
         project: &Project,
         services: impl Iterator<Item = &'a Service>,
-        variable: &dyn Fn(&str) -> Option<String>,
+        values: &variables::Contents,
     ) -> Result<Attached, DeployError> {
         let mut contents = BTreeMap::new();
         for service in services {
             for kind in KINDS {
                 for (key, _) in used(service, kind) {
                     let Some(entry) = project.raw.get(kind).and_then(|all| all.get(&key)) else { continue };
-                    if let Some(content) = content(kind, &key, entry, variable)? {
+                    if let Some(content) = content(kind, &key, entry, values)? {
                         contents.insert((kind, key), content);
                     }
                 }
@@ -143,6 +144,24 @@ impl Attached {
     }
 }
 
+/// What of these services' secrets and configs takes its content from a variable.
+pub fn from_variables<'a>(project: &Project, services: impl Iterator<Item = &'a Service>) -> Vec<variables::Wanted> {
+    let mut wanted = BTreeSet::new();
+    for service in services {
+        for kind in KINDS {
+            for (key, _) in used(service, kind) {
+                let entry = project.raw.get(kind).and_then(|all| all.get(&key));
+                let name =
+                    entry.filter(|entry| entry.get("content").is_none()).and_then(|entry| entry.get("environment"));
+                if let Some(name) = name.and_then(Value::as_str) {
+                    wanted.insert((kind, key, name.to_owned()));
+                }
+            }
+        }
+    }
+    wanted.into_iter().collect()
+}
+
 /// Removes what no definition of the scope names any more.
 pub fn sweep(world: &World, scope: &Scope) -> Result<(), DeployError> {
     let failed = |source| DeployError::State { operation: "sweep the contents of releases".to_owned(), source };
@@ -186,10 +205,10 @@ fn mode(entry: &Value) -> Option<u32> {
 
 /// A folder is left to Compose, which mounts it.
 fn content(
-    kind: &str,
+    kind: &'static str,
     key: &str,
     entry: &Value,
-    variable: &dyn Fn(&str) -> Option<String>,
+    values: &variables::Contents,
 ) -> Result<Option<Content>, DeployError> {
     let text = |field: &str| entry.get(field).and_then(Value::as_str);
     if let Some(text) = text("content") {
@@ -201,8 +220,8 @@ fn content(
                 "`{kind}.{key}.environment: {name}`: the variable is not set; write it into the environment file, or set it in the shell"
             ))
         };
-        let value = variable(name).ok_or_else(missing)?;
-        return Ok(Some(Content { bytes: value.into_bytes(), mode: None, owner: None }));
+        let value = values.get(&(kind, key.to_owned())).ok_or_else(missing)?;
+        return Ok(Some(Content { bytes: value.as_bytes().to_vec(), mode: None, owner: None }));
     }
     let Some(file) = text("file") else { return Ok(None) };
     let unreadable = |source: std::io::Error| {

@@ -92,8 +92,10 @@ pub async fn open(world: &World, platform: &Platform) -> Result<(), DeployError>
         Some(holder) => (format!("; {holder} holds it"), "stop that".to_owned()),
         None => (String::new(), format!("see who holds it with `ss -ltnp 'sport = :{port}'`, stop that")),
     };
+    let is_shared = platform.http.iter().chain(&platform.https).any(|bind| bind.parse() == Ok(listener.bind));
+    let place = if is_shared { "under `edge`" } else { "in `ports` of the Compose file" };
     Err(DeployError::Refused(format!(
-        "the edge cannot listen on {}: {}{who}; {way}, or write another address under `edge`",
+        "the edge cannot listen on {}: {}{who}; {way}, or write another address {place}",
         listener.bind,
         listener.error.as_deref().unwrap_or_default(),
     )))

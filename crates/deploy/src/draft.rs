@@ -18,7 +18,8 @@ use crate::takeover::{self, Takeover};
 use crate::up::Request;
 use crate::world::World;
 use crate::{
-    adopt, doors, drift, ends, graphics, ground, identity, images, intruders, keeping, learn, leaving, load, places,
+    adopt, doors, drift, ends, env_access, graphics, ground, identity, images, intruders, keeping, learn, leaving,
+    load, places,
 };
 
 pub struct Draft {
@@ -93,6 +94,7 @@ async fn compare(world: &World, request: &Request, loaded: Loaded) -> Result<Dra
     }
     for change in changes.iter_mut().filter(|change| matches!(change.action, Action::Create | Action::Update)) {
         let plan = loaded.platform.service(change.service.as_ref());
+        change.notes.extend(plan.into_iter().flat_map(|plan| loaded.platform.edge.ports_in_words(plan)));
         let own = plan.map(|plan| loaded.own.of_service(plan)).unwrap_or_default();
         change.notes.extend(own.iter().map(|own| {
             format!("`{}`, which neither file names, is volume {}, from release to release", own.target, own.name(1))
@@ -102,7 +104,8 @@ async fn compare(world: &World, request: &Request, loaded: Loaded) -> Result<Dra
     ground.missing.extend(wrong_names(world, &loaded).await?);
     doors::refuse_taken(world, &loaded)?;
     doors::refuse_shadowed(world, &loaded)?;
-    let mut notes = moved(world, &loaded, &request.source.dir)?;
+    let mut notes: Vec<String> = identity::moved(world, &loaded.scope, &request.source)?.into_iter().collect();
+    notes.extend(env_access::lines(&loaded, &request.source.dir));
     let mut arranged = places::arrange(world, &loaded, &serving, &mut changes)?;
     let coming: Vec<takeover::Coming<'_>> =
         changes.iter().filter_map(|change| coming(&loaded, &serving, change)).collect();
@@ -147,24 +150,6 @@ fn coming<'a>(
         Action::Scale | Action::Hold | Action::Nothing | Action::Remove => None,
     };
     plan.map(|plan| takeover::Coming { plan, takes_over: change.action == Action::Create })
-}
-
-/// A platform that is known from another folder is not taken over without a word, and not at all where only the folders
-/// have the same name.
-fn moved(world: &World, loaded: &Loaded, dir: &std::path::Path) -> Result<Vec<String>, DeployError> {
-    let Some(known) = world.identity(&loaded.scope)?.map(|known| known.dir) else { return Ok(Vec::new()) };
-    if known.as_os_str().is_empty() || identity::same_folder(&known, dir) {
-        return Ok(Vec::new());
-    }
-    let (was, is) = (known.display(), dir.display());
-    if !loaded.is_named && known.exists() {
-        return Err(DeployError::Refused(format!(
-            "{} was brought up from {was}, and {is} only has the same name; write `name: …` into the Compose file here, or `platform: …` into {}",
-            loaded.scope,
-            load::PLATFORM_FILE
-        )));
-    }
-    Ok(vec![format!("{} was brought up from {was} until now, and is {is} from here on", loaded.scope)])
 }
 
 /// Volumes without a name that are taken over.

@@ -42,6 +42,10 @@ pub enum DeployError {
     Standing { scope: Scope, kind: Kind, order: Order },
     #[error("`{scope}` belongs on {hosts}, and this machine is {here}")]
     Elsewhere { scope: Scope, hosts: String, here: String },
+    #[error("`{scope}` was brought up from {}, and this folder is {}", .known.display(), .dir.display())]
+    OtherFolder { scope: Scope, known: PathBuf, dir: PathBuf },
+    #[error("Docker Compose runs a project `{project}` from {}, and this folder is {}", .known.display(), .dir.display())]
+    OthersProject { project: String, known: PathBuf, dir: PathBuf },
     #[error("{release} of `{service}` cannot simply serve again: {breaks}")]
     PastMigration { service: ServiceName, release: ReleaseId, breaks: String },
     #[error("{0}")]
@@ -124,6 +128,8 @@ impl DeployError {
             DeployError::Locked { .. }
             | DeployError::Standing { .. }
             | DeployError::Elsewhere { .. }
+            | DeployError::OtherFolder { .. }
+            | DeployError::OthersProject { .. }
             | DeployError::PastMigration { .. }
             | DeployError::Forgot
             | DeployError::Unrebuildable { .. }
@@ -153,6 +159,16 @@ impl DeployError {
                 let key = format!("environments.{}.host", scope.environment);
                 Some(format!("run it there, name another environment with -e, or change `{key}`"))
             }
+            DeployError::OtherFolder { known, .. } => Some(format!(
+                "for what runs: `mainstay -C {}`; when this folder takes its place: `mainstay up --move-here`; for another platform: write `name: …` into the Compose file here, or `platform: …` into {}",
+                known.display(),
+                crate::load::PLATFORM_FILE
+            )),
+            DeployError::OthersProject { known, .. } => Some(format!(
+                "take it over where it lies: `mainstay -C {} up`; when this folder takes its place: `mainstay up --move-here`; for another platform: write `name: …` into the Compose file here, or `platform: …` into {}",
+                known.display(),
+                crate::load::PLATFORM_FILE
+            )),
             DeployError::Locked { .. } => Some("wait for it, or look at it with `mainstay status`".into()),
             DeployError::PastMigration { service, release, .. } => Some(format!(
                 "take the migration back in the database first, or go back all the same with `mainstay rollback {service} {release} --past-migration`"

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use spec::{EnvironmentName, PlatformFile, PlatformName};
 
 use crate::error::DeployError;
+use crate::load::{PLATFORM_FILE, Source, compose_files_in};
 use crate::names::Scope;
 use crate::world::World;
 
@@ -66,19 +67,13 @@ pub struct KnownVolume {
     pub database: Option<String>,
 }
 
-/// What a folder says about the name of its platform.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Named {
-    pub platform: PlatformName,
-    /// Whether a file or a variable says so, and not only the folder's name.
-    pub explicit: bool,
-}
-
 /// The name of Compose's project as plain Compose would have it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ComposeName {
     pub name: String,
     pub explicit: bool,
+    /// The caller's shell says it, for this one command.
+    pub of_shell: bool,
 }
 
 /// `COMPOSE_PROJECT_NAME`, else the `name` of the last file that has one, else the folder's name.
@@ -90,7 +85,7 @@ pub fn compose_name(dir: &Path, files: &[String], variable: &dyn Fn(&str) -> Opt
     let said = variable("COMPOSE_PROJECT_NAME").filter(|name| !name.is_empty());
     let said = said.or_else(|| files.iter().rev().find_map(written)).filter(|name| !name.is_empty());
     let folder = || dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    ComposeName { explicit: said.is_some(), name: normalized(&said.unwrap_or_else(folder)) }
+    ComposeName { explicit: said.is_some(), name: normalized(&said.unwrap_or_else(folder)), of_shell: false }
 }
 
 /// As Compose does it: what no project name may have is left out.
@@ -108,7 +103,7 @@ fn top_level_name(text: &str) -> Option<String> {
 }
 
 /// `$NAME`, `${NAME}`, `${NAME:-default}` and `${NAME-default}`.
-fn expanded(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> String {
+pub(crate) fn expanded(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> String {
     let mut out = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('$') {
@@ -150,36 +145,69 @@ pub fn platform_name(
     environment: &EnvironmentName,
     compose: &ComposeName,
     known: &[Identity],
-) -> Result<Named, DeployError> {
+) -> Result<PlatformName, DeployError> {
     if let Some(name) = &file.platform {
-        return Ok(Named { platform: name.clone(), explicit: true });
+        return Ok(name.clone());
     }
-    let here = || known.iter().filter(|known| known.dir == dir);
-    let same = here().find(|known| known.scope.environment == *environment).or_else(|| here().next());
-    if let Some(known) = same {
-        return Ok(Named { platform: known.scope.platform.clone(), explicit: compose.explicit });
-    }
-    let folder = dir.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
     let tidy = |name: &str| {
         let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
         PlatformName::parse(name.trim_matches('-'))
     };
+    let said = tidy(&compose.name.to_lowercase()).ok();
+    let is_said = |known: &Identity| known.project == compose.name || Some(&known.scope.platform) == said.as_ref();
+    let here: Vec<&Identity> = known.iter().filter(|known| is_home_of(known, dir)).collect();
+    let of = |wanted: &dyn Fn(&Identity) -> bool| here.iter().find(|known| wanted(known)).copied();
+    let same = of(&|known| is_said(known) && known.scope.environment == *environment)
+        .or_else(|| of(&is_said))
+        .or_else(|| of(&|known| known.scope.environment == *environment).or(here.first().copied()))
+        // A name that the shell gives is another platform, as it is another project to Compose.
+        .filter(|known| !compose.of_shell || is_said(known));
+    if let Some(known) = same {
+        return Ok(known.scope.platform.clone());
+    }
+    let folder = dir.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
     // A platform of the version before, which nobody has up: it went by the folder's name.
     if let Ok(name) = tidy(&folder)
         && known.iter().any(|known| {
             known.dir.as_os_str().is_empty() && known.scope.platform == name && known.scope.environment == *environment
         })
     {
-        return Ok(Named { platform: name, explicit: compose.explicit });
+        return Ok(name);
     }
     let name = if compose.explicit { compose.name.to_lowercase() } else { folder };
-    let platform = tidy(&name).map_err(|_| {
+    tidy(&name).map_err(|_| {
         DeployError::Refused(format!(
             "`{name}` cannot name a platform; write `platform: …` into {}",
             crate::load::PLATFORM_FILE
         ))
-    })?;
-    Ok(Named { platform, explicit: compose.explicit })
+    })
+}
+
+fn is_home_of(known: &Identity, dir: &Path) -> bool {
+    !known.dir.as_os_str().is_empty() && same_folder(&known.dir, dir)
+}
+
+/// What is to be said where a platform is at home in another folder. Who changes it from here has to say that this is its
+/// folder now; where the other one has gone, there is nothing to mistake.
+pub fn moved(world: &World, scope: &Scope, source: &Source) -> Result<Option<String>, DeployError> {
+    let Some(known) = world.identity(scope)?.map(|known| known.dir) else { return Ok(None) };
+    let dir = &source.dir;
+    if known.as_os_str().is_empty() || same_folder(&known, dir) {
+        return Ok(None);
+    }
+    if !source.move_here && is_home(&known) {
+        return Err(DeployError::OtherFolder { scope: scope.clone(), known, dir: dir.clone() });
+    }
+    Ok(Some(format!(
+        "{scope} was brought up from {} until now, and is {} from here on",
+        known.display(),
+        dir.display()
+    )))
+}
+
+/// Whether a folder has, still, what could be brought up from it.
+pub(crate) fn is_home(dir: &Path) -> bool {
+    dir.join(PLATFORM_FILE).is_file() || compose_files_in(dir).is_ok()
 }
 
 impl World {
@@ -214,7 +242,7 @@ impl World {
         dir: &Path,
         environment: &EnvironmentName,
         compose: &ComposeName,
-    ) -> Result<Named, DeployError> {
+    ) -> Result<PlatformName, DeployError> {
         platform_name(file, dir, environment, compose, &self.identities()?)
     }
 
@@ -283,6 +311,7 @@ fn ledger(operation: &'static str) -> impl Fn(ledger::LedgerError) -> DeployErro
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test writes the files that it reads")]
 mod tests {
     use super::*;
 
@@ -297,12 +326,49 @@ mod tests {
         std::fs::create_dir(&dir).unwrap();
         let files = ["compose.yaml".to_owned()];
         std::fs::write(dir.join("compose.yaml"), "services: {}\n").unwrap();
-        assert_eq!(compose_name(&dir, &files, &none), ComposeName { name: "myshopv2".into(), explicit: false });
+        assert_eq!(
+            compose_name(&dir, &files, &none),
+            ComposeName { name: "myshopv2".into(), explicit: false, of_shell: false }
+        );
         std::fs::write(dir.join("compose.yaml"), "name: \"bug-${STAGE:-shop}\" # ours\nservices:\n  a:\n    name: x\n")
             .unwrap();
-        assert_eq!(compose_name(&dir, &files, &none), ComposeName { name: "bug-shop".into(), explicit: true });
+        assert_eq!(
+            compose_name(&dir, &files, &none),
+            ComposeName { name: "bug-shop".into(), explicit: true, of_shell: false }
+        );
         let of_shell = |name: &str| (name == "COMPOSE_PROJECT_NAME").then(|| "other".to_owned());
-        assert_eq!(compose_name(&dir, &files, &of_shell), ComposeName { name: "other".into(), explicit: true });
+        assert_eq!(
+            compose_name(&dir, &files, &of_shell),
+            ComposeName { name: "other".into(), explicit: true, of_shell: false }
+        );
+    }
+
+    #[test]
+    fn a_folder_keeps_its_platform_unless_the_shell_names_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let known = |platform: &str, project: &str| Identity {
+            scope: Scope { platform: PlatformName::parse(platform).unwrap(), environment: environment() },
+            dir: folder.path().to_owned(),
+            project: project.into(),
+            ..serde_json::from_value(serde_json::json!({
+                "scope": {"platform": "x", "environment": "production"}, "dir": "", "project": "",
+            }))
+            .unwrap()
+        };
+        let all = [known("docker", "docker"), known("blog", "old_blog")];
+        let named = |name: &str, explicit: bool, of_shell: bool| {
+            let compose = ComposeName { name: name.into(), explicit, of_shell };
+            platform_name(&PlatformFile::default(), folder.path(), &environment(), &compose, &all).unwrap().to_string()
+        };
+        assert_eq!(named("docker", false, false), "docker");
+        assert_eq!(named("shop", true, false), "docker", "a name that is written later is no other platform");
+        assert_eq!(named("blog", true, false), "blog");
+        assert_eq!(named("old_blog", true, true), "blog");
+        assert_eq!(named("trial", true, true), "trial", "as for Compose");
+    }
+
+    fn environment() -> EnvironmentName {
+        EnvironmentName::parse("production").unwrap()
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::error::DeployError;
 use crate::identity::Identity;
 use crate::load::{Loaded, with_shell};
 use crate::plan::{Fetch, Plan, WantedImage};
+use crate::pulling;
 use crate::release::Release;
 use crate::world::World;
 
@@ -81,47 +82,6 @@ pub fn refuse_unpullable(service: &ServiceName, image: &WantedImage) -> Result<(
     }
 }
 
-/// `pull_policy: always` and `build` ask before anything is compared; an image that was named for this deploy is the one.
-pub async fn refresh(
-    world: &World,
-    loaded: &Loaded,
-    images: &BTreeMap<ServiceName, WantedImage>,
-    selected: impl Fn(&ServiceName) -> bool,
-) -> Result<bool, DeployError> {
-    let says = |name: &ServiceName, policy: &str| {
-        loaded.project.services.get(name).is_some_and(|service| service.pull_policy.as_deref() == Some(policy))
-    };
-    let of_file = |name: &ServiceName| images.get(name).filter(|image| image.instead_of.is_none());
-    let names = || loaded.platform.services.iter().map(|plan| &plan.name).filter(|name| selected(name));
-    let built: Vec<String> = names()
-        .filter(|name| says(name, "build") && of_file(name).is_some_and(|image| image.build))
-        .map(ToString::to_string)
-        .collect();
-    if !built.is_empty() {
-        world.talk.say(None, format!("builds {} (`pull_policy: build`)", built.join(", ")));
-        stream(world, loaded, loaded.compose.build(&built), None, &built.join(", ")).await?;
-    }
-    let mut pulled = false;
-    for name in names().filter(|name| says(name, "always")) {
-        let Some(image) = of_file(name).filter(|image| !image.build) else { continue };
-        world.talk.say(Some(name), format!("pulls {} (`pull_policy: always`)", image.reference));
-        let command = machine::process::Command::new("docker").args(["pull", "--quiet", &image.reference]);
-        let done = stream(world, loaded, command, Some(name), &image.reference).await;
-        done.map_err(|error| match error {
-            DeployError::Image { service, image, said } => DeployError::Image {
-                said: format!(
-                    "{said} (`pull_policy: always` asks the registry each time; `missing` takes what is here)"
-                ),
-                service,
-                image,
-            },
-            other => other,
-        })?;
-        pulled = true;
-    }
-    Ok(pulled || !built.is_empty())
-}
-
 pub async fn find(world: &World, reference: &str) -> Result<Option<Image>, DeployError> {
     let found = world.docker.image(reference).await;
     found.map_err(|source| DeployError::Docker { operation: format!("look for image `{reference}`"), source })
@@ -137,12 +97,11 @@ pub async fn fetch(world: &World, loaded: &Loaded, plan: &Plan, rebuild: bool) -
         .collect();
     if !builds.is_empty() {
         world.talk.say(None, format!("builds {}", builds.join(", ")));
-        stream(world, loaded, loaded.compose.build(&builds), None, &builds.join(", ")).await?;
+        pulling::build(world, loaded, &builds).await?;
     }
     for change in pending.iter().filter(|change| change.fetch == Some(Fetch::Pull)) {
         world.talk.say(Some(&change.service), format!("pulls {}", change.image));
-        let command = machine::process::Command::new("docker").args(["pull", "--quiet", &change.image]);
-        stream(world, loaded, command, Some(&change.service), &change.image).await?;
+        pulling::pull(world, loaded, &change.service, &change.image).await?;
     }
     Ok(())
 }
@@ -151,14 +110,15 @@ pub fn builds(loaded: &Loaded, service: &ServiceName) -> bool {
     loaded.project.services.get(service).is_some_and(|service| service.build)
 }
 
-async fn stream(
+/// Runs a command that is dressed already, and tells its lines.
+pub(crate) async fn stream(
     world: &World,
     loaded: &Loaded,
     command: machine::process::Command,
     service: Option<&ServiceName>,
     what: &str,
 ) -> Result<(), DeployError> {
-    let command = with_shell(world.dress(command), &loaded.shell);
+    let command = with_shell(command, &loaded.shell);
     let mut last: Vec<String> = Vec::new();
     let mut on_line = |_: Stream, line: String| {
         let line = loaded.redactor.redact(&line).into_owned();

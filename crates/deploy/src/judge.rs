@@ -35,7 +35,7 @@ pub enum Watched {
 pub struct Summary {
     pub release: ReleaseId,
     pub requests: u64,
-    /// Answers from 500 on, and their share of a hundred.
+    /// Answers from 500 on and answers that broke off, and their share of a hundred.
     pub errors: u64,
     pub errors_percent: f64,
     pub p95_ms: Option<f64>,
@@ -94,8 +94,12 @@ fn failing(limits: &SoakLimits, old: Option<&Figures>, new: &Figures) -> Option<
     let allowed = before.map_or(0.0, |ratio| ratio * limits.errors_factor).max(limits.errors.ratio());
     (new.error_ratio() > allowed).then(|| {
         let than = before.map_or_else(String::new, |ratio| format!(", and the old release had {}", percent(ratio)));
+        let how = match new.broken {
+            0 => "were 5xx".to_owned(),
+            broken => format!("failed, {broken} of them by breaking off in the middle"),
+        };
         format!(
-            "{} of {} answers were 5xx ({}); {} are allowed{than}",
+            "{} of {} answers {how} ({}); {} are allowed{than}",
             new.errors(),
             new.requests(),
             percent(new.error_ratio()),

@@ -24,7 +24,28 @@ pub async fn learn(world: &World) -> Result<(), DeployError> {
     for release in world.all_releases()?.into_iter().filter(|release| release.plan.data.is_none()) {
         writes(world, release).await?;
     }
+    close_routes(world)
+}
+
+/// The version before gave a route for everybody to what is published on one address of the host, such as the loopback.
+fn close_routes(world: &World) -> Result<(), DeployError> {
+    for platform in world.platforms()? {
+        for (_, mut release) in world.serving(&platform.scope)? {
+            let own: Vec<_> = platform.edge.ports.iter().filter(|port| port.service == release.service).collect();
+            let is_derived =
+                release.plan.reasons.get("routes").is_some_and(|reason| reason.starts_with("no routes are written"));
+            if is_derived && !own.is_empty() && own.iter().all(|port| is_for_one_address(&port.listen)) {
+                release.plan.routes.clear();
+                release.plan.reasons.remove("routes");
+                world.save_release(&release)?;
+            }
+        }
+    }
     Ok(())
+}
+
+fn is_for_one_address(listen: &str) -> bool {
+    listen.parse::<std::net::SocketAddr>().is_ok_and(|bind| !bind.ip().is_unspecified())
 }
 
 /// The version before named everything after platform and environment.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use spec::{ReleaseId, ServiceName};
 
 use crate::release::Release;
-use crate::roll_out::steps::{Done, gone, wrap};
+use crate::roll_out::steps::{Done, gone, tell_left, wrap};
 use crate::roll_out::{Found, Params};
 use crate::stopping::{self, StopPlan};
 use crate::world::World;
@@ -82,6 +82,8 @@ async fn stop(world: &World, params: &Params, found: &mut Found, first: bool) ->
             Leaving::Service { .. } if !first => {}
             Leaving::Service { service, .. } => {
                 let Some(release) = release(world, params, leaving)? else { continue };
+                let left = world.settled(&release).await.map_err(wrap("wait for the requests of what makes way"))?;
+                tell_left(world, &release, left);
                 let text = format!("stops {} of `{service}`, whose place it takes", release.id);
                 world.talk.say(Some(&params.release.service), text);
                 found.away_since_ms.get_or_insert(world.clock.now_ms());

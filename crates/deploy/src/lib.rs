@@ -19,6 +19,7 @@
 //! that a running container uses, remove a volume that was not named, or let traffic reach a
 //! release that has not proved itself.
 
+mod absent;
 mod account;
 mod adopt;
 mod attached;
@@ -30,7 +31,8 @@ mod doors;
 mod draft;
 pub mod drift;
 pub mod ends;
-pub mod error;
+pub mod env_access;
+mod error;
 mod facts;
 mod graphics;
 pub mod ground;
@@ -47,6 +49,7 @@ mod learn;
 mod leaving;
 pub mod lent;
 pub mod load;
+mod logins;
 pub mod maintenance;
 pub mod migration;
 pub mod names;
@@ -56,6 +59,7 @@ pub mod places;
 pub mod plan;
 pub mod promote;
 pub mod prune;
+mod pulling;
 mod readers;
 pub mod rebuild;
 pub mod recover;
@@ -78,6 +82,7 @@ pub mod tick;
 pub mod to_compose;
 pub mod together;
 pub mod up;
+mod variables;
 pub mod world;
 
 pub use draft::{Draft, draft};

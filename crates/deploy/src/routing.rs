@@ -8,10 +8,12 @@ mod routes;
 mod shares;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use edge::snapshot::Split;
 use edge::{Applied, Listener, Route, Snapshot, TcpRoute};
 
+use crate::absent;
 use crate::canary::Trial;
 use crate::error::DeployError;
 use crate::release::Release;
@@ -36,7 +38,13 @@ pub fn snapshot(epoch: u64, platforms: &[Platform], serving: &[Release], trials:
             let trial = trials.iter().find(|trial| trial.is_beside(release));
             let split = trial.map(shares::split);
             snapshot.routes.extend(routes::public(platform, release, split.as_ref()));
-            for listener in listeners::own(platform, &release.service) {
+            for (listener, detect) in listeners::own(platform, &release.service) {
+                // Whatever is no request there goes to the same pool, as bytes.
+                let bytes = detect.filter(|_| is_routed(release));
+                snapshot.tcp.extend(bytes.map(|detect| TcpRoute {
+                    detect: Some(detect),
+                    ..TcpRoute::new(listener.name.clone(), release.pool())
+                }));
                 open(&mut doors, listener);
             }
             if is_routed(release) {
@@ -137,6 +145,7 @@ fn tcp(
             pool: pool.name.clone(),
             idle_ms: port.idle.map(millis),
             send_proxy: port.send_proxy,
+            detect: None,
         });
         // Two ports of the host may lead to one port of the service.
         if !snapshot.pools.iter().any(|other| other.name == pool.name) {
@@ -149,7 +158,7 @@ fn tcp(
         let gateway = gateways.contains(&internal).then(|| listeners::gateway(platform, internal));
         for listener in listeners::held(platform, internal).into_iter().chain(gateway.into_iter().flatten()) {
             let (listener_name, pool) = (listener.name.clone(), pool.name.clone());
-            snapshot.tcp.push(TcpRoute { listener: listener_name, pool, idle_ms: None, send_proxy: false });
+            snapshot.tcp.push(TcpRoute::new(listener_name, pool));
             open(doors, listener);
         }
         if !snapshot.pools.iter().any(|other| other.name == pool.name) {
@@ -160,6 +169,19 @@ fn tcp(
 
 fn millis(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn routed<'a>(serving: &'a [Release], trials: &'a [Trial]) -> Vec<&'a Release> {
+    serving.iter().chain(trials.iter().map(|trial| &trial.release)).collect()
+}
+
+/// The routing without the addresses that nobody has any more.
+fn present(mut snapshot: Snapshot, absent: &absent::Absent) -> Snapshot {
+    if absent.is_empty() {
+        return snapshot;
+    }
+    absent::withdraw(&mut snapshot, absent);
+    snapshot.seal()
 }
 
 /// Counts epochs. The edge refuses a lower one than it has, so the counter is kept in the ledger.
@@ -173,13 +195,14 @@ impl World {
     pub async fn push_routes(&self) -> Result<Applied, DeployError> {
         let _turn = self.switching.lock().await;
         let platforms = self.platforms()?;
-        let serving = self.all_serving()?;
-        let trials = self.trials(&serving)?;
+        let (serving, trials) = self.routed()?;
+        absent::confirm(self, &routed(&serving, &trials)).await?;
         let epoch = self
             .ledger
             .next_number(EPOCH)
             .map_err(|source| DeployError::Ledger { operation: "count the epoch", source })?;
-        let snapshot = snapshot(epoch, &platforms, &serving, &trials);
+        let absent = absent::of(self, &routed(&serving, &trials))?;
+        let snapshot = present(snapshot(epoch, &platforms, &serving, &trials), &absent);
         let failed = |source| DeployError::Ledger { operation: "note the routing", source };
         self.ledger.put_record(ROUTING, PUSHED, &snapshot.hash).map_err(failed)?;
         let applied = self.edge.apply(&snapshot).await;
@@ -187,7 +210,8 @@ impl World {
             .map_err(|source| DeployError::Edge { operation: format!("apply routing epoch {epoch}"), source })?;
         self.lent.keep_only(&snapshot);
         // The rest of the snapshot is served, so this ends nothing; but nobody else would tell it.
-        for problem in &applied.problems {
+        let is_absent = |problem: &&String| absent.keys().any(|(pool, _)| problem.contains(pool.as_str()));
+        for problem in applied.problems.iter().filter(|problem| !is_absent(problem)) {
             tracing::warn!(epoch, problem, "the edge cannot serve a part of its snapshot");
             self.talk.say(None, format!("warning from the edge: {problem}"));
         }
@@ -197,12 +221,34 @@ impl World {
     /// Waits until nothing is under way any more to what a release does not serve now, on all of its ports.
     /// Answers how much was left when the time was over.
     pub async fn drained(&self, release: &Release) -> Result<u64, DeployError> {
-        let budget = release.plan.drain.max(release.plan.drain_websocket);
+        self.drained_within(release, release.plan.drain.max(release.plan.drain_websocket)).await
+    }
+
+    /// The same for a release that makes way for the next one, whose requests wait meanwhile: its streams without an
+    /// end are ended, and all else gets its drain.
+    pub async fn made_way(&self, release: &Release) -> Result<u64, DeployError> {
+        self.drained_within(release, release.plan.drain).await
+    }
+
+    async fn drained_within(&self, release: &Release, budget: Duration) -> Result<u64, DeployError> {
         let pools = pools_of(self.platform(&release.scope)?.as_ref(), release);
         let waits = pools.iter().map(|pool| self.edge.drained(pool, release.id.as_ref(), budget));
         let left = futures_util::future::try_join_all(waits).await;
         let failed =
             |source| DeployError::Edge { operation: format!("drain {} of `{}`", release.id, release.service), source };
+        Ok(left.map_err(failed)?.into_iter().sum())
+    }
+
+    /// Waits until what is under way now at a release that goes on serving has ended, for its drain at most; returns
+    /// what is left of it.
+    pub async fn settled(&self, release: &Release) -> Result<u64, DeployError> {
+        let pools = pools_of(self.platform(&release.scope)?.as_ref(), release);
+        let waits = pools.iter().map(|pool| self.edge.settled(pool, release.id.as_ref(), release.plan.drain));
+        let left = futures_util::future::try_join_all(waits).await;
+        let failed = |source| DeployError::Edge {
+            operation: format!("wait for the requests of {} of `{}`", release.id, release.service),
+            source,
+        };
         Ok(left.map_err(failed)?.into_iter().sum())
     }
 
@@ -214,8 +260,16 @@ impl World {
 
     /// What the edge is to serve, whatever it serves now.
     pub fn wanted_routes(&self) -> Result<Snapshot, DeployError> {
+        let (serving, trials) = self.routed()?;
+        let absent = absent::of(self, &routed(&serving, &trials))?;
+        Ok(present(snapshot(0, &self.platforms()?, &serving, &trials), &absent))
+    }
+
+    /// What requests go to, as it is written down.
+    fn routed(&self) -> Result<(Vec<Release>, Vec<Trial>), DeployError> {
         let serving = self.all_serving()?;
-        Ok(snapshot(0, &self.platforms()?, &serving, &self.trials(&serving)?))
+        let trials = self.trials(&serving)?;
+        Ok((serving, trials))
     }
 
     /// Pushes only when the edge does not already serve what the ledger says.

@@ -158,7 +158,7 @@ async fn platform_status(
     Ok(PlatformStatus {
         scope: platform.scope.clone(),
         dir: platform.dir.clone(),
-        addresses: platform.http.iter().map(|bind| url(bind, None, "/")).collect(),
+        addresses: platform_addresses(platform),
         strays: strays.collect(),
         standing: world.standing(&platform.scope)?,
         maintenance: platform.maintenance.is_some(),
@@ -166,6 +166,13 @@ async fn platform_status(
         stopped,
         services,
     })
+}
+
+/// Where its shared listeners are.
+fn platform_addresses(platform: &Platform) -> Vec<String> {
+    let mut addresses: Vec<String> = platform.http.iter().map(|bind| url("http", bind, None, "/")).collect();
+    addresses.dedup();
+    addresses
 }
 
 /// The word for the release's containers, and how many of them run.
@@ -206,33 +213,39 @@ fn failed_status(release: &Release) -> Option<FailedStatus> {
     }
 }
 
-/// Where a person can open the service.
+/// Where the service answers, from outside.
 pub fn addresses(platform: &Platform, release: &Release) -> Vec<String> {
-    if release.targets.is_empty() {
-        return Vec::new();
+    let bytes = platform.edge.tcp.iter().filter(|port| port.service == release.service);
+    let bytes = bytes.map(|port| url("tcp", &port.listen, None, ""));
+    let mut addresses: Vec<String> = Vec::new();
+    if !release.targets.is_empty() {
+        let own = platform.edge.ports.iter().filter(|port| port.service == release.service);
+        addresses.extend(own.map(|port| match port.detect {
+            Some(spec::Detect::Unknown) => url("tcp", &port.listen, None, ""),
+            Some(spec::Detect::Likely) | None => url("http", &port.listen, None, "/"),
+        }));
+        let shared = platform.http.iter().map(|bind| ("http", bind));
+        for (scheme, bind) in shared.chain(platform.https.iter().map(|bind| ("https", bind))) {
+            let routes = release.plan.routes.iter();
+            addresses.extend(
+                routes
+                    .map(|route| url(scheme, bind, route.host.as_deref().or(platform.domain.as_deref()), &route.path)),
+            );
+        }
     }
-    // A port of its own leads to nobody else, whatever host is asked for.
-    let own = platform.edge.ports.iter().filter(|port| port.service == release.service);
-    let own: Vec<String> = own.map(|port| url(&port.listen, None, "/")).collect();
-    if !own.is_empty() && platform.domain.is_none() {
-        return own;
-    }
-    let routes = &release.plan.routes;
-    let every = platform.http.iter().flat_map(|bind| {
-        routes.iter().map(move |route| url(bind, route.host.as_deref().or(platform.domain.as_deref()), &route.path))
-    });
-    own.into_iter().chain(every).collect()
+    let mut known = std::collections::BTreeSet::new();
+    addresses.into_iter().chain(bytes).filter(|address| known.insert(address.clone())).collect()
 }
 
-/// `0.0.0.0:80` and `[::]:80` open as `http://localhost/`.
-fn url(bind: &str, host: Option<&str>, path: &str) -> String {
+/// `0.0.0.0:80` and `[::]:80` open as `http://localhost/`; one address of the host is shown as it is.
+fn url(scheme: &str, bind: &str, host: Option<&str>, path: &str) -> String {
     let (address, port) = bind.rsplit_once(':').unwrap_or((bind, "80"));
     let host = host.unwrap_or(match address {
         "0.0.0.0" | "[::]" => "localhost",
         other => other,
     });
-    match port {
-        "80" => format!("http://{host}{path}"),
-        port => format!("http://{host}:{port}{path}"),
+    match (scheme, port) {
+        ("http", "80") | ("https", "443") => format!("{scheme}://{host}{path}"),
+        (_, port) => format!("{scheme}://{host}:{port}{path}"),
     }
 }

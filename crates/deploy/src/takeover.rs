@@ -14,7 +14,7 @@ use spec::{ServiceName, Strategy};
 
 use crate::error::{DeployError, is_gone};
 use crate::health;
-use crate::identity::{COMPOSE_DIR, COMPOSE_ONE_OFF, COMPOSE_PROJECT, COMPOSE_SERVICE, same_folder};
+use crate::identity::{COMPOSE_DIR, COMPOSE_ONE_OFF, COMPOSE_PROJECT, COMPOSE_SERVICE, is_home, same_folder};
 use crate::leaving::Leaving;
 use crate::load::Loaded;
 use crate::names;
@@ -153,20 +153,14 @@ pub async fn look(world: &World, loaded: &Loaded) -> Result<Takeover, DeployErro
     Ok(takeover)
 }
 
-/// A project of the same name that comes from another folder is somebody else's, unless a file names it.
+/// A project of the same name that comes from another folder is somebody else's, unless this folder takes its place.
 fn refuse_anothers(loaded: &Loaded, takeover: &Takeover) -> Result<(), DeployError> {
     let Some(dir) = &takeover.dir else { return Ok(()) };
     let here = loaded.compose.dir.clone().unwrap_or_default();
-    if loaded.is_named || same_folder(dir, &here) || !dir.exists() {
-        return Ok(());
+    match loaded.move_here || same_folder(dir, &here) || !is_home(dir) {
+        true => Ok(()),
+        false => Err(DeployError::OthersProject { project: takeover.project.clone(), known: dir.clone(), dir: here }),
     }
-    Err(DeployError::Refused(format!(
-        "Docker Compose runs a project `{}` from {}, and this folder ({}) only has the same name; write `name: …` into the Compose file, or `platform: …` into {}",
-        takeover.project,
-        dir.display(),
-        here.display(),
-        crate::load::PLATFORM_FILE
-    )))
 }
 
 /// Removes what Compose has left of services that serve here now. Their volumes stay.

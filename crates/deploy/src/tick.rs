@@ -4,6 +4,7 @@
 //! stops warm releases whose time is over, and forgets releases beyond those that are kept.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use machine::docker::State as Is;
 use serde::Serialize;
@@ -13,7 +14,7 @@ use crate::error::DeployError;
 use crate::release::{Event, Release, State};
 use crate::store::Platform;
 use crate::world::World;
-use crate::{certificates, copies, health, holders};
+use crate::{absent, certificates, copies, health, holders};
 
 /// What one turn did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -50,53 +51,69 @@ pub async fn tick(world: &World) -> Result<Turn, DeployError> {
     Ok(turn)
 }
 
-/// A container that Docker restarted may have another address; traffic follows it.
-pub(crate) async fn follow_addresses(world: &World) -> Result<Vec<String>, DeployError> {
-    let mut moved = Vec::new();
-    let platforms = world.platforms()?;
+/// What the edge sends something to.
+pub(crate) fn followed(world: &World) -> Result<Vec<Release>, DeployError> {
     let serving = world.all_serving()?;
     let trials = world.trials(&serving)?.into_iter().map(|trial| trial.release);
-    for release in serving.into_iter().chain(trials).filter(|release| is_followed(release, &platforms)) {
-        let addresses = addresses(world, &release).await?;
-        if addresses.is_empty() {
-            continue;
-        }
-        let targets = match release.targets.is_empty() {
-            true => Vec::new(),
-            false => release.targets_at(&addresses),
-        };
-        if release.targets != targets || release.addresses != addresses {
-            // Read again: a roll-out may have written it since.
-            let known = world.release(&release.scope, &release.service, &release.id)?;
-            let Some(mut known) = known.filter(|known| known.is_left_alone() && known.copies == release.copies) else {
-                continue;
-            };
-            if known.targets != targets {
-                moved.push(known.container.clone());
-            }
-            (known.targets, known.addresses) = (targets, addresses);
-            world.save_release(&known)?;
-        }
-    }
-    Ok(moved)
+    Ok(serving.into_iter().chain(trials).collect())
 }
 
-/// Where the copies that run are. When none does, the last word stands: there is nobody else to send anything to.
-async fn addresses(world: &World, release: &Release) -> Result<Vec<std::net::IpAddr>, DeployError> {
-    let mut addresses = Vec::new();
-    for container in release.containers() {
-        let detail = health::inspect(world, &container).await?;
-        addresses.extend(detail.as_ref().and_then(health::address));
+/// A container that Docker restarted may have another address; traffic follows it.
+pub(crate) async fn follow_addresses(world: &World) -> Result<Vec<String>, DeployError> {
+    absent::forget(world, &followed(world)?)?;
+    Ok(follow(world, |_| true).await?.unwrap_or_default())
+}
+
+/// Looks where the containers of these releases are. Answers which of them have moved; `None` where there are none.
+pub(crate) async fn follow(
+    world: &World,
+    is_meant: impl Fn(&Release) -> bool,
+) -> Result<Option<Vec<String>>, DeployError> {
+    let platforms = world.platforms()?;
+    let is_meant = |release: &Release| is_meant(release) && has_target(release, &platforms);
+    let meant: Vec<Release> = followed(world)?.into_iter().filter(is_meant).collect();
+    if meant.is_empty() {
+        return Ok(None);
     }
-    Ok(addresses)
+    let mut moved = Vec::new();
+    for release in meant {
+        let addresses = absent::present(world, &release).await?;
+        if release.is_left_alone() && !addresses.is_empty() {
+            moved.extend(move_to(world, &release, &addresses)?);
+        }
+        // Read again: its addresses may just have been written, here or by a roll-out.
+        if let Some(known) = world.release(&release.scope, &release.service, &release.id)? {
+            absent::note(world, &known, &addresses)?;
+        }
+    }
+    Ok(Some(moved))
+}
+
+/// Writes down where a release is now, and answers its container's name if the edge must know.
+fn move_to(world: &World, release: &Release, addresses: &[IpAddr]) -> Result<Option<String>, DeployError> {
+    let targets = match release.targets.is_empty() {
+        true => Vec::new(),
+        false => release.targets_at(addresses),
+    };
+    if release.targets == targets && release.addresses == addresses {
+        return Ok(None);
+    }
+    // Read again: a roll-out may have written it since.
+    let known = world.release(&release.scope, &release.service, &release.id)?;
+    let known = known.filter(|known| known.is_left_alone() && known.copies == release.copies);
+    let Some(mut known) = known else { return Ok(None) };
+    let has_moved = known.targets != targets;
+    (known.targets, known.addresses) = (targets, addresses.to_vec());
+    world.save_release(&known)?;
+    Ok(has_moved.then_some(known.container))
 }
 
 /// What the edge has an address of, or needs one of.
-fn is_followed(release: &Release, platforms: &[Platform]) -> bool {
+fn has_target(release: &Release, platforms: &[Platform]) -> bool {
     let on_tcp = |platform: &Platform| {
         platform.scope == release.scope && platform.edge.tcp.iter().any(|tcp| tcp.service == release.service)
     };
-    release.is_left_alone() && (!release.targets.is_empty() || platforms.iter().any(on_tcp))
+    !release.targets.is_empty() || platforms.iter().any(on_tcp)
 }
 
 async fn expire(world: &World, platform: &Platform) -> Result<Vec<String>, DeployError> {

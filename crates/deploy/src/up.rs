@@ -26,7 +26,8 @@ use crate::report::{Outcome, Report, ServiceReport};
 use crate::roll_out::{Params, RollOut, after, can_share, must_be_alone};
 use crate::world::World;
 use crate::{
-    adopt, doors, drift, ground, hooks, images, keeping, load, removal, restart, scale, shown, takeover, tick, together,
+    adopt, doors, drift, ground, hooks, images, keeping, load, pulling, removal, restart, scale, shown, takeover, tick,
+    together,
 };
 
 /// What was asked for.
@@ -44,6 +45,9 @@ pub struct Request {
     /// Build again what can be built.
     #[serde(default)]
     pub build: bool,
+    /// Ask registries again for images that are here: a tag may have moved.
+    #[serde(default)]
+    pub pull: bool,
     #[serde(default)]
     pub skip_migrations: bool,
     /// Do not watch new releases after the switch.
@@ -95,9 +99,7 @@ pub async fn up(world: &World, operation: &str, request: &Request, host: &HostSi
         return Ok(report.clone());
     }
     let mut draft = crate::draft::draft(world, request, host).await?;
-    let selected =
-        |name: &ServiceName| request.selection.services.is_empty() || request.selection.services.contains(name);
-    if images::refresh(world, &draft.loaded, &draft.images, selected).await? {
+    if pulling::refresh(world, &draft.loaded, &draft.images, request).await? {
         draft = crate::draft::draft(world, request, host).await?;
     }
     if request.build {

@@ -21,7 +21,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// The state folder.
     pub root: Root,
-    /// The only variables that Docker's programs get from us: PATH, HOME, DOCKER_HOST.
+    /// The only variables that Docker's programs get from us: PATH, HOME, DOCKER_CONFIG, and always DOCKER_HOST, so that no
+    /// context of root's leads them to another engine than ours.
     pub environment: Vec<(String, String)>,
     /// Keys the hashes of definitions, so that a hash tells nothing about the values in it.
     pub salt: Vec<u8>,

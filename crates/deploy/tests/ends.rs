@@ -252,3 +252,28 @@ async fn status_tells_an_end_and_how_it_was() {
         assert_eq!(status.platforms[0].services[0].state, word);
     }
 }
+
+#[tokio::test]
+async fn what_has_ended_gets_no_request_whoever_has_its_address_and_keeps_its_routes() {
+    let site = site_of(CASE, Behaviour::healthy_after(0), Behaviour::runs()).await;
+    let name = "shop-production-web-r1";
+    let pool = |targets: bool| {
+        let routing = site.world.wanted_routes().unwrap();
+        let pool = routing.pools.iter().find(|pool| pool.release == "r1").unwrap_or_else(|| panic!("{routing:?}"));
+        assert_eq!(!pool.targets.is_empty(), targets, "{:?}", pool.targets);
+        assert_eq!(routing.hash, routing.content_hash());
+        routing
+    };
+    deploy::tick::tick(&site.world).await.unwrap();
+    let before = pool(true);
+
+    site.docker.stop(name, Duration::ZERO).await.unwrap();
+    deploy::tick::tick(&site.world).await.unwrap();
+    let without = pool(false);
+    assert_eq!((without.routes, without.listeners), (before.routes.clone(), before.listeners.clone()));
+
+    // An operation that starts it need not wait for the next look.
+    site.docker.start(name).await.unwrap();
+    site.world.push_routes().await.unwrap();
+    assert_eq!(pool(true).hash, before.hash);
+}

@@ -1,6 +1,6 @@
 //! A network that is made anew keeps everything that was on it, wherever this breaks; data goes by its name.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod site;
 

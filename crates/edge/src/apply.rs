@@ -167,7 +167,9 @@ fn generations(state: &mut State, old: &Table, snapshot: &Snapshot) -> Vec<Arc<G
     let mut names = BTreeSet::new();
     let mut chosen = Vec::with_capacity(snapshot.pools.len());
     for pool in snapshot.pools.iter().filter(|pool| names.insert((&pool.name, &pool.release))) {
-        let living = old.generations.iter().find(|generation| generation.is(pool)).cloned();
+        // One whose streams were ended before it was stopped, and that serves on after all, begins anew.
+        let is_living = |generation: &&Arc<Generation>| generation.is(pool) && !generation.cut().is_cancelled();
+        let living = old.generations.iter().find(is_living).cloned();
         let generation = living.or_else(|| revived(state, pool)).unwrap_or_else(|| {
             let tally = tally_of(state, pool, &pool.release);
             let guests = pool.guests.as_ref().map(|guests| tally_of(state, pool, &guests.release));

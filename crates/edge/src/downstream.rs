@@ -3,6 +3,8 @@
 pub(crate) mod arrival;
 pub(crate) mod client;
 pub(crate) mod connection;
+pub(crate) mod cuts;
+mod detect;
 pub(crate) mod fault;
 pub(crate) mod forwarded;
 pub(crate) mod frames;

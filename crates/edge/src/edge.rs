@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
 
 use crate::control::Source;
+use crate::downstream::cuts::Cuts;
 use crate::downstream::listeners::Listeners;
 use crate::downstream::presence::Presence;
 use crate::error::EdgeError;
@@ -98,6 +99,8 @@ pub(crate) struct Counts {
     pub(crate) resting: AtomicU64,
     /// By the stable word of the reason.
     pub(crate) refusals: Refusals,
+    /// What the log was told of connections that were ended.
+    pub(crate) cuts: Cuts,
 }
 
 impl Counts {

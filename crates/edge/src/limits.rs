@@ -19,6 +19,9 @@ pub struct Limits {
     pub body_grace: Duration,
     /// A client that does not take what it asked for.
     pub client_write: Duration,
+    /// A client of HTTP/1 that has ended its sending and waits for its answer (`nc` with a request on its standard
+    /// input); most that look like that have left, and what they asked for is given up after so long.
+    pub client_half_closed: Duration,
     /// An idle keep-alive connection of a client.
     pub client_idle: Duration,
     /// An idle keep-alive connection to a target. Node closes after 5 s and answers nothing, so ours ends earlier.
@@ -76,6 +79,7 @@ impl Default for Limits {
             body_rate: 240,
             body_grace: Duration::from_secs(60),
             client_write: Duration::from_secs(60),
+            client_half_closed: Duration::from_secs(5),
             client_idle: Duration::from_secs(75),
             target_idle: Duration::from_secs(4),
             target_idle_h2: Duration::from_secs(60),

@@ -98,12 +98,13 @@ fn gauges(text: &mut String, lines: &[Line]) {
 
 fn connections(text: &mut String, lines: &[Line]) {
     type Pick = fn(&Tally) -> &AtomicU64;
-    let counters: [(&str, &str, Pick); 8] = [
+    let counters: [(&str, &str, Pick); 9] = [
         ("mainstay_edge_connects_total", "New connections to targets.", |tally| &tally.connects),
         ("mainstay_edge_connect_errors_total", "Connections that did not come about.", |tally| &tally.connect_errors),
         ("mainstay_edge_retries_total", "Second tries.", |tally| &tally.retries),
         ("mainstay_edge_unanswered_total", "Requests the edge answered for a pool.", |tally| &tally.unanswered),
         ("mainstay_edge_failed_calls_total", "Calls of gRPC that their targets failed.", |tally| &tally.failed_calls),
+        ("mainstay_edge_broken_answers_total", "Answers that broke off after their head.", |tally| &tally.broken),
         ("mainstay_edge_ejections_total", "Targets taken out for their answers.", |tally| &tally.ejections),
         ("mainstay_edge_received_bytes_total", "Bodies, WebSockets and TCP from clients.", |tally| &tally.bytes_in),
         ("mainstay_edge_sent_bytes_total", "Bodies, WebSockets and TCP to clients.", |tally| &tally.bytes_out),

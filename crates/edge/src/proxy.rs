@@ -8,6 +8,7 @@ mod check;
 pub(crate) mod download;
 pub(crate) mod forward;
 pub(crate) mod gate;
+mod goodbye;
 pub(crate) mod grpc;
 pub(crate) mod headers;
 pub(crate) mod hold;

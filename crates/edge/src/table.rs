@@ -47,6 +47,8 @@ pub(crate) struct Table {
 #[derive(Default)]
 struct Hosts {
     named: HashMap<Box<str>, Paths>,
+    /// By what follows `*.`.
+    wild: HashMap<Box<str>, Paths>,
     any: Paths,
 }
 
@@ -88,7 +90,8 @@ impl Table {
         Table { epoch, public, internal, by_listener, trusted, generations, rules, lines }
     }
 
-    /// The way for a host (as the client wrote it) and a path: the longest prefix under the exact host, else under none.
+    /// The way for a host (as the client wrote it) and a path: the longest prefix under the exact host, else under the
+    /// wildcard that shares most of it, else under none.
     ///
     /// The prefix alone decides: a method that its ways do not take is not looked for under shorter ones, because
     /// what was meant to be narrow would then reach a service that nobody meant.
@@ -98,8 +101,7 @@ impl Table {
             Scope::Public => &self.public,
             Scope::Internal => &self.internal,
         });
-        let named = if hosts.named.is_empty() { None } else { hosts.named.get(&*plain_host(host)) };
-        named.and_then(|paths| paths.find(path)).or_else(|| hosts.any.find(path))
+        hosts.find(host, path).or_else(|| hosts.any.find(path))
     }
 }
 
@@ -133,11 +135,35 @@ impl<'a> Ground<'a> {
 }
 
 impl Hosts {
+    /// The way under the host itself, or under one of its wildcards.
+    fn find(&self, host: &str, path: &str) -> Option<&Way> {
+        if self.named.is_empty() && self.wild.is_empty() {
+            return None;
+        }
+        let host = plain_host(host);
+        let named = self.named.get(&*host).and_then(|paths| paths.find(path));
+        if named.is_some() || self.wild.is_empty() {
+            return named;
+        }
+        // A host of 255 bytes has 127 labels at most.
+        let mut rest: &str = &host;
+        while let Some((_, shorter)) = rest.split_once('.') {
+            if let Some(way) = self.wild.get(shorter).and_then(|paths| paths.find(path)) {
+                return Some(way);
+            }
+            rest = shorter;
+        }
+        None
+    }
+
     /// Adds the routes that are shown, after those that are there.
     fn extend(&mut self, ways: &[Compiled<'_>], is_shown: &dyn Fn(&Route) -> bool) {
         for (route, way) in ways.iter().filter(|(route, _)| is_shown(route)) {
             let paths = match &route.host {
-                Some(host) => self.named.entry(plain_host(host).into_owned().into()).or_default(),
+                Some(host) => match host.strip_prefix("*.") {
+                    Some(rest) => self.wild.entry(plain_host(rest).into_owned().into()).or_default(),
+                    None => self.named.entry(plain_host(host).into_owned().into()).or_default(),
+                },
                 None => &mut self.any,
             };
             paths.insert(&way::prefix(route), way.clone());
@@ -195,6 +221,28 @@ mod tests {
         assert_eq!(found(&t, "a.example.", "/app"), Some("a"));
         assert_eq!(found(&t, "a.example", "/other"), Some("any"));
         assert_eq!(found(&t, "b.example", "/app"), Some("any"));
+    }
+
+    #[test]
+    fn an_exact_host_goes_before_wildcards_and_the_longest_of_those_before_the_others() {
+        let t = table(vec![
+            route(None, "/", "any"),
+            route(Some("*.example.com"), "/", "all"),
+            route(Some("*.Shop.example.com"), "/", "shops"),
+            route(Some("admin.shop.example.com"), "/", "admin"),
+            route(Some("admin.shop.example.com"), "/deep/only", "deep"),
+            route(Some("narrow.example.com"), "/api", "narrow"),
+        ]);
+        assert_eq!(found(&t, "acme.shop.example.com", "/"), Some("shops"));
+        assert_eq!(found(&t, "ACME.Shop.Example.COM.:8443", "/"), Some("shops"));
+        assert_eq!(found(&t, "a.b.shop.example.com", "/"), Some("shops"), "one label or more");
+        assert_eq!(found(&t, "admin.shop.example.com", "/"), Some("admin"));
+        assert_eq!(found(&t, "shop.example.com", "/"), Some("all"), "not the name itself");
+        assert_eq!(found(&t, "example.com", "/"), Some("any"));
+        assert_eq!(found(&t, "xexample.com", "/"), Some("any"), "labels, not letters");
+        assert_eq!(found(&t, "narrow.example.com", "/api/x"), Some("narrow"));
+        assert_eq!(found(&t, "narrow.example.com", "/"), Some("all"), "where the exact host has no path for it");
+        assert_eq!(found(&t, &"a.".repeat(120), "/"), Some("any"));
     }
 
     #[test]

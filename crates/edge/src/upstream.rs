@@ -12,3 +12,4 @@ pub(crate) mod tally;
 pub(crate) mod target;
 mod trunk;
 pub(crate) mod trunks;
+mod wire;

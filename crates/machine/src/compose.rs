@@ -83,6 +83,13 @@ impl Compose {
         self.base().args(["config", "--format", "json"])
     }
 
+    /// The same with one more file laid over the others, which Compose gets to read and nobody else.
+    pub fn config_with(&self, over: &serde_json::Value) -> Command {
+        let mut with = self.clone();
+        with.files.push("-".into());
+        with.config().stdin(over.to_string())
+    }
+
     /// Builds the images of these services (all when empty).
     pub fn build(&self, services: &[String]) -> Command {
         self.base().arg("build").args(services.iter().cloned())

@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
 pub use crate::error::DockerError;
-pub use engine::Engine;
+pub use engine::{DEFAULT_HOST, Engine};
 pub use fake::{Behaviour, FakeDocker, HealthScript};
 pub use parts::{MountKind, MountPoint, NetworkMember, PublishedPort};
 pub use types::{

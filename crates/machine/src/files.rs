@@ -4,6 +4,7 @@
 //! The content before is kept as `<name>.prev`, because a disk can still hand back rubbish for the newest blocks.
 
 mod lock;
+mod program;
 mod write;
 
 use std::io::Read;
@@ -15,6 +16,7 @@ use serde::de::DeserializeOwned;
 
 pub use crate::error::FilesError;
 pub use lock::{FileLock, Lock};
+pub use program::{install, link};
 
 /// No state file of ours is near this size; a larger one is a mistake and must not fill the memory.
 const LARGEST_FILE: u64 = 256 * 1024 * 1024;
@@ -50,6 +52,13 @@ impl<T> Loaded<T> {
 /// Links are followed: who renews certificates moves links.
 pub fn read(path: &Path) -> Result<Option<Vec<u8>>, FilesError> {
     read_bounded(path)
+}
+
+/// Narrows the mode of a file that others keep.
+pub fn set_mode(path: &Path, mode: u32) -> Result<(), FilesError> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::Permissions::from_mode(mode);
+    std::fs::set_permissions(path, mode).map_err(|source| io("change the mode of", path, source))
 }
 
 impl Root {

@@ -84,6 +84,44 @@ pub fn enable_now(unit: &str) -> Command {
     Command::new("systemctl").args(["enable", "--now", unit])
 }
 
+/// Starts a unit at every boot, and not now.
+pub fn enable(unit: &str) -> Command {
+    Command::new("systemctl").args(["enable", "--quiet", unit])
+}
+
+/// Status 0 when it starts at boot.
+pub fn is_enabled(unit: &str) -> Command {
+    Command::new("systemctl").args(["is-enabled", "--quiet", unit])
+}
+
+/// A path as part of a unit's name, as `systemd-escape --path` writes it.
+pub fn escaped(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let trimmed = text.trim_matches('/');
+    let mut out = String::new();
+    for (at, byte) in trimmed.bytes().enumerate() {
+        match byte {
+            b'/' if out.ends_with('-') => {}
+            b'/' => out.push('-'),
+            b'.' if at == 0 => out.push_str(r"\x2e"),
+            b':' | b'_' | b'.' => out.push(char::from(byte)),
+            byte if byte.is_ascii_alphanumeric() => out.push(char::from(byte)),
+            byte => out.push_str(&format!(r"\x{byte:02x}")),
+        }
+    }
+    out
+}
+
+/// The program that a unit file starts.
+pub fn program_of(unit: &str) -> Option<String> {
+    let line = unit.lines().find_map(|line| line.strip_prefix("ExecStart="))?;
+    let word = match line.strip_prefix('"') {
+        Some(quoted) => quoted.split('"').next()?,
+        None => line.split_whitespace().next()?,
+    };
+    Some(word.replace("%%", "%").replace("$$", "$"))
+}
+
 /// Stops a unit now and for good.
 pub fn disable_now(unit: &str) -> Command {
     Command::new("systemctl").args(["disable", "--now", unit])
@@ -152,6 +190,27 @@ mod tests {
         let root = Root::open(dir.path()).unwrap();
         Unit { name: "a".into(), ..Unit::default() }.save(&root).unwrap();
         assert_eq!(root.list(".").unwrap(), ["a.service"]);
+    }
+
+    #[test]
+    fn a_path_becomes_part_of_a_name_as_systemd_escapes_it() {
+        for (path, expected) in [
+            ("/srv/state", "srv-state"),
+            ("/srv/my-state/", r"srv-my\x2dstate"),
+            ("/.hidden/a b", r"\x2ehidden-a\x20b"),
+            ("/srv//x.y_z", "srv-x.y_z"),
+        ] {
+            assert_eq!(escaped(Path::new(path)), expected);
+        }
+    }
+
+    #[test]
+    fn the_program_of_a_unit_file_is_found_however_it_is_written() {
+        let unit = |program: &str| Unit { exec: vec![program.into(), "edge".into()], ..Unit::default() }.render();
+        for program in ["/usr/local/bin/mainstay", "/srv/my state/bin/100%"] {
+            assert_eq!(program_of(&unit(program)).as_deref(), Some(program));
+        }
+        assert_eq!(program_of("[Service]\n"), None);
     }
 
     #[test]

@@ -1,39 +1,42 @@
-//! The format of environment files, as Docker Compose reads them, less what would make a value depend on its surroundings.
+//! The names and values of an environment file as they are written, for what must never be shown.
 //!
-//! `NAME=value`, `export NAME=value`, comments, `'literal'` and `"escaped \n"` values, both of which may span lines.
-//! Not taken: `${OTHER}` is not replaced but kept as written, as for a single-quoted value in Compose;
-//! a name without `=` and a name written twice are mistakes.
+//! What a value means is Docker Compose's word: it fills in `${OTHER}`, knows the shell, and is asked for it.
+//! So this reader takes whatever Compose takes (odd names, `NAME: value`, names that are written twice, names without a
+//! value), and only remembers what Compose will refuse, to tell it without quoting a line that may hold a password.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::{Fault, Faults};
 use crate::secret::Secret;
 
-/// Parses a whole file, or tells every mistake in it.
-pub(crate) fn parse(text: &str) -> Result<BTreeMap<String, Secret>, Faults> {
+/// What is written in a file.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    /// The last value of each name.
+    pub(crate) values: BTreeMap<String, Secret>,
+    /// Names without a value: the shell's is meant.
+    pub(crate) inherited: BTreeSet<String>,
+    pub(crate) faults: Faults,
+}
+
+/// Reads a whole file.
+pub(crate) fn parse(text: &str) -> Written {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader = Reader {
         lines: text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)).enumerate(),
-        faults: Vec::new(),
+        written: Written::default(),
     };
-    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-    let mut values = BTreeMap::new();
     while let Some((index, line)) = reader.lines.next() {
-        let number = index + 1;
-        let Some((name, value)) = reader.assignment(number, line) else {
-            continue;
-        };
-        if let Some(first) = seen.insert(name.clone(), number) {
-            reader.fault::<()>(number, format!("`{name}` is already set in line {first}"));
+        if let Some((name, value)) = reader.assignment(index + 1, line) {
+            reader.written.values.insert(name, Secret::new(value));
         }
-        values.insert(name, Secret::new(value));
     }
-    if reader.faults.is_empty() { Ok(values) } else { Err(Faults(reader.faults)) }
+    reader.written
 }
 
 struct Reader<L> {
     lines: L,
-    faults: Vec<Fault>,
+    written: Written,
 }
 
 impl<'t, L: Iterator<Item = (usize, &'t str)>> Reader<L> {
@@ -43,13 +46,17 @@ impl<'t, L: Iterator<Item = (usize, &'t str)>> Reader<L> {
             return None;
         }
         let line = line.strip_prefix("export ").map_or(line, str::trim_start);
-        let Some((name, value)) = line.split_once('=') else {
-            return self.fault(number, "no `=`: a line is `NAME=value`, a comment or empty");
+        let Some((name, value)) = line.split_once(['=', ':']) else {
+            if is_name(line) {
+                self.written.inherited.insert(line.to_owned());
+                return None;
+            }
+            return self.fault(number, "no `=`: a line is `NAME=value`, a name, a comment or empty");
         };
         let name = name.trim_end();
         if !is_name(name) {
             // What stands before the `=` may be a piece of a value from the line above: it is not quoted.
-            return self.fault(number, "what stands before `=` is not a name: letters, digits and `_`, first no digit");
+            return self.fault(number, "what stands before `=` is not a name: letters, digits and any of `_.-[]`");
         }
         let value = value.trim_start();
         let value = match value.chars().next() {
@@ -68,7 +75,8 @@ impl<'t, L: Iterator<Item = (usize, &'t str)>> Reader<L> {
         let (mut value, mut line) = (String::new(), first);
         loop {
             match take_quoted(line, quote, &mut value) {
-                Some(rest) => return self.closed(number, name, rest).then_some(value),
+                // What follows the closing quote is nothing to Compose.
+                Some(_) => return Some(value),
                 None => value.push('\n'),
             }
             match self.lines.next() {
@@ -80,17 +88,8 @@ impl<'t, L: Iterator<Item = (usize, &'t str)>> Reader<L> {
         }
     }
 
-    /// After the closing quote only a comment may follow.
-    fn closed(&mut self, number: usize, name: &str, rest: &str) -> bool {
-        let fine = rest.trim().is_empty() || (rest.starts_with([' ', '\t']) && rest.trim_start().starts_with('#'));
-        if !fine {
-            self.fault::<()>(number, format!("something follows the closing quote of `{name}`"));
-        }
-        fine
-    }
-
     fn fault<T>(&mut self, line: usize, problem: impl Into<String>) -> Option<T> {
-        self.faults.push(Fault { line, problem: problem.into() });
+        self.written.faults.0.push(Fault { line, problem: problem.into() });
         None
     }
 }
@@ -125,9 +124,7 @@ fn unquoted(value: &str) -> String {
 }
 
 fn is_name(name: &str) -> bool {
-    let mut bytes = name.bytes();
-    bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
-        && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || "_.-[]".contains(c))
 }
 
 #[cfg(test)]

@@ -14,13 +14,6 @@ pub enum SecretsError {
     },
     #[error("the environment file `{file}` is not a file")]
     NotAFile { file: String },
-    #[error("the environment file `{file}` has mode {mode:04o}, so others can reach the secrets in it; type: {fix}")]
-    Mode {
-        file: String,
-        mode: u32,
-        /// The command that puts it right.
-        fix: String,
-    },
     #[error("the environment file `{file}` is larger than {limit} bytes")]
     TooLarge { file: String, limit: u64 },
     #[error("the environment file `{file}` is not UTF-8, first at line {line}")]
@@ -32,7 +25,7 @@ pub enum SecretsError {
 }
 
 /// All mistakes of a file at once.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Faults(pub Vec<Fault>);
 
 /// One mistake. It says where and what, and quotes at most the name of the variable.
@@ -47,7 +40,6 @@ impl SecretsError {
     /// The next thing to do, for the operator.
     pub fn next_step(&self) -> Option<String> {
         match self {
-            Self::Mode { fix, .. } => Some(fix.clone()),
             Self::Read { file, .. } => Some(format!("check that `{file}` exists and that this user may read it")),
             _ => None,
         }

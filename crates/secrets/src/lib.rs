@@ -9,7 +9,7 @@
 //! secrets it was started with and a plan can say that they have changed.
 //!
 //! ```text
-//!   .env (mode 0600) --> EnvFile --+--> Secret --expose()--> the environment of a container, nothing else
+//!   .env            --> EnvFile --+--> Secret --expose()--> the environment of a container, nothing else
 //!                                  +--> Redactor --> logs, errors, reports without the values
 //!                                  +--> Version  --> release record, plan
 //! ```
@@ -25,7 +25,7 @@ mod secret;
 mod source;
 mod version;
 
-pub use env_file::EnvFile;
+pub use env_file::{Access, EnvFile};
 pub use error::{Fault, Faults, Result, SecretsError};
 pub use redact::{Redactor, SHORTEST};
 pub use secret::Secret;

@@ -4,6 +4,7 @@
 
 mod healthcheck;
 mod mounts;
+mod outline;
 mod ports;
 mod restart;
 mod service;
@@ -20,6 +21,7 @@ use crate::problem::{Problem, Problems};
 
 pub use healthcheck::Healthcheck;
 pub use mounts::{Mount, MountKind};
+pub use outline::{Include, Outline};
 pub use ports::Port;
 pub use restart::Restart;
 pub use service::{Condition, Service};

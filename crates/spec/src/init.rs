@@ -24,9 +24,10 @@ pub fn platform_file_of(project: &Project, files: &[String]) -> String {
     let profiles = profiles(project);
     let derived = derive(project, name.clone(), &profiles);
     let http = derived.as_ref().map(|platform| platform.http.clone()).unwrap_or_default();
-    // Where services have ports of their own, saying where the edge listens would take these away.
+    // Where services have ports of their own, saying where the edge listens would take these away; and where no route
+    // leads anywhere, it need not listen at all.
     let own = derived.as_ref().is_ok_and(|platform| !platform.edge.ports.is_empty());
-    let edge = if own { String::new() } else { format!(", edge: {{http: {}}}", port(&http)) };
+    let edge = if own || http.is_empty() { String::new() } else { format!(", edge: {{http: {}}}", port(&http)) };
     let mut text = head(&name, files, &profiles, &edge);
     match derived {
         Ok(platform) => platform.services.iter().for_each(|plan| service(&mut text, plan)),
@@ -88,14 +89,18 @@ fn head(name: &Option<PlatformName>, files: &[String], profiles: &[String], edge
 
 /// `80` for every address, `"127.0.0.1:8080"` for one, a list for several.
 fn port(http: &[String]) -> String {
-    let one = |bind: &String| match bind.strip_prefix("0.0.0.0:") {
+    let six = |four: &str| http.iter().any(|bind| bind.strip_prefix("[::]:") == Some(four));
+    let is_said = |bind: &&String| {
+        let port = bind.strip_prefix("[::]:");
+        !port.is_some_and(|port| http.iter().any(|other| other.strip_prefix("0.0.0.0:") == Some(port)))
+    };
+    let one = |bind: &String| match bind.strip_prefix("0.0.0.0:").filter(|port| six(port)) {
         Some(port) => port.to_owned(),
         None => format!("\"{bind}\""),
     };
-    match http {
-        [] => defaults::HTTP_PORT.to_string(),
-        [only] => one(only),
-        several => format!("[{}]", several.iter().map(one).collect::<Vec<_>>().join(", ")),
+    match http.iter().filter(is_said).map(one).collect::<Vec<_>>().as_slice() {
+        [only] => only.clone(),
+        several => format!("[{}]", several.join(", ")),
     }
 }
 

@@ -50,8 +50,8 @@ pub use ids::{EnvironmentName, PlatformName, ReleaseId, SagaId, ServiceName};
 pub use platform::{PlatformFile, Strategy};
 pub use problem::{Problem, Problems};
 pub use resolve::{
-    Canary, Check, EdgePlan, Finish, Health, Hold, HookJob, HookPlan, HostSize, HttpPort, Job, Limits, Migration,
-    Platform, ResourceReport, Rolling, Route, ServicePlan, SoakLimits, TcpPort, resolve, resolve_with,
+    Canary, Check, Detect, EdgePlan, Finish, Health, Hold, HookJob, HookPlan, HostSize, HttpPort, Job, Limits,
+    Migration, Platform, ResourceReport, Rolling, Route, ServicePlan, SoakLimits, TcpPort, resolve, resolve_with,
 };
 pub use units::{Bytes, Money, Percent, Rate, human_duration};
 

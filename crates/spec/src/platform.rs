@@ -117,7 +117,7 @@ pub struct PlatformFile {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Environment {
-    /// The domain of this environment; services that publish a port get `<service>.<domain>`.
+    /// The domain of this environment; services that publish a port on every address get `<service>.<domain>` where `edge` listens, which is port 80 if it does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub domain: Option<String>,
     /// The files with environment variables for Compose.

@@ -22,7 +22,7 @@ mod service;
 mod strategy;
 mod trust;
 
-use crate::compose::Project;
+use crate::compose::{Port, Project};
 use crate::data::DataMount;
 use crate::defaults;
 use crate::facts::Facts;
@@ -33,11 +33,12 @@ use crate::problem::{Problem, Problems, nearest};
 pub use foreign::{REFUSED, Refusal};
 pub use known::speaks_http;
 pub use plan::{
-    AccessLog, Canary, CertificateFiles, Check, EdgeHealth, EdgePlan, Finish, Health, Hold, HookJob, HookPlan,
+    AccessLog, Canary, CertificateFiles, Check, Detect, EdgeHealth, EdgePlan, Finish, Health, Hold, HookJob, HookPlan,
     HostSize, HttpPort, Job, Limits, Migration, Outlier, Platform, Redirect, ResourceReport, Rolling, Route,
     ServicePlan, Shedding, SoakLimits, Sticky, TcpPort,
 };
 pub use readers::{is_read, is_read_variable, reader, speaks_to};
+use routes::Origin;
 use scene::Scene;
 
 /// The same where nobody has looked at the machine: what the files alone say.
@@ -67,14 +68,15 @@ pub fn resolve_with(
     let mut services: Vec<ServicePlan> =
         order.into_iter().filter_map(|name| service::plan(&scene, name, &mut problems)).collect();
     service::check_databases(&services, &mut problems);
-    routes::assign(&scene, &mut services, &mut problems);
-    trust::check(&scene, &mut services, &mut problems);
+    published::check(&scene, &mut problems);
+    let origin = routes::assign(&scene, &mut services, &mut problems);
     let environment = &scene.environment;
-    let http = match environment.edge.as_ref().and_then(|edge| edge.http.clone()) {
-        Some(written) => written,
-        None => binds_of_the_face(&scene, &services),
+    let http: Vec<Bind> = match environment.edge.as_ref().and_then(|edge| edge.http.clone()) {
+        Some(written) => written.iter().flat_map(Bind::each).collect(),
+        None => shared_binds(&scene, &services, origin),
     };
-    let edge = edge::resolve(&scene, &mut services, &http, &mut problems);
+    let edge = edge::resolve(&scene, &mut services, &http, origin, &mut problems);
+    trust::check(&scene, &edge.ports, &mut services, &mut problems);
     let mode = environment.resources.or(file.resources).unwrap_or_default();
     let resources = resources::fit(&mut services, mode, environment.limits, host);
     let platform = name.map(|name| Platform {
@@ -170,29 +172,28 @@ fn platform_name(file: &PlatformFile, project: &Project, problems: &mut Problems
         .ok()
 }
 
-/// Where no address is written, the edge takes the published ports of the service that has `/`, so that
-/// the product stays where its compose file put it; without any, port 80.
-fn binds_of_the_face(scene: &Scene<'_>, services: &[ServicePlan]) -> Vec<Bind> {
+/// Where routes are shown when no address is written: where routes are written, on the published ports of the service
+/// that has `/`, so that the product stays where its compose file put it; otherwise on port 80. Without a route there is
+/// nothing to show, and nothing is opened.
+fn shared_binds(scene: &Scene<'_>, services: &[ServicePlan], origin: Origin) -> Vec<Bind> {
+    if services.iter().all(|plan| plan.routes.is_empty()) {
+        return Vec::new();
+    }
     let is_face = |plan: &&ServicePlan| plan.routes.iter().any(|route| route.host.is_none() && route.path == "/");
     let face = services.iter().find(is_face).and_then(|plan| Some((plan, scene.active.get(&plan.name)?)));
     let ports =
         face.into_iter().flat_map(|(plan, service)| service.ports.iter().filter(|port| Some(port.target) == plan.port));
-    let binds: Vec<Bind> = ports
-        .filter(|port| port.protocol == "tcp")
-        .filter_map(|port| match &port.host_ip {
-            Some(ip) => Bind::parse(&format!("{ip}:{}", port.published?)).ok(),
-            None => port.published.map(Bind::any),
-        })
-        .collect();
+    let published = ports.filter(|port| port.protocol == "tcp").flat_map(Port::binds);
+    let binds: Vec<Bind> = published.filter(|_| origin == Origin::Written).collect();
     match binds.is_empty() {
-        true => vec![Bind::any(defaults::HTTP_PORT)],
+        true => Bind::any(defaults::HTTP_PORT).each().collect(),
         false => binds,
     }
 }
 
 fn https(scene: &Scene<'_>) -> Vec<String> {
     let written = scene.environment.edge.as_ref().and_then(|edge| edge.https.as_ref());
-    written.map(|binds| binds.iter().map(Bind::to_string).collect()).unwrap_or_default()
+    written.map(|binds| binds.iter().flat_map(Bind::each).map(|bind| bind.to_string()).collect()).unwrap_or_default()
 }
 
 fn compose_files(scene: &Scene<'_>) -> Vec<String> {

@@ -10,7 +10,7 @@ mod support;
 
 use spec::compose::Project;
 use spec::platform::{self, ResourceMode};
-use spec::resolve::{Check, HostSize, Platform, resolve};
+use spec::resolve::{Check, Detect, HostSize, Platform, resolve};
 use spec::{Bytes, EnvironmentName, PlatformFile, Problems, ServicePlan, Strategy};
 use std::time::Duration;
 use support::project;
@@ -61,21 +61,162 @@ fn every_compose_sample_deploys_without_a_platform_file() {
         let platform = resolve(&PlatformFile::default(), &project, &environment("production"), &HOST);
         let platform = platform.unwrap_or_else(|problems| panic!("{name}: {problems}"));
         assert!(platform.services.iter().all(|plan| !plan.reason.is_empty()), "{name}: a strategy without a reason");
-        assert!(!platform.http.is_empty(), "{name}: nowhere to open it");
+    }
+}
+
+/// Where services have ports of their own, by service.
+fn own(platform: &Platform) -> Vec<(&str, &str)> {
+    platform.edge.ports.iter().map(|port| (port.service.as_str(), port.listen.as_str())).collect()
+}
+
+#[test]
+fn a_published_port_is_opened_where_the_file_has_it_and_nothing_else_is() {
+    let at = |ports: serde_json::Value| {
+        let project = from_services(serde_json::json!({ "web": { "image": "a", "ports": ports } }));
+        resolve(&PlatformFile::default(), &project, &environment("production"), &HOST).expect("a platform")
+    };
+    let published = |ip: &str| serde_json::json!([{ "target": 80, "published": "8080", "host_ip": ip }]);
+    let everywhere = at(serde_json::json!([{ "target": 80, "published": "8080" }]));
+    assert_eq!(own(&everywhere), [("web", "0.0.0.0:8080"), ("web", "[::]:8080")]);
+    for (ip, listen) in [
+        ("127.0.0.1", "127.0.0.1:8080"),
+        ("0.0.0.0", "0.0.0.0:8080"),
+        ("::", "[::]:8080"),
+        ("::1", "[::1]:8080"),
+        ("[::1]", "[::1]:8080"),
+        ("10.1.2.3", "10.1.2.3:8080"),
+    ] {
+        let platform = at(published(ip));
+        assert_eq!(own(&platform), [("web", listen)]);
+        assert!(platform.http.is_empty() && platform.services[0].routes.is_empty(), "{ip}");
+    }
+    let nothing = at(serde_json::json!([]));
+    assert!(own(&nothing).is_empty() && nothing.http.is_empty(), "no port is published, and 80 is nobody's");
+}
+
+/// A web server for everybody, a console for a tunnel over SSH, and one that is for other services alone.
+fn with_a_console() -> Project {
+    from_services(serde_json::json!({
+        "web": { "image": "a", "ports": [{ "target": 8000, "published": "18016" }] },
+        "api": { "image": "a", "ports": [{ "target": 8000, "published": "18017" }] },
+        "admin": { "image": "a", "ports": [{ "target": 8000, "published": "18116", "host_ip": "127.0.0.1" }] },
+        "internal": { "image": "a", "expose": ["8000"] },
+    }))
+}
+
+#[test]
+fn what_is_published_on_the_loopback_is_nowhere_else_whatever_the_file_says_about_domain_and_edge() {
+    for environment in ["{}", "{domain: example.com}", "{edge: {http: 80}}", "{domain: example.com, edge: {http: 80}}"]
+    {
+        let text = format!("version: 1\nenvironments: {{production: {environment}}}");
+        let platform = with(&text, &with_a_console(), "production").expect("a platform");
+        for name in ["admin", "internal"] {
+            assert!(service(&platform, name).routes.is_empty(), "{name} with {environment}");
+        }
+        let ports: Vec<_> = own(&platform).into_iter().filter(|(service, _)| *service == "admin").collect();
+        assert_eq!(ports, [("admin", "127.0.0.1:18116")], "{environment}");
     }
 }
 
 #[test]
-fn without_a_written_address_the_edge_listens_where_the_face_published_its_port() {
-    let at = |ports: serde_json::Value| {
-        let project = from_services(serde_json::json!({ "web": { "image": "a", "ports": ports } }));
-        resolve(&PlatformFile::default(), &project, &environment("production"), &HOST).expect("a platform").http
+fn without_a_word_about_hosts_every_published_port_leads_to_its_service_alone() {
+    let platform = with("version: 1", &with_a_console(), "production").expect("a platform");
+    assert!(platform.http.is_empty() && platform.services.iter().all(|plan| plan.routes.is_empty()));
+    let expected = ["127.0.0.1:18116", "0.0.0.0:18017", "[::]:18017", "0.0.0.0:18016", "[::]:18016"];
+    let mut found: Vec<_> = own(&platform).into_iter().map(|(_, listen)| listen).collect();
+    found.sort_by_key(|listen| expected.iter().position(|one| one == listen));
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn a_domain_has_a_listener_of_its_own_beside_the_published_ports() {
+    let text = "version: 1\nenvironments: {production: {domain: example.com}}";
+    let platform = with(text, &with_a_console(), "production").expect("a platform");
+    assert_eq!(platform.http, ["0.0.0.0:80", "[::]:80"]);
+    assert_eq!(routes(service(&platform, "web")), ["*/"]);
+    assert_eq!(routes(service(&platform, "api")), ["api.example.com/"]);
+    assert!(own(&platform).contains(&("web", "0.0.0.0:18016")));
+    let text = "version: 1\nenvironments: {production: {domain: example.com, edge: {http: 8080}}}";
+    let platform = with(text, &with_a_console(), "production").expect("a platform");
+    assert_eq!(platform.http, ["0.0.0.0:8080", "[::]:8080"]);
+    assert_eq!(own(&platform), [("admin", "127.0.0.1:18116")], "the others are reached by their routes");
+    assert!(service(&platform, "api").warnings.iter().any(|warning| warning.contains("port 18017 of the host is not")));
+}
+
+#[test]
+fn a_console_on_the_port_of_the_edge_has_the_loopback_to_itself() {
+    let project = from_services(serde_json::json!({
+        "web": { "image": "a", "ports": [{ "target": 8000, "published": "18016" }] },
+        "admin": { "image": "a", "ports": [{ "target": 8000, "published": "80", "host_ip": "127.0.0.1" }] },
+    }));
+    let platform = with("version: 1\nenvironments: {production: {edge: {http: 80}}}", &project, "production");
+    assert_eq!(own(&platform.expect("a platform")), [("admin", "127.0.0.1:80")]);
+}
+
+#[test]
+fn two_services_on_one_port_of_the_host_are_a_problem_with_both_names() {
+    let two = |one: serde_json::Value, other: serde_json::Value| {
+        let project = from_services(serde_json::json!({
+            "web": { "image": "a", "ports": [one] }, "api": { "image": "a", "ports": [other] },
+        }));
+        with("version: 1", &project, "production").map(|_| ()).map_err(|problems| problems.to_string())
     };
-    let published = serde_json::json!([{ "target": 80, "published": "8080", "protocol": "tcp" }]);
-    assert_eq!(at(published), ["0.0.0.0:8080"]);
-    let local = serde_json::json!([{ "target": 80, "published": "8080", "host_ip": "127.0.0.1", "protocol": "tcp" }]);
-    assert_eq!(at(local), ["127.0.0.1:8080"]);
-    assert_eq!(at(serde_json::json!([])), ["0.0.0.0:80"]);
+    let at = |ip: &str, protocol: &str| {
+        let mut port = serde_json::json!({ "target": 8000, "published": "18016", "protocol": protocol });
+        if !ip.is_empty() {
+            port["host_ip"] = ip.into();
+        }
+        port
+    };
+    for (one, other) in [("", ""), ("", "127.0.0.1"), ("::1", ""), ("10.0.0.1", "0.0.0.0"), ("127.0.0.1", "127.0.0.1")]
+    {
+        let text = two(at(one, "tcp"), at(other, "tcp")).expect_err(one);
+        assert!(text.contains("`web`") && text.contains("`api`") && text.contains("18016"), "{text}");
+    }
+    assert!(two(at("", "udp"), at("", "udp")).is_err());
+    for (one, other) in [("127.0.0.1", "127.0.0.2"), ("0.0.0.0", "::"), ("127.0.0.1", "::1")] {
+        assert_eq!(two(at(one, "tcp"), at(other, "tcp")), Ok(()), "{one} and {other}");
+    }
+    assert_eq!(two(at("", "tcp"), at("", "udp")), Ok(()));
+}
+
+#[test]
+fn http_is_assumed_only_where_something_proves_it_and_the_plan_says_so() {
+    let project = from_services(serde_json::json!({
+        "game": { "image": "a", "ports": [{ "target": 25565, "published": "25565" }] },
+        "panel": { "image": "a", "ports": [{ "target": 9443, "published": "9443" }] },
+        "web": { "image": "a", "ports": [{ "target": 8080, "published": "8080" }] },
+        "api": {
+            "image": "a", "ports": [{ "target": 7777, "published": "7777" }],
+            "healthcheck": { "test": ["CMD", "curl", "-f", "http://localhost:7777/health"] },
+        },
+        "mail": { "image": "a", "ports": [{ "target": 25, "published": "25" }] },
+    }));
+    let how = |text: &str| {
+        let platform = with(text, &project, "production").expect("a platform");
+        let ports = platform.edge.ports.iter().filter(|port| port.listen.starts_with("0.0.0.0"));
+        let mut how: Vec<_> = ports.map(|port| (port.service.to_string(), port.detect)).collect();
+        how.sort_by(|one, two| one.0.cmp(&two.0));
+        (how, platform)
+    };
+    let of = |name: &str, detect| (name.to_owned(), detect);
+    let (found, platform) = how("version: 1");
+    let unknown = Some(Detect::Unknown);
+    let expected = [of("api", None), of("game", unknown), of("panel", unknown), of("web", Some(Detect::Likely))];
+    assert_eq!(found, expected);
+    let said = |name: &str| platform.edge.ports_in_words(service(&platform, name)).join("\n");
+    assert!(said("game").contains("port 25565 of the host") && said("game").contains("`protocol: http` or `tcp`"));
+    assert!(said("api").contains("its health check asks this port"), "{}", said("api"));
+    assert!(said("mail").contains("bytes (port 25 is not known for HTTP)"), "{}", said("mail"));
+    assert!(!service(&platform, "game").reason.contains("serves HTTP"));
+
+    let (found, platform) = how("version: 1\nservices: {game: {protocol: tcp}, panel: {protocol: http}}");
+    assert!(found.contains(&of("panel", None)) && !found.iter().any(|(name, _)| name == "game"), "{found:?}");
+    assert!(platform.edge.tcp.iter().any(|tcp| tcp.service.as_str() == "game" && tcp.listen == "[::]:25565"));
+
+    // What nobody knows is not taken from its port by a listener for requests.
+    let (found, _) = how("version: 1\nenvironments: {production: {edge: {http: 80}}}");
+    assert_eq!(found, [of("game", unknown), of("panel", unknown)]);
 }
 
 #[test]
@@ -108,7 +249,8 @@ fn a_whole_product_gets_the_strategy_that_each_part_needs() {
 
 #[test]
 fn the_face_of_the_product_gets_the_root_and_others_that_publish_a_port_get_a_host() {
-    let platform = derived("whole_product");
+    let text = "version: 1\nenvironments: {production: {profiles: ['*'], edge: {http: 80}}}";
+    let platform = with(text, &project("whole_product"), "production").expect("a platform");
     assert_eq!(routes(service(&platform, "frontend")), ["*/"]);
     assert_eq!(routes(service(&platform, "api")), ["api.localhost/"]);
     assert_eq!(routes(service(&platform, "n8n")), ["n8n.localhost/"]);
@@ -116,13 +258,16 @@ fn the_face_of_the_product_gets_the_root_and_others_that_publish_a_port_get_a_ho
 }
 
 #[test]
-fn a_web_front_that_publishes_nothing_still_gets_the_root() {
+fn a_web_front_that_publishes_nothing_gets_the_root_where_the_file_has_a_listener_for_it() {
     let project = from_services(serde_json::json!({
         "api": { "image": "a", "expose": ["8000"] }, "web": { "image": "b", "expose": ["3000"] },
     }));
-    let platform = with("version: 1", &project, "production").expect("a platform");
+    let listening = "version: 1\nenvironments: {production: {edge: {http: 80}}}";
+    let platform = with(listening, &project, "production").expect("a platform");
     assert_eq!(routes(service(&platform, "web")), ["*/"]);
     assert!(service(&platform, "api").routes.is_empty());
+    let bare = with("version: 1", &project, "production").expect("a platform");
+    assert!(bare.http.is_empty() && service(&bare, "web").routes.is_empty(), "what is not published is not opened");
 }
 
 #[test]
@@ -298,7 +443,8 @@ fn the_reference_platform_resolves_as_it_is_written() {
     assert_eq!(routes(api), ["*/api", "*/version"]);
     assert_eq!(api.migrate.as_ref().expect("a migration").job.command, ["alembic", "upgrade", "head"]);
     let staging = with(&text, &project("whole_product"), "staging").unwrap_or_else(|problems| panic!("{problems}"));
-    assert_eq!((staging.http.as_slice(), staging.service("n8n")), (["0.0.0.0:8081".to_owned()].as_slice(), None));
+    assert_eq!(staging.http, ["0.0.0.0:8081", "[::]:8081"]);
+    assert_eq!(staging.service("n8n"), None);
 }
 
 #[test]
@@ -517,7 +663,8 @@ mod edge {
         let platform = at("tcp: [{listen: 5433, service: postgres, port: 5432}, {listen: 9000, service: api}]");
         let tcp = platform.expect("a platform").edge.tcp;
         let told: Vec<_> = tcp.iter().map(|tcp| (tcp.listen.as_str(), tcp.service.as_str(), tcp.port)).collect();
-        assert_eq!(told, [("0.0.0.0:5433", "postgres", 5432), ("0.0.0.0:9000", "api", 8000)]);
+        let postgres = [("0.0.0.0:5433", "postgres", 5432), ("[::]:5433", "postgres", 5432)];
+        assert_eq!(told, [&postgres[..], &[("0.0.0.0:9000", "api", 8000), ("[::]:9000", "api", 8000)]].concat());
     }
 
     #[test]

@@ -30,6 +30,24 @@ fn every_valid_sample_is_the_same_after_a_round_trip_through_json() {
 }
 
 #[test]
+fn hosts_are_kept_as_clients_ask_for_them() {
+    let (_, text) = folder("samples/valid", "yaml")
+        .into_iter()
+        .find(|(name, _)| name == "hosts_with_wildcards_and_beyond_ascii")
+        .expect("the sample");
+    let parsed = platform::parse(&text, "mainstay.yaml").expect("a valid sample");
+    let json = serde_json::to_value(&parsed).expect("JSON");
+    let hosts: Vec<_> = json["services"]["web"]["routes"]
+        .as_array()
+        .expect("routes")
+        .iter()
+        .map(|route| route["host"].as_str().unwrap_or_default())
+        .collect();
+    assert_eq!(hosts, ["*.shop.example.com", "xn--bcher-kva.example.com", "*.xn--bcher-kva.example", "*.localhost"]);
+    assert_eq!(json["environments"]["production"]["domain"], "xn--bcher-kva.example");
+}
+
+#[test]
 fn every_invalid_sample_says_what_is_expected_beside_it() {
     let samples = folder("samples/invalid", "yaml");
     assert!(samples.len() >= 12, "only {} invalid samples", samples.len());

@@ -19,6 +19,19 @@ pub async fn app_image(build: &str, env: &[(&str, &str)]) -> String {
     image_of(build, &dockerfile(build, env)).await
 }
 
+/// The tag of an image with a registry (Debian's, 2.8) that asks everybody for the login `shop` with the password
+/// `s3cret-login`; it listens on port 5000.
+pub async fn registry_image() -> String {
+    image_of_kind("registry", "auth", REGISTRY).await
+}
+
+const REGISTRY: &str = r#"FROM debian:bookworm-slim
+RUN apt-get update && apt-get install --yes --no-install-recommends docker-registry apache2-utils && rm -rf /var/lib/apt/lists/*
+RUN htpasswd -Bbn shop s3cret-login >/htpasswd
+ENV REGISTRY_AUTH=htpasswd REGISTRY_AUTH_HTPASSWD_REALM=shop REGISTRY_AUTH_HTPASSWD_PATH=/htpasswd
+CMD ["docker-registry", "serve", "/etc/docker/registry/config.yml"]
+"#;
+
 /// The same as a keeper of data (`testapp/writer.rs`): its stop signal is handled. `volume` is a `VOLUME` of the image.
 pub async fn writer_image(build: &str, volume: Option<&str>) -> String {
     let volume = volume.map(|path| format!("VOLUME {path}\n")).unwrap_or_default();
@@ -30,6 +43,10 @@ pub async fn writer_image(build: &str, volume: Option<&str>) -> String {
 const WRITER: &str = "rm -f /stop; trap ': >/stop' TERM INT QUIT; /testapp & app=$!; wait $app; wait $app";
 
 async fn image_of(build: &str, file: &str) -> String {
+    image_of_kind("app", build, file).await
+}
+
+async fn image_of_kind(kind: &str, build: &str, file: &str) -> String {
     let root = Root::open(std::env::temp_dir().join("mainstay-testkit")).expect("could not open the image folder");
     // Tests run in many processes at once, and one build is enough.
     let guard = wait_for("the turn to build the test image", LIMIT, || async {
@@ -41,7 +58,7 @@ async fn image_of(build: &str, file: &str) -> String {
     })
     .await;
     let program = std::fs::read(testapp(&root).await).expect("the test application cannot be read");
-    let tag = format!("mainstay-test/app:{build}-{:016x}", hash(&[&program, file.as_bytes()]));
+    let tag = format!("mainstay-test/{kind}:{build}-{:016x}", hash(&[&program, file.as_bytes()]));
     let known = Command::new("docker").args(["image", "inspect", "--format", "{{.Id}}", &tag]).timeout(LIMIT);
     if SystemProcesses.run(&known).await.is_ok_and(|output| output.status == 0) {
         return tag;

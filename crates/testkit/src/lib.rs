@@ -19,7 +19,7 @@ mod place;
 mod real_docker;
 mod wait;
 
-pub use app::{app_image, writer_image};
+pub use app::{app_image, registry_image, writer_image};
 pub use place::{free_port, temp_root};
 pub use real_docker::{BASE_IMAGE, RealDocker};
 pub use wait::wait_for;

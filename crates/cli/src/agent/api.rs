@@ -54,7 +54,13 @@ impl IntoResponse for Failure {
 type Answer<T> = Result<Json<T>, Failure>;
 
 async fn about(State(agent): State<Agent>) -> Json<About> {
-    Json(About { version: env!("CARGO_PKG_VERSION").into(), pid: std::process::id(), binary: agent.binary })
+    let docker_host = Some(agent.docker_host);
+    Json(About {
+        version: env!("CARGO_PKG_VERSION").into(),
+        pid: std::process::id(),
+        binary: agent.binary,
+        docker_host,
+    })
 }
 
 async fn begin(State(agent): State<Agent>, Json(begin): Json<Begin>) -> Answer<Started> {

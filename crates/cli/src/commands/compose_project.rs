@@ -8,9 +8,9 @@ use deploy::names;
 use machine::docker::{Docker, Engine};
 
 /// One line about it, where there is something and Mainstay does not have it already.
-pub async fn line(dir: &Path) -> Option<String> {
+pub async fn line(dir: &Path, host: &str) -> Option<String> {
     let files = compose_files_in(dir).ok()?;
-    let engine = Engine::connect(std::env::var("DOCKER_HOST").ok().as_deref()).ok()?;
+    let engine = Engine::connect(Some(host)).ok()?;
     let label = |project: &str| [(COMPOSE_PROJECT.to_owned(), project.to_owned())];
     let all = engine.list(&label(""), true).await.ok()?;
     let paths: Vec<PathBuf> = files.iter().map(|file| dir.join(file)).collect();

@@ -8,6 +8,7 @@ use spec::ServiceName;
 #[command(after_help = "Examples:
   mainstay deploy                          every service whose image or definition has changed
   mainstay deploy api --build              build it from its source first
+  mainstay deploy api --pull               fetch its image again first, whose tag may have moved
   mainstay deploy api --canary             5% of the requests first, then 25%, 50% and all
   mainstay deploy api --image shop/api:42  this image instead of the compose file's")]
 pub struct Args {

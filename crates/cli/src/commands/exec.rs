@@ -1,6 +1,6 @@
 use super::{Context, processes, target};
 use crate::errors::{Failure, failed};
-use crate::messages::ContainerOf;
+use crate::messages::{About, ContainerOf};
 use spec::ServiceName;
 use std::io::IsTerminal;
 
@@ -21,7 +21,9 @@ pub async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let scope = target::scope(context, &client).await?;
     let container: String = client.post("/v1/container", &ContainerOf { scope, service: args.service }).await?;
     let terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    let about: About = client.get("/v1/about").await?;
     let command = machine::compose::docker_exec(&container, &args.command, terminal);
+    let command = command.env("DOCKER_HOST", processes::host(&about));
     let status = machine::process::interactive(&command).await.map_err(failed("run docker exec"))?;
     Ok(u8::try_from(status).unwrap_or(1))
 }

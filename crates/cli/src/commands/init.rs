@@ -46,7 +46,8 @@ pub async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     }
     root.write_atomic(PLATFORM_FILE, text.as_bytes(), 0o644).map_err(failed("write the platform file"))?;
     eprintln!("wrote {}. Read it, then see `mainstay plan`", dir.join(PLATFORM_FILE).display());
-    if let Some(line) = compose_project::line(&dir).await {
+    let engine = crate::engine::of(&context.layout).await.unwrap_or_else(|_| machine::docker::DEFAULT_HOST.to_owned());
+    if let Some(line) = compose_project::line(&dir, &engine).await {
         eprintln!("{line}");
     }
     Ok(0)

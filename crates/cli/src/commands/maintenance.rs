@@ -39,7 +39,7 @@ struct On {
     /// Address or network that gets through; may be given several times
     #[arg(long, value_name = "NETWORK")]
     allow: Vec<String>,
-    /// When clients may come back
+    /// When clients may come back; in a minute if not given
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     retry_after: Option<u32>,
     /// Do not ask

@@ -19,10 +19,13 @@ pub struct Args {
     /// As if `--new-volume` were given
     #[arg(long = "new-volume", value_name = "NAME")]
     new_volumes: Vec<String>,
+    /// As if `--move-here` were given
+    #[arg(long)]
+    move_here: bool,
 }
 
 pub async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
-    let change = up::Change::default();
+    let change = up::Change { move_here: args.move_here, ..up::Change::default() };
     let mut request = up::request(target::source(context)?, &change)?;
     request.selection.services = args.services;
     request.build = args.build;

@@ -6,14 +6,15 @@ use std::time::Duration;
 use deploy::Ending;
 use machine::docker::Engine;
 use machine::files::{Lock, Root};
-use machine::process::{Command, Processes, SystemProcesses, spawn_detached};
-use machine::systemd::{self, Unit};
+use machine::process::{Command, spawn_detached};
+use machine::systemd;
 
-use super::Context;
+use super::{Context, units};
 use crate::agent::last_words;
 use crate::client::Client;
+use crate::engine;
 use crate::errors::{Failure, failed};
-use crate::layout::{AGENT_LOCK, EDGE_LOCK, Layout, SUPERVISOR_LOCK};
+use crate::layout::{AGENT_LOCK, DEFAULT_ROOT, EDGE_LOCK, Layout, SUPERVISOR_LOCK};
 use crate::messages::About;
 use crate::supervise;
 
@@ -25,8 +26,12 @@ const LOOK: Duration = Duration::from_millis(25);
 /// older binary than this one.
 pub async fn ensure(context: &Context) -> Result<Client, Failure> {
     let client = Client::new(&context.layout.agent_socket());
+    client.refuse_forbidden().await?;
     if client.answers().await {
-        let about: About = client.get("/v1/about").await?;
+        let about = of_this_engine(context, &client).await?;
+        if units::are_in_charge(&context.layout)? {
+            units::settle(&context.layout, &host(&about)).await?;
+        }
         if about.binary == binary_stamp() {
             return Ok(client);
         }
@@ -41,10 +46,25 @@ pub async fn ensure(context: &Context) -> Result<Client, Failure> {
 /// A client to an agent that has to be there already.
 pub async fn connect(context: &Context) -> Result<Client, Failure> {
     let client = Client::new(&context.layout.agent_socket());
-    if !client.answers().await && context.layout.is_in_use() {
-        return ensure(context).await;
+    client.refuse_forbidden().await?;
+    match client.answers().await {
+        true => of_this_engine(context, &client).await.map(drop)?,
+        false if context.layout.is_in_use() => return ensure(context).await,
+        false => {}
     }
     Ok(client)
+}
+
+/// The agent, where it works with the engine that this shell means.
+async fn of_this_engine(context: &Context, client: &Client) -> Result<About, Failure> {
+    let about: About = client.get("/v1/about").await?;
+    engine::refuse_choice(&context.layout, &host(&about)).await?;
+    Ok(about)
+}
+
+/// An agent of the version before says nothing about its engine; it has the usual one.
+pub fn host(about: &About) -> String {
+    about.docker_host.clone().unwrap_or_else(|| machine::docker::DEFAULT_HOST.to_owned())
 }
 
 async fn answering(context: &Context, client: Client, other_than: u32) -> Result<Client, Failure> {
@@ -83,64 +103,38 @@ async fn start(context: &Context) -> Result<(), Failure> {
     // What an agent has left that could not start is no news of the one that starts now.
     last_words::clear(&Root::open(&layout.root).map_err(failed("open the state folder"))?);
     // An agent without an engine ends at once; the reason is told here and not in its log.
-    let docker_host = std::env::var("DOCKER_HOST").ok();
-    Engine::connect(docker_host.as_deref()).map_err(|error| {
+    let host = engine::of(layout).await?;
+    engine::refuse_elsewhere(&host)?;
+    Engine::connect(Some(&host)).map_err(|error| {
         failed("start the agent")(error).hint("start Docker (`systemctl start docker`), then try again")
     })?;
-    let binary = binary()?;
-    if use_systemd(layout) {
-        return start_units(layout, &binary).await;
+    if units::are_used() {
+        return units::start(layout, &host).await;
+    }
+    if systemd::detect() && layout.root == Path::new(DEFAULT_ROOT) {
+        return Err(needs_root(layout));
     }
     let root = layout.root.display().to_string();
+    let binary = binary()?;
     // The processes live long: what this shell happens to export must not leak into later deploys.
-    let kept = crate::agent::PASSED_ON.iter().filter_map(|name| Some(format!("{name}={}", std::env::var(name).ok()?)));
-    let command =
-        Command::new("env").arg("-i").args(kept).arg(binary.display().to_string()).args(["supervise", "--root", &root]);
+    let kept = crate::agent::PASSED_ON.iter().filter(|name| **name != "DOCKER_HOST");
+    let kept = kept.filter_map(|name| Some(format!("{name}={}", std::env::var(name).ok()?)));
+    let command = Command::new("env")
+        .arg("-i")
+        .args(kept)
+        .arg(format!("DOCKER_HOST={host}"))
+        .arg(binary.display().to_string())
+        .args(["supervise", "--root", &root]);
     spawn_detached(&command, &layout.log("supervisor")).await.map(drop).map_err(failed("start the supervisor"))
 }
 
-/// Units exist once per machine, so only the normal installation uses them.
-pub fn use_systemd(layout: &Layout) -> bool {
-    systemd::detect() && layout.root == Path::new(crate::layout::DEFAULT_ROOT)
-}
-
-async fn start_units(layout: &Layout, binary: &Path) -> Result<(), Failure> {
-    let units = Root::open("/etc/systemd/system").map_err(failed("open the folder of systemd's units"))?;
-    let processes = SystemProcesses;
-    for name in ["edge", "agent"] {
-        let unit = unit(layout, binary, name);
-        unit.save(&units).map_err(failed("write a systemd unit"))?;
-    }
-    let mut commands = vec![systemd::daemon_reload()];
-    commands.extend(["mainstay-edge", "mainstay-agent"].map(systemd::enable_now));
-    for command in commands {
-        let output = processes.run(&command).await.map_err(failed("run systemctl"))?;
-        output.ok(&command).map_err(failed("start a systemd unit"))?;
-    }
-    Ok(())
-}
-
-fn unit(layout: &Layout, binary: &Path, name: &str) -> Unit {
-    let root = layout.root.display().to_string();
-    Unit {
-        name: format!("mainstay-{name}"),
-        description: match name {
-            "edge" => "Mainstay edge: the platform's public ports".into(),
-            _ => "Mainstay agent: deploys, schedules, recovery".into(),
-        },
-        exec: vec![binary.display().to_string(), name.into(), "--root".into(), root.clone()],
-        after: vec!["network-online.target".into(), "docker.service".into()],
-        writable: vec![root],
-        extra: match name {
-            // The successor of an upgrade says itself that it is the service now.
-            // Should that one die, the one before it may still be finishing; it must not keep the service from starting.
-            "edge" => {
-                vec!["NotifyAccess=all".into(), "ExecReload=/bin/kill -USR2 $MAINPID".into(), "KillMode=process".into()]
-            }
-            _ => vec![],
-        },
-        ..Unit::default()
-    }
+fn needs_root(layout: &Layout) -> Failure {
+    let text = format!(
+        "agent and edge are units of systemd and keep their state in {}, which only root can set up",
+        layout.root.display()
+    );
+    Failure::new(text, Ending::Refused)
+        .hint("run it as root (`sudo mainstay up`), or with a state folder of your own (--root), which does not come back after a reboot")
 }
 
 pub async fn supervise(context: &Context) -> Result<u8, Failure> {
@@ -151,11 +145,8 @@ pub async fn supervise(context: &Context) -> Result<u8, Failure> {
 /// Stops supervisor, agent and edge, in this order; containers keep running.
 pub async fn stop(context: &Context) -> Result<u8, Failure> {
     let layout = &context.layout;
-    if use_systemd(layout) {
-        for unit in ["mainstay-agent", "mainstay-edge"] {
-            let command = systemd::disable_now(unit);
-            SystemProcesses.run(&command).await.map_err(failed("run systemctl"))?;
-        }
+    if units::are_used() {
+        units::stop(layout).await?;
     }
     let root = Root::open(&layout.root).map_err(failed("open the state folder"))?;
     for (name, lock) in [("supervisor", SUPERVISOR_LOCK), ("agent", AGENT_LOCK), ("edge", EDGE_LOCK)] {
@@ -193,7 +184,12 @@ pub fn binary() -> Result<PathBuf, Failure> {
 
 /// Size and modification time: enough to notice that the binary was replaced.
 pub fn binary_stamp() -> String {
+    stamp_of(Path::new("/proc/self/exe")).unwrap_or_default()
+}
+
+/// The same of any program.
+pub fn stamp_of(program: &Path) -> Option<String> {
     use std::os::unix::fs::MetadataExt;
-    let file = std::fs::metadata("/proc/self/exe");
-    file.map(|file| format!("{}-{}.{}", file.size(), file.mtime(), file.mtime_nsec())).unwrap_or_default()
+    let file = std::fs::metadata(program).ok()?;
+    Some(format!("{}-{}.{}", file.size(), file.mtime(), file.mtime_nsec()))
 }

@@ -4,6 +4,7 @@ use crate::client::Client;
 use crate::errors::Failure;
 use crate::messages::{Begin, Target, Work};
 use crate::show;
+use ::deploy::load::Source;
 use spec::ServiceName;
 
 #[derive(clap::Args)]
@@ -11,6 +12,7 @@ use spec::ServiceName;
   mainstay up --yes
   mainstay up -e staging
   mainstay up --service postgres    also changes a service that is kept as it is otherwise
+  mainstay up --pull                also fetches images whose tag has moved in the registry
   mainstay up --remove-orphans      also removes services whose profile is off")]
 pub struct Args {
     /// Only this service; also updates one of strategy `keep`
@@ -38,6 +40,9 @@ pub struct Change {
     /// Replace even what has not changed
     #[arg(long)]
     pub force: bool,
+    /// Ask registries again for images that are here: a tag such as `latest` may have moved
+    #[arg(long)]
+    pub pull: bool,
     /// Do not run migrations
     #[arg(long)]
     pub skip_migrations: bool,
@@ -47,6 +52,9 @@ pub struct Change {
     /// Do not watch new releases after the switch
     #[arg(long)]
     pub no_soak: bool,
+    /// The platform was brought up from another folder, and is at home in this one from now on
+    #[arg(long)]
+    pub move_here: bool,
     /// Why, for the record
     #[arg(short = 'm', long = "message", default_value = "", value_name = "TEXT")]
     pub why: String,
@@ -69,11 +77,13 @@ pub async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
 pub fn request(source: deploy::load::Source, change: &Change) -> Result<deploy::up::Request, Failure> {
     // Before an agent is started for it.
     deploy::load::check(&source)?;
+    let source = Source { move_here: change.move_here, ..source };
     let mut request = deploy::up::Request {
         source,
         selection: deploy::plan::Selection::default(),
         images: Default::default(),
         build: false,
+        pull: change.pull,
         promotion: None,
         skip_migrations: change.skip_migrations,
         skip_soak: change.no_soak,
@@ -92,7 +102,7 @@ pub fn request(source: deploy::load::Source, change: &Change) -> Result<deploy::
 /// Shows the plan, asks, does it, reports.
 pub async fn carry_out(context: &Context, request: deploy::up::Request, consent: &Consent) -> Result<u8, Failure> {
     let client = processes::ensure(context).await?;
-    let target = target::target(context, &client).await?;
+    let target = target::target_of(&client, Source { shell: Vec::new(), ..request.source.clone() }).await?;
     carry_out_for(context, &client, &target, request, consent).await
 }
 
@@ -115,6 +125,9 @@ pub async fn carry_out_for(
         if !plan.is_empty() && !show::ask::consent(target, &question(&plan))? {
             return Ok(deploy::Ending::Refused.exit_code());
         }
+    }
+    for line in deploy::env_access::narrow(&request.source)? {
+        eprintln!("{line}");
     }
     let begin = Begin { work: Work::Up(request), wait: consent.waits() };
     let ended = show::follow::operation(context, client, begin).await?;

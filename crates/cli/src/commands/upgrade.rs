@@ -6,7 +6,7 @@ use deploy::Ending;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{Context, processes};
+use super::{Context, binary, units};
 use crate::edge_process::start_successor;
 use crate::errors::{Failure, failed};
 
@@ -20,13 +20,15 @@ pub async fn run(context: &Context) -> Result<u8, Failure> {
     let before = control.status().await.map_err(|error| {
         failed("find the edge that runs")(error).hint("start it with `mainstay up`; there is nothing to upgrade yet")
     })?;
-    if processes::use_systemd(layout) {
+    if units::are_in_charge(layout)? {
+        let host = crate::engine::remembered(layout).unwrap_or_else(|| machine::docker::DEFAULT_HOST.to_owned());
+        units::settle(layout, &host).await?;
         // It starts its successor in the service's own group of processes, where systemd keeps it. Asked by a signal and
         // not through `systemctl kill`, whose words differ from release to release.
         let pid = Pid::from_raw(i32::try_from(before.pid).unwrap_or_default());
         kill(pid, Signal::SIGUSR2).map_err(failed("ask the edge for its successor"))?;
     } else {
-        start_successor(layout).await?;
+        start_successor(layout, &binary()?).await?;
     }
     let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {

@@ -68,7 +68,8 @@ fn real_two_folders_of_the_same_name_are_two_platforms_only_where_a_file_names_t
     let blog = folder(&place, &format!("blog/{docker}"), &file(None));
     run_in(&place, &shop, &["up", "--yes"]).done();
     let before = containers(&place, &docker);
-    run_in(&place, &blog, &["plan"]).ended(4).says("only has the same name").says("write `name: …`");
+    let refused = run_in(&place, &blog, &["plan"]).ended(4);
+    refused.says(&shop.display().to_string()).says(&blog.display().to_string()).says("write `name: …`");
     run_in(&place, &blog, &["up", "--yes"]).ended(4);
     assert_eq!(containers(&place, &docker), before);
     let named = format!("{}-blog", place.name);
@@ -78,4 +79,66 @@ fn real_two_folders_of_the_same_name_are_two_platforms_only_where_a_file_names_t
     assert_eq!(containers(&place, &named).len(), 1);
     run_in(&place, &blog, &["down", "--yes", "--volumes"]).done();
     run_in(&place, &shop, &["down", "--yes", "--volumes"]).done();
+}
+
+#[test]
+fn real_a_name_from_another_folder_changes_nothing_until_the_platform_is_moved() {
+    let place = Place::new("foldersmove");
+    let name = place.name.clone();
+    let (first, second) =
+        (folder(&place, "srv/shop", &file(Some(&name))), folder(&place, "home/shop", &file(Some(&name))));
+    // A service that only the first folder has: who takes the second for it would remove the service.
+    let more =
+        file(Some(&name)).replace("volumes: {data", &format!("{}volumes: {{data", WORKER.replace("worker:", "extra:")));
+    std::fs::write(first.join("compose.yaml"), more).unwrap();
+    run_in(&place, &first, &["up", "--yes"]).done();
+    let before = containers(&place, &name);
+    assert_eq!(before.len(), 2);
+    for words in [
+        &["plan"][..],
+        &["up", "--yes"],
+        &["deploy", "worker", "--yes"],
+        &["restart", "worker", "--yes"],
+        &["scale", "worker=1", "--yes"],
+        &["down", "--yes", "--volumes"],
+    ] {
+        let refused = run_in(&place, &second, words).ended(4);
+        refused
+            .says(&first.display().to_string())
+            .says(&second.display().to_string())
+            .says("`mainstay up --move-here`");
+    }
+    assert_eq!(containers(&place, &name), before);
+    run_in(&place, &second, &["status"]).done();
+    run_in(&place, &second, &["plan", "--move-here"]).done().says(&format!("and is {} from here on", second.display()));
+    run_in(&place, &second, &["up", "--yes", "--move-here"]).done();
+    assert_eq!(containers(&place, &name).len(), 1);
+    run_in(&place, &second, &["up", "--yes"]).done().says("Nothing had to be changed");
+    run_in(&place, &first, &["up", "--yes"]).ended(4);
+    // A folder that is gone is nobody's: this is a platform whose folder was renamed.
+    let third = place.dir().join("renamed");
+    std::fs::rename(&second, &third).unwrap();
+    run_in(&place, &third, &["up", "--yes"]).done().says("from here on");
+    run_in(&place, &third, &["down", "--yes", "--volumes"]).done();
+}
+
+#[test]
+fn real_a_name_of_the_shell_is_another_platform_beside_the_first() {
+    let place = Place::new("foldersshell");
+    let (name, trial) = (place.name.clone(), format!("{}-trial", place.name));
+    let dir = folder(&place, "srv/shop", &file(Some(&name)));
+    run_in(&place, &dir, &["up", "--yes"]).done();
+    let before = containers(&place, &name);
+    let as_trial = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mainstay"));
+        command.arg("--root").arg(place.state()).args(words).current_dir(&dir).env("PWD", &dir);
+        Ran::of(command.env("COMPOSE_PROJECT_NAME", &trial).stdin(std::process::Stdio::null()).output().unwrap())
+    };
+    as_trial(&["up", "--yes"]).done();
+    assert_eq!(containers(&place, &trial).len(), 1);
+    assert_eq!(containers(&place, &name), before);
+    run_in(&place, &dir, &["up", "--yes"]).done().says("Nothing had to be changed");
+    as_trial(&["down", "--yes", "--volumes"]).done();
+    assert_eq!(containers(&place, &name), before);
+    run_in(&place, &dir, &["down", "--yes", "--volumes"]).done();
 }

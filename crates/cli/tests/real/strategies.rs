@@ -55,6 +55,46 @@ fn real_requests_wait_while_an_exclusive_service_is_replaced_and_none_fails() {
 }
 
 #[test]
+fn real_what_is_under_way_at_an_exclusive_service_ends_before_it_is_stopped() {
+    let place = Place::new("under-way");
+    place.compose(&web(&image("one", &[]), ""));
+    place.platform("5m", "");
+    let written = std::fs::read_to_string(place.dir().join("mainstay.yaml")).unwrap();
+    let written = written.replace("strategy: blue-green", "strategy: exclusive").replace("drain: 2s", "drain: 20s");
+    place.write("mainstay.yaml", &written);
+    place.run(&["up", "--yes"]).done();
+
+    // The application ends at once when it is stopped, so nothing of this is its own doing.
+    let port = place.port;
+    let slow: Vec<_> = (0..3)
+        .map(|_| std::thread::spawn(move || super::load::ask_for(port, "localhost", "/slow?ms=4000")))
+        .chain([std::thread::spawn(move || upload(port))])
+        .collect();
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    let load = Load::start(place.port);
+    place.run(&["deploy", "web", "--image", &image("two", &[]), "--yes"]).done();
+    load.end().switched("one", "two");
+    for answer in slow {
+        assert_eq!(answer.join().unwrap().as_deref(), Ok("one"));
+    }
+}
+
+/// A body that takes three seconds.
+fn upload(port: u16) -> Result<String, String> {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).map_err(|error| error.to_string())?;
+    let head = "POST /slow?ms=0 HTTP/1.1\r\nhost: localhost\r\ncontent-length: 30\r\nconnection: close\r\n\r\n";
+    stream.write_all(head.as_bytes()).map_err(|error| error.to_string())?;
+    for _ in 0..30 {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        stream.write_all(b"x").map_err(|error| error.to_string())?;
+    }
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).map_err(|error| error.to_string())?;
+    answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).ok_or(answer)
+}
+
+#[test]
 fn real_a_kept_service_changes_only_when_it_is_named() {
     let place = Place::new("keep");
     let one = image("one", &[]);

@@ -66,6 +66,21 @@ fn evidence(place: &Place, kind: &str) -> (String, Value) {
 }
 
 #[test]
+fn real_traffic_flips_back_by_itself_when_the_new_release_breaks_its_answers_off() {
+    let (place, load) = watched("cut", "soak: {time: 20s, requests: 50}");
+    let began = Instant::now();
+    let ran = deploy(&place, &image("cutting", &[("CUT", "1")])).ended(3);
+    assert!(began.elapsed() < Duration::from_secs(15), "what is clear is not watched to the end");
+    ran.says("by breaking off in the middle").says("traffic is back on r1");
+    back_on_the_first(&place, "r2");
+    let seen = load.end();
+    let cut = |failure: &&str| failure.starts_with("closed after") || failure.starts_with("receive");
+    assert!(seen.failures().iter().all(cut), "{:?}", seen.failures());
+    let (verdict, _) = evidence(&place, "soak");
+    assert_eq!(verdict, "fail");
+}
+
+#[test]
 fn real_traffic_flips_back_by_itself_when_the_new_release_fails_requests() {
     let (place, load) = watched("flip", "soak: {time: 20s, requests: 50}");
     let began = Instant::now();

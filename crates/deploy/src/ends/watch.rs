@@ -7,7 +7,7 @@ use machine::docker::ContainerEvent;
 
 use crate::error::DeployError;
 use crate::world::World;
-use crate::{intruders, keeping};
+use crate::{absent, intruders, keeping};
 
 /// A time in which the engine did not answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +70,8 @@ const AT_ONCE: i64 = 1_000;
 
 /// Whoever has to know what happens to containers, one event after the other.
 async fn hear(world: &World, event: &ContainerEvent) {
+    // First of all: until the edge knows it, requests go to whoever has the address.
+    warn(absent::hear(world, event).await);
     warn(intruders::hear(world, event).await);
     warn(keeping::hear(world, event));
 }
@@ -97,6 +99,7 @@ pub async fn follow_engine(world: &World, watch: &Watch) {
         return watch.is_away(world.clock.now_ms());
     };
     watch.answers(world.clock.now_ms());
+    warn(absent::look(world).await);
     warn(intruders::look(world).await);
     warn(sweep(world).await);
     while let Some(Ok(event)) = stream.next().await {
@@ -107,5 +110,8 @@ pub async fn follow_engine(world: &World, watch: &Watch) {
     let answered = world.docker.ping().await.is_ok();
     if !answered || world.clock.now_ms() - asked > AT_ONCE {
         watch.is_away(asked);
+    }
+    if !answered {
+        warn(absent::look_without_engine(world).await);
     }
 }

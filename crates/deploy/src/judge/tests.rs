@@ -69,3 +69,12 @@ fn a_slow_release_with_nothing_to_compare_it_with_is_unknown() {
         "below the floor nothing is compared"
     );
 }
+
+#[test]
+fn answers_that_break_off_are_failures() {
+    let mut new = figures(100, 0, 20);
+    assert_eq!(verdict(&figures(1000, 0, 20), &new), Verdict::Pass);
+    new.broken = 6;
+    fails(&verdict(&figures(1000, 0, 20), &new), &["6 of 100", "6 of them by breaking off", "5% are allowed"]);
+    assert_eq!(Summary::of(&ReleaseId::new(2), &new).errors, 6);
+}

@@ -226,14 +226,17 @@ pub fn drain<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) -> 
             return Ok(());
         }
         found.left = world.drained(&previous).await.map_err(wrap("drain the previous release"))?;
-        if found.left > 0 {
-            world.talk.say(
-                Some(&previous.service),
-                format!("{} requests or connections of {} outlasted the drain", found.left, previous.id),
-            );
-        }
+        tell_left(world, &previous, found.left);
         Ok(())
     })
+}
+
+/// Says that requests were still under way when their time was over.
+pub fn tell_left(world: &World, release: &Release, left: u64) {
+    if left > 0 {
+        let text = format!("{left} requests or connections of {} outlasted the drain", release.id);
+        world.talk.say(Some(&release.service), text);
+    }
 }
 
 /// The previous release stays warm for a quick way back, or is stopped now.
@@ -264,10 +267,17 @@ pub fn park<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) -> D
 
 /// From here on requests wait, before anything is stopped; the edge has acknowledged it.
 /// That they wait is written down first, beside the release for which they do, so that a crash cannot lose it.
+///
+/// What is under way gets its drain before that, while the release goes on serving: a long download or a stream that
+/// never ends must not make everybody else wait.
 pub fn hold<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) -> Done<'a> {
     Box::pin(async move {
         let Some(mut previous) = previous(world, params)? else { return Ok(()) };
         found.previous_ended = ends::is_over(world, &previous).await.map_err(wrap("find the previous containers"))?;
+        if !found.previous_ended && previous.making_way_for.is_none() {
+            let left = world.settled(&previous).await.map_err(wrap("wait for the previous release's requests"))?;
+            tell_left(world, &previous, left);
+        }
         previous.making_way_for = Some(params.release.id.clone());
         world.save_release(&previous).map_err(wrap("record that requests wait"))?;
         world.push_routes().await.map(drop).map_err(wrap("let requests wait"))
@@ -287,6 +297,13 @@ pub fn let_go<'a>(world: &'a World, params: &'a Params, _: &'a mut Found) -> Don
 pub fn stop_previous<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) -> Done<'a> {
     Box::pin(async move {
         let Some(previous) = previous(world, params)? else { return Ok(()) };
+        if !found.stopped_previous {
+            // What came after the drain had begun and before requests were held gets its time, too. Streams without an
+            // end are told to come back.
+            let left =
+                world.made_way(&previous).await.map_err(wrap("wait for the previous release's last requests"))?;
+            tell_left(world, &previous, left);
+        }
         let grace = spec::units::human_duration(previous.plan.stop_grace);
         world.talk.say(
             Some(&previous.service),

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use edge::snapshot::Tls;
+use edge::snapshot::{Detect, Tls};
 use edge::{Listener, Scope};
 use spec::ServiceName;
 
@@ -19,11 +19,18 @@ pub fn public(platform: &Platform) -> Vec<Listener> {
     plain.chain(secure).collect()
 }
 
-/// The ports of its own that a service has.
-pub fn own(platform: &Platform, service: &ServiceName) -> impl Iterator<Item = Listener> {
+/// The ports of its own that a service has, and how connections are told apart there.
+pub fn own(platform: &Platform, service: &ServiceName) -> impl Iterator<Item = (Listener, Option<Detect>)> {
     let ports = platform.edge.ports.iter().filter(move |port| port.service == *service);
-    let binds = ports.filter_map(|port| port.listen.parse().ok());
-    binds.map(move |bind: SocketAddr| listener(platform, format!("http {bind}"), bind))
+    let binds = ports.filter_map(|port| Some((port.listen.parse().ok()?, port.detect.map(detect))));
+    binds.map(move |(bind, detect): (SocketAddr, _)| (listener(platform, format!("http {bind}"), bind), detect))
+}
+
+fn detect(detect: spec::Detect) -> Detect {
+    match detect {
+        spec::Detect::Likely => Detect::Likely,
+        spec::Detect::Unknown => Detect::Unknown,
+    }
 }
 
 /// A listener that carries bytes.

@@ -60,7 +60,8 @@ fn hold(release: &Release) -> Option<Hold> {
         now: release.is_held(),
         max_requests: hold.requests,
         max_bytes: hold.bytes.0,
-        max_ms: millis(hold.time),
+        // What is under way when requests begin to wait gets its drain before anything is stopped.
+        max_ms: millis(if release.is_held() { hold.time + release.plan.drain } else { hold.time }),
     })
 }
 

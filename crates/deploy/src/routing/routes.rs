@@ -79,7 +79,7 @@ pub fn public(platform: &Platform, release: &Release, split: Option<&Split>) -> 
 
 /// What the world sees of it on ports of its own, whatever host it asks for.
 pub fn own(platform: &Platform, release: &Release, split: Option<&Split>) -> Vec<Route> {
-    let doors: Vec<String> = listeners::own(platform, &release.service).map(|listener| listener.name).collect();
+    let doors: Vec<String> = listeners::own(platform, &release.service).map(|(listener, _)| listener.name).collect();
     if doors.is_empty() {
         return Vec::new();
     }

@@ -87,7 +87,8 @@ const TLS: &str = "edge: {http: 80, https: 443, certificates: {chain: a.pem, key
 #[test]
 fn a_plain_route_asks_for_nothing() {
     let snapshot = snapshot_of(written("", "route: /"));
-    let expected = Route { listeners: vec!["http 0.0.0.0:80".into()], ..Route::new(None, "/", "shop/production/web") };
+    let listeners = vec!["http 0.0.0.0:80".into(), "http [::]:80".into()];
+    let expected = Route { listeners, ..Route::new(None, "/", "shop/production/web") };
     assert_eq!(snapshot.routes, [expected]);
     assert_eq!(snapshot.pools, [Pool::new("shop/production/web", "r1", vec![([10, 0, 0, 2], 8080).into()])]);
     assert!(snapshot.certificates.is_empty() && snapshot.tcp.is_empty() && snapshot.shedding.is_none());
@@ -186,7 +187,8 @@ fn with_https_plain_requests_are_sent_there_but_for_the_challenge_of_a_certifica
     let snapshot = snapshot_of(written(TLS, "route: /"));
     let told: Vec<_> =
         snapshot.routes.iter().map(|r| (&*r.path, r.https_only, r.hsts.is_some(), r.listeners.len())).collect();
-    assert_eq!(told, [("/.well-known/acme-challenge", false, false, 1), ("/", true, true, 2)]);
+    // Each for IPv4 and IPv6.
+    assert_eq!(told, [("/.well-known/acme-challenge", false, false, 2), ("/", true, true, 4)]);
     let hsts = snapshot.routes[1].hsts.clone().unwrap();
     assert_eq!((hsts.max_age_s, hsts.include_subdomains), (365 * 86_400, false));
 }
@@ -423,7 +425,8 @@ fn a_service_is_found_by_every_name_and_on_every_port_that_the_file_tells_of() {
 #[test]
 fn a_published_port_of_its_own_leads_to_its_service_whatever_host_is_asked_for() {
     let (mut platform, release) = written("", "port: 8080");
-    platform.edge.ports = vec![spec::HttpPort { listen: "0.0.0.0:8081".into(), service: release.service.clone() }];
+    platform.edge.ports =
+        vec![spec::HttpPort { listen: "0.0.0.0:8081".into(), service: release.service.clone(), detect: None }];
     let snapshot = snapshot_of((platform, release));
     assert!(snapshot.listeners.iter().any(|listener| listener.name == "http 0.0.0.0:8081"));
     let own: Vec<&Route> = snapshot.routes.iter().filter(|route| route.listeners == ["http 0.0.0.0:8081"]).collect();
@@ -459,4 +462,21 @@ fn a_service_is_reached_at_its_seats_whatever_host_is_asked_for_and_only_while_i
     assert_eq!(routes[0].listeners, [inner[0].name.clone()]);
     let without = routing(1, &[platform], &[], &[]);
     assert!(without.listeners.iter().all(|listener| listener.namespace.is_none()), "nobody is there to be asked");
+}
+
+#[test]
+fn a_port_of_which_nobody_says_what_it_speaks_leads_to_one_pool_as_requests_and_as_bytes() {
+    let mut platform = platform("shop");
+    let release = release(&platform, "game", Strategy::BlueGreen);
+    let port =
+        |listen: &str, detect| spec::HttpPort { listen: listen.into(), service: release.service.clone(), detect };
+    platform.edge.ports = vec![port("0.0.0.0:25565", Some(spec::Detect::Unknown)), port("127.0.0.1:9000", None)];
+    let snapshot = routing(1, &[platform], &[release], &[]);
+    let pool = "shop/production/game";
+    let expected =
+        edge::TcpRoute { detect: Some(snapshot::Detect::Unknown), ..edge::TcpRoute::new("http 0.0.0.0:25565", pool) };
+    assert_eq!(snapshot.tcp, [expected]);
+    let own = snapshot.routes.iter().find(|route| route.listeners.contains(&"http 127.0.0.1:9000".into())).unwrap();
+    assert_eq!((own.host.as_deref(), own.pool.as_str()), (None, pool));
+    assert_eq!(snapshot.pools.len(), 1);
 }

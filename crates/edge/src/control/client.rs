@@ -51,9 +51,21 @@ impl Control {
         self.call_json(Method::GET, "/v1/status", None::<&()>, PATIENCE).await
     }
 
-    /// Waits until a release that was switched away is idle, or the budget is over; returns what is left.
+    /// Waits until a release that was switched away, or whose requests are held, is idle, or the budget is over; returns
+    /// what is left. Streams without an end are ended first where requests are held.
     pub async fn drained(&self, pool: &str, release: &str, budget: Duration) -> Result<u64, ControlError> {
+        self.wait(pool, release, budget, false).await
+    }
+
+    /// Waits until what is under way now at a release that goes on serving has ended, or the budget is over; returns
+    /// what is left of it.
+    pub async fn settled(&self, pool: &str, release: &str, budget: Duration) -> Result<u64, ControlError> {
+        self.wait(pool, release, budget, true).await
+    }
+
+    async fn wait(&self, pool: &str, release: &str, budget: Duration, serves_on: bool) -> Result<u64, ControlError> {
         let request = DrainRequest {
+            serves_on,
             pool: pool.to_owned(),
             release: release.to_owned(),
             budget_ms: u64::try_from(budget.as_millis()).unwrap_or(u64::MAX),

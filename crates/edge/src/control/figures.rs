@@ -42,8 +42,17 @@ pub struct Figures {
     /// Calls of gRPC that the release itself failed; their answers are of HTTP's second class.
     #[serde(default)]
     pub failed_calls: u64,
+    /// Answers that the release broke off after a head that was no failure.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub broken: u64,
     /// Times to the head of the response, by bucket; empty is all zeroes.
     pub times: Vec<u64>,
+}
+
+/// A count that says nothing is left out, so that an agent of another version reads what it knows.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference over")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl PoolFigures {
@@ -64,9 +73,9 @@ impl Figures {
         self.classes.iter().sum()
     }
 
-    /// Answers from 500 on, and calls of gRPC that failed likewise.
+    /// Answers from 500 on, calls of gRPC that failed likewise, and answers that broke off.
     pub fn errors(&self) -> u64 {
-        self.classes[4] + self.failed_calls
+        self.classes[4] + self.failed_calls + self.broken
     }
 
     /// The share of errors; 0 of nothing.
@@ -107,6 +116,7 @@ impl Figures {
             classes: std::array::from_fn(|class| self.classes[class].saturating_sub(earlier.classes[class])),
             unanswered: self.unanswered.saturating_sub(earlier.unanswered),
             failed_calls: self.failed_calls.saturating_sub(earlier.failed_calls),
+            broken: self.broken.saturating_sub(earlier.broken),
             times: self.times.iter().enumerate().map(|(n, count)| count.saturating_sub(before(n))).collect(),
         }
     }

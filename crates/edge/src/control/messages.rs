@@ -131,6 +131,9 @@ pub struct DrainRequest {
     pub pool: String,
     pub release: String,
     pub budget_ms: u64,
+    /// Of a release that goes on serving: waits for what is under way now, and for nothing that comes later.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub serves_on: bool,
 }
 
 /// The answer to [`DrainRequest`].

@@ -62,10 +62,20 @@ fn draining(generation: &Generation) -> DrainingPool {
     }
 }
 
-/// Waits until the switched-away generations of a release are idle, or the budget is over.
+/// Waits until the switched-away or held generations of a release are idle, or the budget is over.
 pub(crate) async fn drained(edge: &Edge, wanted: &DrainRequest) -> Drained {
+    if wanted.serves_on {
+        return settled(edge, wanted).await;
+    }
     let is_wanted = |g: &&Arc<Generation>| g.pool.name == wanted.pool && g.pool.release == wanted.release;
-    let waited_for: Vec<_> = edge.state.lock().draining.iter().filter(is_wanted).cloned().collect();
+    let mut waited_for: Vec<_> = edge.state.lock().draining.iter().filter(is_wanted).cloned().collect();
+    let table = edge.table.load_full();
+    let held = |g: &&Arc<Generation>| g.pool.name == wanted.pool && g.is_held();
+    if table.generations.iter().any(|generation| held(&generation)) {
+        // New requests wait, and are not counted: what is under way comes to its end, and everybody waits for that.
+        waited_for.extend(table.generations.iter().filter(held).filter(is_wanted).cloned());
+        waited_for.iter().for_each(|generation| generation.end_streams());
+    }
     // What an edge before us still finishes is not counted here, and may be of this release.
     let predecessor = edge.predecessor.load_full();
     let all = async {
@@ -81,4 +91,25 @@ pub(crate) async fn drained(edge: &Edge, wanted: &DrainRequest) -> Drained {
             + u64::from(!predecessor.is_gone()),
         routed: edge.table.load().generations.iter().any(|generation| is_wanted(&generation)),
     }
+}
+
+/// Waits until what is under way now at a release that serves on has ended, or the budget is over.
+async fn settled(edge: &Edge, wanted: &DrainRequest) -> Drained {
+    let is_wanted = |g: &&Arc<Generation>| g.pool.name == wanted.pool && g.pool.release == wanted.release;
+    let table = edge.table.load_full();
+    let serving: Vec<_> = table.generations.iter().filter(is_wanted).cloned().collect();
+    let leaving: Vec<_> = edge.state.lock().draining.iter().filter(is_wanted).cloned().collect();
+    let before: Vec<_> = serving.iter().map(|generation| (generation, generation.part())).collect();
+    let all = async {
+        for (generation, left) in &before {
+            generation.until(|| left() == 0).await;
+        }
+        for generation in &leaving {
+            generation.drained().await;
+        }
+    };
+    // Over or not, the count below says what is left.
+    let _ = tokio::time::timeout(Duration::from_millis(wanted.budget_ms), all).await;
+    let left = before.iter().map(|(_, left)| left()).chain(leaving.iter().map(|generation| generation.in_flight()));
+    Drained { left: left.map(|count| count as u64).sum(), routed: !serving.is_empty() }
 }

@@ -16,6 +16,7 @@ use rustls::ServerConfig;
 use tokio::net::TcpStream;
 
 use super::arrival::Arrival;
+use super::detect::{self, Spoken};
 use super::fault;
 use super::frames::Frames;
 use super::opening::Opening;
@@ -31,13 +32,15 @@ use crate::edge::Edge;
 use crate::protect::places::Place;
 use crate::proxy::forward::handle;
 use crate::snapshot::Scope;
-use crate::tcp::carry::carry;
+use crate::tcp::carry::{carry, go_on};
 use crate::tcp::lines::Line;
 use crate::tls::accept::Session;
 
 /// HTTP/2's answer to a client that opens streams only to reset them.
 const PENDING_RESETS: usize = 64;
-const LOCAL_RESETS: usize = 256;
+/// What a client sends for a request that was refused early counts, too: not so few that a connection that lives for
+/// days comes to its end by them.
+const LOCAL_RESETS: usize = 1_024;
 
 /// How long the other side of a dead HTTP/2 connection goes unnoticed.
 const PING_EVERY: Duration = Duration::from_secs(30);
@@ -89,7 +92,23 @@ async fn carried(
 ) -> Option<Stage> {
     let opening = Opening { edge: &edge, view: &view, peer, presence: &presence };
     let arrival = opening.carried(&mut stream).await?;
-    carry(&edge, &line, stream, arrival, &presence).await;
+    let Some(detect) = line.detect else {
+        carry(&edge, &line, stream, arrival, &presence).await;
+        return None;
+    };
+    let spoken = tokio::select! {
+        biased;
+        () = opening.is_unwanted() => return None,
+        spoken = detect::spoken(&edge, &line, detect, &stream, &presence) => spoken?,
+    };
+    match spoken {
+        Spoken::Bytes(None) => carry(&edge, &line, stream, arrival, &presence).await,
+        Spoken::Bytes(Some(opened)) => go_on(&edge, &line, stream, opened, arrival, &presence).await,
+        Spoken::Requests { is_h2 } => {
+            let wire = Wire::new(stream, presence.clone(), look(&edge, is_h2));
+            return Some(converse(Sides::new(edge, view, arrival, presence, None)?, wire, is_h2));
+        }
+    }
     None
 }
 
@@ -160,6 +179,7 @@ impl Sides {
     pub(super) fn over(&self, refused: Option<&'static str>) {
         if let Some(word) = self.presence.ended_for().or(refused) {
             self.edge.counts.refusals.count(word);
+            self.edge.counts.cuts.tell(word, self.arrival.peer.ip());
         }
     }
 }

@@ -110,9 +110,10 @@ fn unquoted(text: &str) -> Result<(String, &str), Malformed> {
     Err(Malformed)
 }
 
-/// `http` or `https`; another word says nothing about it.
+/// `http` or `https`; some proxies say `ws` and `wss` of WebSockets. Another word says nothing about it.
 pub(crate) fn is_secure(scheme: &str) -> Option<bool> {
-    if scheme.eq_ignore_ascii_case("https") { Some(true) } else { scheme.eq_ignore_ascii_case("http").then_some(false) }
+    let is_one_of = |words: [&str; 2]| words.iter().any(|word| scheme.eq_ignore_ascii_case(word));
+    if is_one_of(["https", "wss"]) { Some(true) } else { is_one_of(["http", "ws"]).then_some(false) }
 }
 
 /// An address with or without a port; IPv6 in brackets, or bare as `X-Forwarded-For` has it.

@@ -25,6 +25,8 @@ pub(crate) struct Listeners {
 struct Place {
     wanted: Listener,
     open: Result<Open, String>,
+    /// Closed because the machine has no IPv6, where the same port is wanted for IPv4: no fault, and nothing to tell.
+    is_absent: bool,
 }
 
 struct Open {
@@ -37,6 +39,10 @@ struct Open {
 }
 
 impl Place {
+    fn new(wanted: Listener) -> Place {
+        Place { wanted, open: Err(String::new()), is_absent: false }
+    }
+
     /// Whether a wanted listener is this one: by its address, or by its name where the address is picked.
     fn is(&self, wanted: &Listener) -> bool {
         self.wanted.bind == wanted.bind
@@ -68,7 +74,7 @@ impl Listeners {
         for place in old {
             close(edge, place);
         }
-        self.places.extend(fresh.into_iter().map(|wanted| Place { wanted, open: Err(String::new()) }));
+        self.places.extend(fresh.into_iter().map(Place::new));
         self.open_missing(edge);
         let rank = |place: &Place| wanted.iter().position(|listener| place.is(listener));
         self.places.sort_by_key(rank);
@@ -78,21 +84,29 @@ impl Listeners {
     pub(crate) fn open_missing(&mut self, edge: &Arc<Edge>) -> bool {
         let here = self.places.iter().filter(|place| place.wanted.namespace.is_none());
         let mut ours: BTreeSet<u16> = here.filter_map(|place| Some(place.open.as_ref().ok()?.address.port())).collect();
+        let every_ipv4 = |place: &Place| place.wanted.bind.is_ipv4() && place.wanted.bind.ip().is_unspecified();
+        let on_ipv4: BTreeSet<u16> =
+            self.places.iter().filter(|place| every_ipv4(place)).map(|place| place.wanted.bind.port()).collect();
         for place in self.places.iter_mut().filter(|place| place.open.is_err()) {
             let number = self.next_number;
             self.next_number += 1;
-            let port = place.wanted.bind.port();
-            place.open = open(edge, number, &place.wanted, ours.contains(&port)).map_err(|error| reason(&error));
+            let bind = place.wanted.bind;
+            let opened = open(edge, number, &place.wanted, ours.contains(&bind.port()));
+            let every_ipv6 = bind.is_ipv6() && bind.ip().is_unspecified();
+            let is_both = every_ipv6 && on_ipv4.contains(&bind.port());
+            place.is_absent = is_both && opened.as_ref().err().is_some_and(lacks_ipv6);
+            place.open = opened.map_err(|error| reason(&error));
             if place.open.is_ok() && place.wanted.namespace.is_none() {
-                ours.insert(port);
+                ours.insert(bind.port());
             }
         }
-        self.places.iter().all(|place| place.open.is_ok())
+        self.places.iter().all(|place| place.open.is_ok() || place.is_absent)
     }
 
     pub(crate) fn states(&self) -> Vec<ListenerState> {
         self.places
             .iter()
+            .filter(|place| !place.is_absent)
             .map(|place| ListenerState {
                 name: place.wanted.name.clone(),
                 bind: place.open.as_ref().map_or(place.wanted.bind, |open| open.address),
@@ -148,6 +162,13 @@ fn open(edge: &Arc<Edge>, number: u64, wanted: &Listener, port_is_ours: bool) ->
 
 fn tls(edge: &Edge, listener: &Listener) -> Option<Arc<rustls::ServerConfig>> {
     listener.tls.as_ref().map(|wanted| edge.tls.config(wanted))
+}
+
+/// Whether a listener could not be opened because the machine knows no IPv6.
+fn lacks_ipv6(error: &EdgeError) -> bool {
+    const EAFNOSUPPORT: i32 = 97;
+    let EdgeError::Listen { source, .. } = error else { return false };
+    source.kind() == std::io::ErrorKind::AddrNotAvailable || source.raw_os_error() == Some(EAFNOSUPPORT)
 }
 
 /// The whole chain on one line: an acknowledgement has no other place for the cause.

@@ -83,7 +83,7 @@ impl Opening<'_> {
     }
 
     /// Resolves when the connection is to end before it has begun.
-    async fn is_unwanted(&self) {
+    pub(super) async fn is_unwanted(&self) {
         std::future::poll_fn(|cx| {
             self.presence.hears(cx.waker());
             if self.presence.wish() == Wish::Stay { std::task::Poll::Pending } else { std::task::Poll::Ready(()) }

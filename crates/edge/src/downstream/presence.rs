@@ -43,6 +43,10 @@ pub(crate) struct Presence {
     idle_since: AtomicU64,
     /// When the first byte of a head came in; 0 outside heads.
     head_since: AtomicU64,
+    /// When the client ended its sending with a request under way; 0 while it has not.
+    ended_sending: AtomicU64,
+    /// It has waited long enough for its answer, and counts as gone.
+    is_gone: AtomicBool,
     /// Since when the client has not taken what was written; 0 when it does.
     blocked_since: AtomicU64,
     /// What is wrong with the raw bytes of a head, as a [`Fault`]'s number. It stays: who sends such a head once is
@@ -86,6 +90,8 @@ impl Presence {
             requests: AtomicU32::new(0),
             idle_since: AtomicU64::new(now_ms()),
             head_since: AtomicU64::new(0),
+            ended_sending: AtomicU64::new(0),
+            is_gone: AtomicBool::new(false),
             blocked_since: AtomicU64::new(0),
             fault: AtomicU8::new(0),
             block_since: AtomicU64::new(0),
@@ -111,7 +117,7 @@ impl Presence {
         this.requests.fetch_add(1, Ordering::Relaxed);
         this.idle_since.store(0, Ordering::Relaxed);
         this.head_since.store(0, Ordering::Relaxed);
-        Busy { presence: this.clone(), permit: None, record: None, guest: None, is_owed: false }
+        Busy { presence: this.clone(), permit: None, record: None, guest: None, has_failed: false, is_owed: false }
     }
 
     pub(crate) fn is_idle(&self) -> bool {
@@ -209,6 +215,17 @@ impl Presence {
         }
     }
 
+    /// The client has sent a whole request and then ended its sending: whether it may still wait for the answer.
+    /// The connection's task is called when that changes.
+    pub(crate) fn may_wait_for_answer(&self) -> bool {
+        let is_answered = self.is_idle() && self.head_since.load(Ordering::Relaxed) == 0;
+        if is_answered || self.is_gone.load(Ordering::Relaxed) {
+            return false;
+        }
+        let _ = self.ended_sending.compare_exchange(0, now_ms(), Ordering::Relaxed, Ordering::Relaxed);
+        true
+    }
+
     /// The client takes what is written, or does not.
     pub(crate) fn blocked(&self, is_blocked: bool) {
         let since = self.blocked_since.load(Ordering::Relaxed);
@@ -260,6 +277,11 @@ impl Presence {
         let is_over = |since: u64, limit| since != 0 && now.saturating_sub(since) > ms(limit);
         if is_over(self.blocked_since.load(Ordering::Relaxed), limits.client_write) {
             return self.end_for("slow-reader");
+        }
+        if is_over(self.ended_sending.load(Ordering::Relaxed), limits.client_half_closed)
+            && !self.is_gone.swap(true, Ordering::Relaxed)
+        {
+            self.call();
         }
         let is_h2 = self.is_h2.load(Ordering::Relaxed);
         if is_h2 {
@@ -315,6 +337,8 @@ pub(crate) struct Busy {
     pub(crate) record: Option<Box<Record>>,
     /// Who counts its answer, where that came from a guest of its pool.
     pub(crate) guest: Option<Arc<Tally>>,
+    /// Whether its answer's status tells of a failure already.
+    pub(crate) has_failed: bool,
     /// Whether the next piece of its response waits for the client.
     is_owed: bool,
 }
@@ -350,11 +374,16 @@ impl Busy {
 impl Drop for Busy {
     fn drop(&mut self) {
         self.owe(false);
-        if let Some(record) = self.record.take() {
+        if let Some(mut record) = self.record.take() {
+            // What was under way when the edge ended the connection is told by that reason.
+            record.code = record.code.or_else(|| self.presence.ended_for());
             record.end();
         }
         if self.presence.requests.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.presence.idle_since.store(now_ms(), Ordering::Relaxed);
+            if self.presence.ended_sending.load(Ordering::Relaxed) != 0 {
+                self.presence.call();
+            }
         }
     }
 }

@@ -97,7 +97,8 @@ impl Visitor {
 
     /// The client that a trusted proxy speaks for in this request; `None` when it is the connection's own.
     pub(crate) fn introduced(&self, headers: &HeaderMap) -> Result<Option<Box<Client>>, Doubt> {
-        if !self.edge.trusts.load(Ordering::Relaxed) {
+        // Who calls another service speaks for itself here; what it says of its own visitor goes on as it is.
+        if !self.edge.trusts.load(Ordering::Relaxed) || self.view.scope() == Scope::Internal {
             return Ok(None);
         }
         trust::introduced(&self.edge.table.load().trusted, &self.arrival, headers)

@@ -39,6 +39,11 @@ impl<S> Wire<S> {
         Wire { unread, ..self }
     }
 
+    /// Whether the end of what the client sends is kept back: hyper would take it for the end of its listening.
+    fn waits_for_answer(&self) -> bool {
+        matches!(&self.look, Look::Heads(sniff) if sniff.is_as_new()) && self.presence.may_wait_for_answer()
+    }
+
     fn note_read(&mut self, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
@@ -125,6 +130,10 @@ impl<S: Socket> AsyncRead for Wire<S> {
         let before = buf.filled().len();
         let polled = Pin::new(&mut this.stream).poll_read(cx, buf);
         if polled.is_ready() {
+            let is_end = matches!(polled, Poll::Ready(Ok(()))) && buf.filled().len() == before && buf.remaining() > 0;
+            if is_end && this.waits_for_answer() {
+                return Poll::Pending;
+            }
             this.note_read(&buf.filled()[before..]);
         }
         polled

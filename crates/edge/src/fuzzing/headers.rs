@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::downstream::client::Client;
-use crate::proxy::headers::{DECIDING, towards_client, towards_target};
+use crate::proxy::headers::{Claims, DECIDING, towards_client, towards_target};
 
 /// Ends here, whatever the message says.
 const ONE_HOP: [&str; 5] = ["keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization", "expect"];
@@ -27,7 +27,7 @@ pub fn headers(data: &[u8]) {
     let before = read(data);
     let client = Client::new([192, 0, 2, 9].into(), true, 443, None);
     let mut after = before.clone();
-    let upgrade = towards_target(&mut after, &client);
+    let upgrade = towards_target(&mut after, &client, Claims::Replaced);
     assert!(ONE_HOP.iter().all(|name| !after.contains_key(*name)), "a header of one hop went on");
     assert!(!after.contains_key("transfer-encoding"));
     for (name, value) in [("x-forwarded-for", "192.0.2.9"), ("x-real-ip", "192.0.2.9"), ("x-forwarded-proto", "https")]
@@ -47,7 +47,7 @@ pub fn headers(data: &[u8]) {
     assert_eq!(upgrade.is_some(), after.contains_key("upgrade"));
     rest_is_kept(&before, &after);
     let mut answer = before;
-    towards_client(&mut answer);
+    towards_client(&mut answer, http::StatusCode::OK);
     let gone = ["connection", "transfer-encoding", "keep-alive", "upgrade", "te"];
     assert!(gone.iter().all(|name| !answer.contains_key(*name)), "a header of one hop came back");
 }

@@ -93,7 +93,8 @@ fn answered(
     mut reached: Reached,
     memo: Option<Memo>,
 ) -> Answered {
-    if generation.pool.outlier.is_some() {
+    // That it did well is known when its body has ended.
+    if response.status().is_server_error() || response.status() == StatusCode::SWITCHING_PROTOCOLS {
         generation.did(reached.target, !response.status().is_server_error());
     }
     if let Some(memo) = memo {
@@ -123,7 +124,7 @@ fn second_request(failure: Failure, memo: Option<Memo>) -> Result<Option<Request
         Failure { kind: FailureKind::Broken(error), .. } => match request_fault(&error) {
             Some(reason) => Err(reason),
             // A parse error is an answer, if a bad one; only a connection that ended without one is stale.
-            None if error.is_parse() => Err(bad_answer()),
+            None if error.is_parse() => Err(bad_answer(&error)),
             None => Ok(memo.map(|memo| memo.request())),
         },
     }
@@ -239,6 +240,11 @@ pub(super) fn broken_off() -> Reason {
     Reason::new(StatusCode::BAD_GATEWAY, "target-broke-off", "the service closed the connection without an answer")
 }
 
-fn bad_answer() -> Reason {
+fn bad_answer(error: &hyper::Error) -> Reason {
+    // hyper keeps its kinds to itself; see `downstream/fault.rs`.
+    if error.to_string().starts_with("message head is too large") {
+        let text = "the head of the service's answer has more than 256 lines or 128 KB";
+        return Reason::new(StatusCode::BAD_GATEWAY, "target-head-too-large", text);
+    }
     Reason::new(StatusCode::BAD_GATEWAY, "target-garbled", "the service's answer was not valid HTTP")
 }

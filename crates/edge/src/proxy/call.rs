@@ -77,9 +77,9 @@ pub(crate) async fn call(
                     trail.first_byte = Some(sent.elapsed());
                 }
                 let may_rest = head.is_grpc && grpc::has_kind(response.headers());
-                // How a call of gRPC went is known at its end.
-                if generation.pool.outlier.is_some() && !may_rest {
-                    generation.did(target, !response.status().is_server_error());
+                // That it did well is known at its end.
+                if !may_rest && response.status().is_server_error() {
+                    generation.did(target, false);
                 }
                 return Ok(Answered { response, call: Call { state, _place: seat, loan, may_rest }, target });
             }

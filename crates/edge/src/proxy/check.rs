@@ -31,7 +31,7 @@ pub(super) fn check(visitor: &Visitor, request: &mut Request<Incoming>) -> Resul
         let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
         return Err(Reason::new(status, "headers-too-large", "the request's headers are too large"));
     }
-    if request.headers().len() > limits.header_count {
+    if request.headers().len() > limits.header_count && headers::count(request.headers()) > limits.header_count {
         let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
         return Err(Reason::new(status, "headers-too-many", "the request has too many headers"));
     }

@@ -10,13 +10,13 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use super::pace::{Pace, Taking};
-use super::talk::{Talk, Verdict};
+use super::talk::{Share, Talk, Verdict};
 use super::tunnel;
 use crate::downstream::presence::Busy;
 use crate::edge::Edge;
-use crate::upstream::call::Call;
 use crate::upstream::generation::InFlight;
 use crate::upstream::link::{BodyError, Link};
+use crate::upstream::tally::count;
 
 /// Up to this size a body is looked for beside the head.
 const AT_HAND: u64 = 64 << 10;
@@ -30,6 +30,8 @@ pub(crate) struct ResponseBody {
     busy: Busy,
     /// Whether the client takes it quickly enough; only of what is still coming in.
     taking: Option<Arc<Taking>>,
+    /// It broke off, which the client is told when it has got what came before.
+    broken: Option<BodyError>,
 }
 
 enum Kind {
@@ -49,18 +51,25 @@ struct Download {
     home: Home,
     /// Resolves when a stream that never ends by itself has had its time.
     over: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// It broke off because the client's own body did.
+    is_clients_fault: bool,
 }
 
 /// Where a connection goes back to when its response is complete.
 pub(crate) struct Home {
     pub(crate) target: usize,
     pub(crate) most_idle: usize,
+    /// The status tells of no failure, so a whole answer is a success of its target.
+    pub(crate) is_fine: bool,
 }
 
 impl Home {
     /// Puts the connection back into its generation's pool, if it can be used again.
     fn take_back(&self, mut link: Link, in_flight: &InFlight) {
         let generation = in_flight.generation();
+        if self.is_fine {
+            generation.did(self.target, true);
+        }
         if link.settle() && !generation.is_draining() {
             generation.targets[self.target].give_back(link, self.most_idle);
         }
@@ -72,7 +81,7 @@ impl ResponseBody {
         if !matches!(kind, Kind::Empty) {
             busy.piece(true);
         }
-        ResponseBody { kind, in_flight, busy, taking: None }
+        ResponseBody { kind, in_flight, busy, taking: None, broken: None }
     }
 
     /// An answer of the edge itself.
@@ -82,7 +91,7 @@ impl ResponseBody {
 
     /// No body; the guard counts until the head is written.
     pub(crate) fn empty(in_flight: Option<InFlight>, busy: Busy) -> ResponseBody {
-        ResponseBody { kind: Kind::Empty, in_flight, busy, taking: None }
+        ResponseBody { kind: Kind::Empty, in_flight, busy, taking: None, broken: None }
     }
 
     /// The target's body. What came together with the head is taken at once, and then often nothing is left to stream.
@@ -103,11 +112,25 @@ impl ResponseBody {
                     home.take_back(link, &in_flight);
                     Kind::Whole(frame.into_data().unwrap_or_default())
                 }
-                first => Kind::Stream(Box::new(Download { first, incoming, link: Some(link), home, over: None })),
+                first => Kind::Stream(Box::new(Download {
+                    first,
+                    incoming,
+                    link: Some(link),
+                    home,
+                    over: None,
+                    is_clients_fault: false,
+                })),
             }
         } else {
             let over = events.map(|spread| until_over(&in_flight, spread));
-            Kind::Stream(Box::new(Download { first: None, incoming, link: Some(link), home, over }))
+            Kind::Stream(Box::new(Download {
+                first: None,
+                incoming,
+                link: Some(link),
+                home,
+                over,
+                is_clients_fault: false,
+            }))
         };
         ResponseBody::new(kind, Some(in_flight), busy)
     }
@@ -125,6 +148,29 @@ impl ResponseBody {
         }
     }
 
+    /// The answer broke off behind its head, which said that all is well.
+    ///
+    /// The head, and what came before the break, go out first: hyper gives up what it has not sent when a body fails.
+    fn break_off(&mut self, broken: BodyError, cx: &Context<'_>) {
+        let culprit = match &self.kind {
+            Kind::Stream(download) => (!download.is_clients_fault).then_some(download.home.target),
+            Kind::Call(talk) => talk.culprit(),
+            Kind::Empty | Kind::Whole(_) => None,
+        };
+        if let (Some(target), Some(in_flight)) = (culprit, &self.in_flight) {
+            let generation = in_flight.generation();
+            if !self.busy.has_failed {
+                count(&self.busy.guest.as_ref().unwrap_or(&generation.tally).broken);
+            }
+            generation.did(target, false);
+            if let Some(record) = &mut self.busy.record {
+                record.code = record.code.or(Some(broken.code()));
+            }
+        }
+        self.broken = Some(broken);
+        cx.waker().wake_by_ref();
+    }
+
     fn count(&mut self, bytes: u64) {
         if let Some(in_flight) = &self.in_flight {
             in_flight.generation().tally.bytes_out.fetch_add(bytes, Ordering::Relaxed);
@@ -137,17 +183,20 @@ impl ResponseBody {
     /// The body of an answer that came over a shared connection.
     pub(crate) fn from_call(
         incoming: Incoming,
-        call: Call,
+        share: Share,
         in_flight: InFlight,
         busy: Busy,
         over: Option<Duration>,
         verdict: Option<Verdict>,
     ) -> ResponseBody {
         if incoming.is_end_stream() {
+            if share.is_fine && !share.is_grpc {
+                in_flight.generation().did(share.target, true);
+            }
             return ResponseBody::new(Kind::Empty, Some(in_flight), busy);
         }
         let over = over.map(|spread| until_over(&in_flight, spread));
-        ResponseBody::new(Kind::Call(Box::new(Talk::new(incoming, call, over, verdict))), Some(in_flight), busy)
+        ResponseBody::new(Kind::Call(Box::new(Talk::new(incoming, share, over, verdict))), Some(in_flight), busy)
     }
 }
 
@@ -182,7 +231,10 @@ impl Download {
             (None, None) => Poll::Ready(None),
         };
         match &polled {
-            Poll::Ready(Some(Err(_broken))) => self.link = None,
+            Poll::Ready(Some(Err(_broken))) => {
+                self.is_clients_fault = self.link.as_ref().is_some_and(|link| link.state().is_clients_fault());
+                self.link = None;
+            }
             Poll::Ready(Some(Ok(_))) if !self.incoming.is_end_stream() => {}
             // The last piece: the connection is free before the client has taken it.
             Poll::Ready(_) => {
@@ -205,6 +257,9 @@ impl Body for ResponseBody {
         if let Some(taking) = &this.taking {
             taking.asked();
         }
+        if let Some(broken) = this.broken.take() {
+            return Poll::Ready(Some(Err(broken)));
+        }
         let polled = match &mut this.kind {
             Kind::Empty => return Poll::Ready(None),
             Kind::Whole(bytes) => {
@@ -213,7 +268,20 @@ impl Body for ResponseBody {
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
             Kind::Stream(download) => download.poll_frame(cx, this.in_flight.as_ref()),
-            Kind::Call(talk) => talk.poll_frame(cx),
+            Kind::Call(talk) => {
+                let polled = talk.poll_frame(cx);
+                if let (Some(target), Some(in_flight)) = (talk.succeeded(), &this.in_flight) {
+                    in_flight.generation().did(target, true);
+                }
+                polled
+            }
+        };
+        let polled = match polled {
+            Poll::Ready(Some(Err(broken))) => {
+                this.break_off(broken, cx);
+                return Poll::Pending;
+            }
+            other => other,
         };
         this.busy.piece(polled.is_ready());
         if let Poll::Ready(Some(Ok(frame))) = &polled {
@@ -230,6 +298,7 @@ impl Body for ResponseBody {
         match &self.kind {
             Kind::Empty => true,
             Kind::Whole(_) => false,
+            _ if self.broken.is_some() => false,
             Kind::Stream(download) => download.first.is_none() && download.incoming.is_end_stream(),
             Kind::Call(talk) => talk.is_end_stream(),
         }

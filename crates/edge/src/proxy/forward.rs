@@ -11,11 +11,11 @@ use hyper::body::Incoming;
 use super::answer::{Reason, Shape, answer};
 use super::attempt::{Answered, attempt};
 use super::download::{Home, ResponseBody};
-use super::headers::{self, FORWARDED_PREFIX, REQUEST_ID};
+use super::headers::{self, Claims, FORWARDED_PREFIX, REQUEST_ID};
 use super::hold::{Early, Waited};
 use super::pace::Pace;
 use super::stay::{self, Stay};
-use super::talk::Verdict;
+use super::talk::{Share, Verdict};
 use super::upload::RequestBody;
 use super::{call, check, gate, grpc, hold, tunnel, websocket, whom};
 use crate::downstream::client::Client;
@@ -26,7 +26,7 @@ use crate::protect::rules::RouteRules;
 use crate::protect::{self, Asked, Entry};
 use crate::seen::record::Record;
 use crate::seen::trace;
-use crate::snapshot::Protocol;
+use crate::snapshot::{Protocol, Scope};
 use crate::table::Table;
 use crate::table::policy::Policy;
 use crate::upstream::gate::Waiting;
@@ -53,19 +53,21 @@ async fn respond(visitor: &Arc<Visitor>, mut request: Request<Incoming>) -> Resu
         busy.record = Some(record);
     }
     let shape = Shape::of(&request);
-    let refused = |request: &Request<Incoming>, reason: Reason, mut busy: Busy| {
+    let refused = |request: &mut Request<Incoming>, reason: Reason, mut busy: Busy| {
+        // Whoever reports the page can be found in the log.
+        let id = headers::own_id(request.headers_mut());
         visitor.edge.counts.own_answer(&reason);
         note(&mut busy, |record| {
             (record.status, record.code, record.head) = (Some(reason.status), Some(reason.code), Some(began.elapsed()));
-            record.id = request.headers().get(REQUEST_ID).cloned();
+            record.id = id.clone();
         });
-        answer(&reason, &shape, request.headers().get(REQUEST_ID).cloned(), busy)
+        answer(&reason, &shape, id, busy)
     };
     let introduced = match visitor.introduced(request.headers()) {
         Ok(introduced) => introduced,
         Err(doubt) => {
             let reason = Reason::new(StatusCode::BAD_REQUEST, "forwarding", doubt.reason());
-            return Ok(refused(&request, reason, busy));
+            return Ok(refused(&mut request, reason, busy));
         }
     };
     let client = introduced.as_deref().unwrap_or(&visitor.client);
@@ -81,7 +83,7 @@ async fn respond(visitor: &Arc<Visitor>, mut request: Request<Incoming>) -> Resu
     };
     let way = match way {
         Ok(way) => way,
-        Err(reason) => return Ok(refused(&request, reason, busy)),
+        Err(reason) => return Ok(refused(&mut request, reason, busy)),
     };
     let id = request.headers().get(REQUEST_ID).cloned();
     let tally = way.in_flight.generation().tally.clone();
@@ -96,6 +98,7 @@ async fn respond(visitor: &Arc<Visitor>, mut request: Request<Incoming>) -> Resu
     let answered = |status, busy: &mut Busy| {
         let took = began.elapsed();
         note(busy, |record| (record.status, record.head) = (Some(status), Some(took)));
+        busy.has_failed = status.is_server_error();
         busy.guest.as_ref().unwrap_or(&tally).answered(status, took);
         if let Some(rules) = &rules {
             rules.tally.answered(status, took);
@@ -168,7 +171,7 @@ async fn admit(
     if is_over_h2 {
         websocket::become_http_1(request);
     }
-    let mut upgrade = headers::towards_target(request.headers_mut(), client);
+    let mut upgrade = headers::towards_target(request.headers_mut(), client, claims(visitor));
     if request.version() != Version::HTTP_11 && !is_over_h2 {
         upgrade = None;
     }
@@ -181,6 +184,12 @@ async fn admit(
     }
     let Found { in_flight, policy, stay, rules, .. } = found;
     Ok(Way { in_flight, policy, stay, rules, upgrade, is_over_h2, expects, waited: None })
+}
+
+/// Services that call each other may speak for their visitors; on public listeners only trusted proxies may, and what
+/// they say is in the client already.
+fn claims(visitor: &Visitor) -> Claims {
+    if visitor.view().scope() == Scope::Internal { Claims::Kept } else { Claims::Replaced }
 }
 
 /// The way once the pool's hold is over.
@@ -341,7 +350,7 @@ async fn pass(
         Some(limit) => tokio::time::timeout(limit, Box::pin(attempt)).await.unwrap_or_else(|_elapsed| Err(too_long())),
     };
     busy.guest = generation.guest(tried).cloned();
-    let Answered { response, link, target } = match attempted {
+    let Answered { response, mut link, target } = match attempted {
         Ok(answered) => answered,
         Err(reason) => return Err((reason, busy)),
     };
@@ -374,9 +383,11 @@ async fn pass(
     if let Some(policy) = policy {
         stay::tell(policy, way.stay, &generation, target, client.is_secure, &mut parts.headers);
     }
-    let home = Home { target, most_idle: edge.limits.idle_per_target };
+    let is_fine = generation.pool.outlier.is_some() && !parts.status.is_server_error();
+    let home = Home { target, most_idle: edge.limits.idle_per_target, is_fine };
     let events = is_events(&parts.headers, &incoming).then_some(edge.limits.close_spread);
     let is_free = events.is_some() || grpc::has_kind(&parts.headers);
+    link.may_rest = is_free;
     let mut body = ResponseBody::from_target(incoming, link, home, way.in_flight, busy, events);
     if !is_free {
         body.at_least(edge, || pace(edge, policy));
@@ -406,7 +417,7 @@ async fn pass_call(
         Some(limit) => tokio::time::timeout(limit, asked).await.unwrap_or_else(|_elapsed| Err(too_long())),
     };
     busy.guest = generation.guest(tried).cloned();
-    let call::Answered { response, call, target } = match asked {
+    let call::Answered { response, mut call, target } = match asked {
         Ok(answered) => answered,
         Err(reason) => return Err((reason, busy)),
     };
@@ -415,14 +426,18 @@ async fn pass_call(
     if let Some(policy) = policy {
         stay::tell(policy, way.stay, generation, target, client.is_secure, &mut parts.headers);
     }
-    let is_endless = call.may_rest || is_events(&parts.headers, &incoming);
+    let is_grpc = call.may_rest;
+    call.may_rest |= is_events(&parts.headers, &incoming);
+    let is_endless = call.may_rest;
     let over = is_endless.then_some(edge.limits.close_spread);
-    let verdict = call.may_rest.then(|| Verdict { generation: generation.clone(), target });
+    let is_fine = generation.pool.outlier.is_some() && !parts.status.is_server_error();
+    let verdict = is_grpc.then(|| Verdict { generation: generation.clone(), target });
     let verdict = verdict.and_then(|verdict| match hyper::body::Body::is_end_stream(&incoming) {
         true => verdict.of_head(&parts.headers),
         false => Some(verdict),
     });
-    let mut body = ResponseBody::from_call(incoming, call, way.in_flight, busy, over, verdict);
+    let mut body =
+        ResponseBody::from_call(incoming, Share { call, target, is_grpc, is_fine }, way.in_flight, busy, over, verdict);
     if !is_endless {
         body.at_least(edge, || pace(edge, policy));
     }
@@ -431,7 +446,7 @@ async fn pass_call(
 
 /// Makes a target's head the client's.
 fn dress(parts: &mut http::response::Parts, via: &'static str, client: &Client, policy: Option<&Policy>) {
-    headers::towards_client(&mut parts.headers);
+    headers::towards_client(&mut parts.headers, parts.status);
     parts.headers.append(VIA, HeaderValue::from_static(via));
     if let Some(policy) = policy {
         policy.dress(&mut parts.headers, client.is_secure);
@@ -463,7 +478,7 @@ pub(crate) fn switching(
     mut headers: http::HeaderMap,
     body: ResponseBody,
 ) -> Response<ResponseBody> {
-    headers::towards_client(&mut headers);
+    headers::towards_client(&mut headers, StatusCode::SWITCHING_PROTOCOLS);
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));

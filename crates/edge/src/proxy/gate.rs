@@ -66,11 +66,14 @@ fn moved<B>(
     }
 }
 
+/// Seconds after which a client may try again, where nobody has said how long the maintenance takes.
+const COME_BACK: u32 = 60;
+
 #[cold]
 fn maintenance(closed: &Closed) -> Reason {
     let mut reason = Reason::new(StatusCode::SERVICE_UNAVAILABLE, "maintenance", &*closed.message);
     reason.page = closed.page.clone();
-    reason.retry_after = closed.retry_after;
+    reason.retry_after = closed.retry_after.or(Some(COME_BACK));
     reason
 }
 

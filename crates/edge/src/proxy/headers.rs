@@ -1,7 +1,7 @@
 //! Which headers go on, which end here, and which the edge adds.
 
-use http::header::{CONNECTION, COOKIE, EXPECT, FORWARDED, HOST, TE, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
+use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, TE, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use hyper::body::Body;
 
 use super::underscores;
@@ -40,6 +40,7 @@ struct Seen {
     expect: bool,
     upgrade: bool,
     transfer_encoding: bool,
+    content_lengths: usize,
     cookies: usize,
     request_id: bool,
     /// `Keep-Alive`, `Proxy-Connection` and their like.
@@ -61,6 +62,7 @@ fn look(headers: &HeaderMap) -> Seen {
             "expect" => seen.expect = true,
             "upgrade" => seen.upgrade = true,
             "transfer-encoding" => seen.transfer_encoding = true,
+            "content-length" => seen.content_lengths += 1,
             "cookie" => seen.cookies += 1,
             "x-request-id" => seen.request_id = true,
             "keep-alive" | "proxy-connection" | "proxy-authenticate" | "proxy-authorization" => seen.hop_names = true,
@@ -72,10 +74,17 @@ fn look(headers: &HeaderMap) -> Seen {
     seen
 }
 
+/// What becomes of the words of the one before about the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Claims {
+    /// They are replaced: a stranger may have written them, and what a trusted proxy said is in the client already.
+    Replaced,
+    /// They go on, and the caller's address is added where each hop has its own.
+    Kept,
+}
+
 /// Makes a client's headers a target's headers; returns the protocol the client wants to change to.
-///
-/// Forwarding headers are replaced, never extended: what a trusted proxy said is in `client` already.
-pub(crate) fn towards_target(headers: &mut HeaderMap, client: &Client) -> Option<HeaderValue> {
+pub(crate) fn towards_target(headers: &mut HeaderMap, client: &Client, claims: Claims) -> Option<HeaderValue> {
     let seen = look(headers);
     let upgrade = if seen.upgrade && seen.connection { wanted_upgrade(headers) } else { None };
     let trailers = seen.te && wants_trailers(headers);
@@ -84,7 +93,9 @@ pub(crate) fn towards_target(headers: &mut HeaderMap, client: &Client) -> Option
         // The edge itself says "100 Continue" when the target starts to take the body.
         headers.remove(EXPECT);
     }
-    if seen.claims {
+    if seen.claims && claims == Claims::Kept {
+        headers.remove("proxy");
+    } else if seen.claims {
         headers.remove("proxy");
         headers.remove("x-forwarded-server");
         headers.remove(FORWARDED_PREFIX);
@@ -103,7 +114,13 @@ pub(crate) fn towards_target(headers: &mut HeaderMap, client: &Client) -> Option
         headers.insert(UPGRADE, protocol.clone());
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     }
-    introduce(headers, client, seen.request_id);
+    headers.reserve(7);
+    match claims {
+        Claims::Replaced => introduce(headers, client),
+        Claims::Kept => introduce_caller(headers, client),
+    }
+    crate::seen::trace::carry(headers);
+    settle_id(headers, seen.request_id);
     upgrade
 }
 
@@ -132,8 +149,7 @@ fn join_cookies(headers: &mut HeaderMap) {
 }
 
 /// One value each, all of the same client: a service that reads the first, the last or the only one is told the same.
-fn introduce(headers: &mut HeaderMap, client: &Client, has_id: bool) {
-    headers.reserve(7);
+fn introduce(headers: &mut HeaderMap, client: &Client) {
     headers.insert(FORWARDED_FOR, client.address.clone());
     headers.insert(REAL_IP, client.address.clone());
     headers.insert(FORWARDED, client.forwarded.clone());
@@ -143,7 +159,49 @@ fn introduce(headers: &mut HeaderMap, client: &Client, has_id: bool) {
         Some(host) => headers.insert(FORWARDED_HOST, host),
         None => headers.remove(FORWARDED_HOST),
     };
-    crate::seen::trace::carry(headers);
+}
+
+/// What a calling service says of its visitor stays, and the caller is added to both chains as the nearest hop.
+///
+/// The chains are not compared: a proxy in between mostly changes the one and passes the other on as it came.
+fn introduce_caller(headers: &mut HeaderMap, client: &Client) {
+    add_hop(headers, FORWARDED_FOR, &client.address);
+    add_hop(headers, FORWARDED, &client.forwarded);
+    let scheme = HeaderValue::from_static(if client.is_secure { "https" } else { "http" });
+    // Where the caller names the scheme and no port, the port of this hop would contradict it.
+    if !headers.contains_key(FORWARDED_PROTO) {
+        headers.entry(FORWARDED_PORT).or_insert_with(|| client.port.clone());
+    }
+    headers.entry(FORWARDED_PROTO).or_insert(scheme);
+    headers.entry(REAL_IP).or_insert_with(|| client.address.clone());
+    if let Some(host) = headers.get(HOST).cloned() {
+        headers.entry(FORWARDED_HOST).or_insert(host);
+    }
+}
+
+/// Adds a hop to a list that may be on several lines.
+fn add_hop(headers: &mut HeaderMap, name: HeaderName, hop: &HeaderValue) {
+    let mut chain: Vec<&[u8]> = headers.get_all(&name).iter().map(HeaderValue::as_bytes).collect();
+    chain.retain(|line| !line.trim_ascii().is_empty());
+    if chain.is_empty() {
+        headers.insert(name, hop.clone());
+        return;
+    }
+    chain.push(hop.as_bytes());
+    // Valid values with a valid text between them are valid.
+    if let Ok(value) = HeaderValue::from_bytes(&chain.join(&b", "[..])) {
+        headers.insert(name, value);
+    }
+}
+
+/// The id of a request that the edge answers itself before its headers are a target's: the client's own, or a new one.
+pub(crate) fn own_id(headers: &mut HeaderMap) -> Option<HeaderValue> {
+    let has_id = headers.contains_key(REQUEST_ID);
+    settle_id(headers, has_id);
+    headers.get(REQUEST_ID).cloned()
+}
+
+fn settle_id(headers: &mut HeaderMap, has_id: bool) {
     // Of two nobody knows which one is meant, and `insert` takes the place of both.
     let mut sent = headers.get_all(REQUEST_ID).iter();
     let is_one = has_id && sent.next().is_some_and(is_request_id) && sent.next().is_none();
@@ -159,9 +217,30 @@ fn is_request_id(id: &HeaderValue) -> bool {
 }
 
 /// Makes a target's headers a client's headers.
-pub(crate) fn towards_client(headers: &mut HeaderMap) {
+pub(crate) fn towards_client(headers: &mut HeaderMap, status: StatusCode) {
     let seen = look(headers);
+    if seen.content_lengths > 0 {
+        settle_length(headers, &seen, status);
+    }
     strip_hop_by_hop(headers, &seen);
+}
+
+/// A length is a part of the target's framing: clients of HTTP/2 take one that does not fit for a broken answer.
+fn settle_length(headers: &mut HeaderMap, seen: &Seen, status: StatusCode) {
+    // The chunks say how long it is (RFC 9112, 6.3), and these two have no body (RFC 9110, 8.6).
+    if seen.transfer_encoding || status.is_informational() || status == StatusCode::NO_CONTENT {
+        headers.remove(CONTENT_LENGTH);
+    } else if seen.content_lengths > 1
+        && let Some(length) = headers.get(CONTENT_LENGTH).cloned()
+    {
+        // hyper has refused lengths that differ.
+        headers.insert(CONTENT_LENGTH, length);
+    }
+}
+
+/// Headers by number; browsers send each cookie apart over HTTP/2, and together over HTTP/1.
+pub(crate) fn count(headers: &HeaderMap) -> usize {
+    headers.len() - headers.get_all(COOKIE).iter().count().saturating_sub(1)
 }
 
 /// Bytes of a header block as HTTP/1 would write it.
@@ -242,7 +321,7 @@ mod tests {
     fn towards(pairs: &[(&'static str, &'static str)]) -> (HeaderMap, Option<HeaderValue>) {
         let mut headers = map(pairs);
         let client = Client::new([10, 0, 0, 9].into(), false, 8080, None);
-        let upgrade = towards_target(&mut headers, &client);
+        let upgrade = towards_target(&mut headers, &client, Claims::Replaced);
         (headers, upgrade)
     }
 
@@ -286,6 +365,55 @@ mod tests {
         assert_eq!(headers["x-forwarded-port"], "8080");
         assert!(!headers.contains_key("x-forwarded-server"));
         assert!(!headers.contains_key("x-forwarded-prefix"));
+    }
+
+    fn inside(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = map(pairs);
+        let client = Client::new([172, 23, 0, 3].into(), false, 8000, None);
+        towards_target(&mut headers, &client, Claims::Kept);
+        headers
+    }
+
+    #[test]
+    fn what_a_calling_service_says_of_its_visitor_goes_on_and_the_caller_is_added() {
+        let headers = inside(&[
+            ("host", "api:8000"),
+            ("x-forwarded-for", "203.0.113.9"),
+            ("x-forwarded-for", "10.0.0.1"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "shop.example.com"),
+            ("x-forwarded-prefix", "/shop"),
+            ("x-real-ip", "203.0.113.9"),
+            ("forwarded", "for=198.51.100.1;proto=https"),
+            ("proxy", "http://evil"),
+        ]);
+        let one = |name: &str| {
+            let all: Vec<_> = headers.get_all(name).iter().map(|value| value.to_str().unwrap()).collect();
+            all.join("|")
+        };
+        assert_eq!(one("x-forwarded-for"), "203.0.113.9, 10.0.0.1, 172.23.0.3");
+        assert_eq!(one("x-forwarded-proto"), "https");
+        assert_eq!(one("x-forwarded-host"), "shop.example.com");
+        assert_eq!(one("x-forwarded-prefix"), "/shop");
+        assert_eq!(one("x-real-ip"), "203.0.113.9");
+        assert_eq!(one("x-forwarded-port"), "", "8000 over https would be neither's");
+        assert_eq!(one("forwarded"), "for=198.51.100.1;proto=https, for=172.23.0.3;proto=http");
+        assert_eq!(one("proxy"), "");
+    }
+
+    #[test]
+    fn a_calling_service_that_says_nothing_is_introduced_itself() {
+        let headers = inside(&[("host", "api:8000"), ("forwarded", " ")]);
+        for (name, value) in [
+            ("x-forwarded-for", "172.23.0.3"),
+            ("x-real-ip", "172.23.0.3"),
+            ("x-forwarded-proto", "http"),
+            ("x-forwarded-host", "api:8000"),
+            ("x-forwarded-port", "8000"),
+            ("forwarded", "for=172.23.0.3;proto=http"),
+        ] {
+            assert_eq!(headers[name], value, "{name}");
+        }
     }
 
     #[test]

@@ -15,6 +15,16 @@ use crate::upstream::generation::Generation;
 use crate::upstream::link::BodyError;
 use crate::upstream::tally::count;
 
+/// A call as its answer's body knows it.
+pub(crate) struct Share {
+    pub(crate) call: Call,
+    pub(crate) target: usize,
+    /// How it went is in its trailers, and an end by the edge is told there.
+    pub(crate) is_grpc: bool,
+    /// The status tells of no failure.
+    pub(crate) is_fine: bool,
+}
+
 /// A body that is still coming in.
 pub(super) struct Talk {
     /// `None` once it has ended: dropping both resets the stream, if its target has not ended it.
@@ -23,6 +33,12 @@ pub(super) struct Talk {
     over: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     /// Until it is known how the call went.
     verdict: Option<Verdict>,
+    is_grpc: bool,
+    target: usize,
+    /// It broke off because the client's own body did.
+    is_clients_fault: bool,
+    /// A whole answer is a success that nobody has been told of yet.
+    is_fine: bool,
 }
 
 /// Who is told how a call of gRPC went; its head says nothing of it.
@@ -52,16 +68,29 @@ type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
 impl Talk {
     pub(super) fn new(
         incoming: Incoming,
-        call: Call,
+        share: Share,
         over: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
         verdict: Option<Verdict>,
     ) -> Talk {
-        Talk { open: Some((incoming, call)), over, verdict }
+        let Share { call, target, is_grpc, is_fine } = share;
+        Talk { open: Some((incoming, call)), over, verdict, is_grpc, target, is_clients_fault: false, is_fine }
+    }
+
+    /// The target whose answer has just come to its end, where no verdict on a call of gRPC says how it went.
+    pub(super) fn succeeded(&mut self) -> Option<usize> {
+        let is_told = self.open.is_none() && std::mem::take(&mut self.is_fine);
+        (is_told && !self.is_grpc).then_some(self.target)
+    }
+
+    /// The target that has broken the answer off, where nobody else counts that: neither the verdict on a call of gRPC
+    /// nor the answer to a client whose own body was at fault.
+    pub(super) fn culprit(&self) -> Option<usize> {
+        (!self.is_grpc && !self.is_clients_fault).then_some(self.target)
     }
 
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Polled {
         let Some((incoming, call)) = &mut self.open else { return Poll::Ready(None) };
-        let is_grpc = call.may_rest;
+        let is_grpc = self.is_grpc;
         if let Some(over) = &mut self.over
             && over.as_mut().poll(cx).is_ready()
         {
@@ -82,6 +111,7 @@ impl Talk {
             Poll::Ready(Some(Ok(_))) if !incoming.is_end_stream() => {}
             Poll::Ready(Some(Err(broken))) => {
                 let is_told = is_grpc && !is_targets_own(broken);
+                (self.is_clients_fault, self.is_fine) = (call.loan.fault().is_some(), false);
                 self.tell(true);
                 self.break_off();
                 if is_told {

@@ -130,7 +130,16 @@ impl Body for RequestBody {
 }
 
 impl Upload {
+    /// The next piece; a body that breaks off takes the exchange with it, which is no fault of the target.
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
+        let polled = self.poll_piece(cx);
+        if let (Poll::Ready(Some(Err(_))), Some(link)) = (&polled, &self.link) {
+            link.blame_client();
+        }
+        polled
+    }
+
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
         if let Some(frame) = self.early.pop_front() {
             return Poll::Ready(Some(self.admit(Ok(frame))));
         }

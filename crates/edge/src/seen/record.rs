@@ -112,7 +112,7 @@ impl Record {
     pub(crate) fn end(self: Box<Record>) {
         let log = self.log.clone();
         let total = self.began.elapsed();
-        let is_fine = self.status.is_some_and(|status| status.as_u16() < 400);
+        let is_fine = self.code.is_none() && self.status.is_some_and(|status| status.as_u16() < 400);
         let is_slow = total.as_millis() > u128::from(log.settings.slow_ms);
         if !is_fine || is_slow || log.is_sampled() {
             log.offer(Entry { record: self, total });

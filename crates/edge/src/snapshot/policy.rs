@@ -262,7 +262,7 @@ pub struct Certificate {
 /// Bytes both ways, whatever they mean.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TcpRoute {
-    /// The listener's name; it serves nothing else.
+    /// The listener's name; it serves nothing else, unless `detect` is there.
     pub listener: String,
     pub pool: String,
     /// Silence in both directions that ends a connection; `None` never does.
@@ -271,6 +271,29 @@ pub struct TcpRoute {
     /// Whether the target is told the client by a PROXY protocol v2 header.
     #[serde(default)]
     pub send_proxy: bool,
+    /// Routes name the listener as well: each connection shows by its first bytes which of the two it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detect: Option<Detect>,
+}
+
+impl TcpRoute {
+    /// All bytes of a listener to a pool.
+    pub fn new(listener: impl Into<String>, pool: impl Into<String>) -> TcpRoute {
+        TcpRoute { listener: listener.into(), pool: pool.into(), idle_ms: None, send_proxy: false, detect: None }
+    }
+}
+
+/// How a connection is told apart on a listener that takes requests and bytes.
+///
+/// One that says nothing for a moment gets its connection to a target, and whoever speaks first decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Detect {
+    /// What may be HTTP is taken for requests, so that nothing gets around the edge by being written oddly.
+    Likely,
+    /// Only a line that surely asks a server over HTTP/1 is taken for a request: what a proxy would be asked
+    /// (`CONNECT`, a whole URL) and HTTP/2 without TLS (gRPC) are carried as they come.
+    Unknown,
 }
 
 /// One JSON line per request.

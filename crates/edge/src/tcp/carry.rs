@@ -46,6 +46,43 @@ pub(crate) async fn carry(edge: &Edge, line: &Line, client: TcpStream, arrival: 
     both_ways(edge, line, client, target, arrival, presence, &in_flight.tunnel()).await;
 }
 
+/// A connection to a target on which nobody has spoken yet.
+pub(crate) struct Opened {
+    pub(crate) in_flight: InFlight,
+    pub(crate) target: TcpStream,
+}
+
+/// Opens one; `None` where no target takes it, which is counted.
+pub(crate) async fn open(edge: &Edge, line: &Line) -> Option<Opened> {
+    let opened = async {
+        let (in_flight, _waited) = enter(edge, &line.pool).await?;
+        let target = connect(in_flight.generation()).await;
+        if target.is_none() {
+            count(&in_flight.generation().tally.unanswered);
+        }
+        Some(Opened { target: target?, in_flight })
+    };
+    let opened = opened.await;
+    if opened.is_none() {
+        edge.counts.refusals.count("tcp-refused");
+    }
+    opened
+}
+
+/// Carries a connection whose target is there already.
+pub(crate) async fn go_on(
+    edge: &Edge,
+    line: &Line,
+    client: TcpStream,
+    opened: Opened,
+    arrival: Arrival,
+    presence: &Arc<Presence>,
+) {
+    let _busy = Presence::begin(presence);
+    let Opened { in_flight, target } = opened;
+    both_ways(edge, line, client, target, arrival, presence, &in_flight.tunnel()).await;
+}
+
 /// Counts into the pool's current generation, after its hold if there is one.
 async fn enter(edge: &Edge, pool: &str) -> Option<(InFlight, Option<Box<Waited>>)> {
     let in_flight = hold::enter(edge, pool).ok()?;

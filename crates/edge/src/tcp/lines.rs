@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Detect, Route, Snapshot};
 
 /// One TCP route.
 #[derive(Debug)]
@@ -12,6 +12,8 @@ pub(crate) struct Line {
     pub(crate) pool: String,
     pub(crate) idle: Option<Duration>,
     pub(crate) send_proxy: bool,
+    /// Requests come here as well.
+    pub(crate) detect: Option<Detect>,
 }
 
 /// All of them, by the listener's name.
@@ -38,14 +40,16 @@ impl Lines {
             if listener.tls.is_some() {
                 problem("TLS is not ended on a listener that carries bytes; they are carried as they come");
             }
-            if snapshot.routes.iter().any(|route| route.listeners.iter().any(|shown| shown == name)) {
+            let is_shown = |route: &Route| route.listeners.iter().any(|shown| shown == name);
+            if route.detect.is_none() && snapshot.routes.iter().any(is_shown) {
                 problem("routes name it too, which it does not serve");
             }
             if !snapshot.pools.iter().any(|pool| pool.name == route.pool) {
                 problem(&format!("pool `{}` is not there", route.pool));
             }
             let idle = route.idle_ms.map(Duration::from_millis);
-            let line = Line { pool: route.pool.clone(), idle, send_proxy: route.send_proxy };
+            let (pool, send_proxy, detect) = (route.pool.clone(), route.send_proxy, route.detect);
+            let line = Line { pool, idle, send_proxy, detect };
             lines.by_listener.insert(name.into(), Arc::new(line));
         }
         lines

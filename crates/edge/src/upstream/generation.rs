@@ -33,7 +33,12 @@ pub(crate) struct Generation {
     /// Whether targets differ in more than whether they can be reached.
     pub(super) is_choosy: bool,
     looking: Mutex<Option<CancellationToken>>,
-    in_flight: AtomicUsize,
+    /// What is in flight, of one cohort and of the other: who came before a look and who came after it.
+    in_flight: [AtomicUsize; 2],
+    /// The number of the cohort that counts in now, by its last bit.
+    cohort: AtomicUsize,
+    /// Who waits for something to end.
+    watchers: AtomicUsize,
     tunnels: AtomicUsize,
     draining: AtomicBool,
     /// New requests wait at the gate; stays set for ever on a generation that was replaced while it was.
@@ -41,6 +46,7 @@ pub(crate) struct Generation {
     changed: Notify,
     /// Cancelled when its tunnels have had their time.
     cut: CancellationToken,
+    is_hurried: AtomicBool,
 }
 
 impl Generation {
@@ -53,12 +59,15 @@ impl Generation {
             guest_tally: None,
             gate,
             turn: AtomicUsize::new(0),
-            in_flight: AtomicUsize::new(0),
+            in_flight: [AtomicUsize::new(0), AtomicUsize::new(0)],
+            cohort: AtomicUsize::new(0),
+            watchers: AtomicUsize::new(0),
             tunnels: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
             held: AtomicBool::new(pool.is_held()),
             changed: Notify::new(),
             cut: CancellationToken::new(),
+            is_hurried: AtomicBool::new(false),
             pool: Pool { hold: None, ..pool },
         }
     }
@@ -79,12 +88,13 @@ impl Generation {
 
     /// Counts a request in; it is counted out when the guard is dropped.
     pub(crate) fn enter(self: &Arc<Self>) -> InFlight {
-        self.in_flight.fetch_add(1, Ordering::SeqCst);
-        InFlight { generation: self.clone() }
+        let cohort = self.cohort.load(Ordering::SeqCst) & 1;
+        self.in_flight[cohort].fetch_add(1, Ordering::SeqCst);
+        InFlight { generation: self.clone(), cohort }
     }
 
     pub(crate) fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::SeqCst)
+        self.in_flight.iter().map(|count| count.load(Ordering::SeqCst)).sum()
     }
 
     pub(crate) fn tunnels(&self) -> usize {
@@ -167,16 +177,39 @@ impl Generation {
 
     /// Waits until nothing is in flight.
     pub(crate) async fn drained(&self) {
+        self.until(|| self.in_flight() == 0).await;
+    }
+
+    /// From here on, what comes is counted apart; answers how much is left of what came before.
+    pub(crate) fn part(&self) -> impl Fn() -> usize {
+        let before = self.cohort.fetch_add(1, Ordering::SeqCst) & 1;
+        move || self.in_flight[before].load(Ordering::SeqCst)
+    }
+
+    /// Waits until something holds that changes when requests end.
+    pub(crate) async fn until(&self, holds: impl Fn() -> bool) {
+        let _watching = Watching::new(&self.watchers);
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
             // Registered before looking, so that a guard dropped in between is not missed.
             changed.as_mut().enable();
-            if self.in_flight() == 0 {
+            if holds() {
                 return;
             }
             changed.await;
         }
+    }
+
+    /// Ends its streams without an end now: it is stopped next, and who comes back waits for the release after it.
+    pub(crate) fn end_streams(&self) {
+        self.is_hurried.store(true, Ordering::SeqCst);
+        self.cut.cancel();
+    }
+
+    /// Whether its streams end at once, and not one after the other.
+    pub(crate) fn is_hurried(&self) -> bool {
+        self.is_hurried.load(Ordering::SeqCst)
     }
 }
 
@@ -196,9 +229,26 @@ fn target(addr: SocketAddr, before: Option<&Generation>) -> Arc<Target> {
     })
 }
 
+/// Somebody waits for requests to end, until it is dropped.
+struct Watching<'a>(&'a AtomicUsize);
+
+impl Watching<'_> {
+    fn new(watchers: &AtomicUsize) -> Watching<'_> {
+        watchers.fetch_add(1, Ordering::SeqCst);
+        Watching(watchers)
+    }
+}
+
+impl Drop for Watching<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 /// One request (or tunnel) in flight.
 pub(crate) struct InFlight {
     generation: Arc<Generation>,
+    cohort: usize,
 }
 
 impl InFlight {
@@ -215,8 +265,8 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        let before = self.generation.in_flight.fetch_sub(1, Ordering::SeqCst);
-        if before == 1 && self.generation.is_draining() {
+        let before = self.generation.in_flight[self.cohort].fetch_sub(1, Ordering::SeqCst);
+        if before == 1 && self.generation.watchers.load(Ordering::SeqCst) > 0 {
             self.generation.changed.notify_waiters();
         }
     }

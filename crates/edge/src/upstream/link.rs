@@ -16,11 +16,15 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::latch::{Latch, LatchWaker, Latched};
+use super::wire::TargetWire;
 use crate::proxy::upload::RequestBody;
 use crate::uptime::{ms, now_ms};
 
 /// A poll goes round at most this often before it lets other tasks run.
 const ROUNDS: usize = 8;
+
+/// The most lines of an answer's head; hyper by itself takes 100, which a sign-in with a cookie for each service passes.
+const MOST_LINES: usize = 256;
 
 /// The largest piece read from a target at once.
 const READ_AT_ONCE: usize = 128 << 10;
@@ -34,6 +38,8 @@ pub(crate) struct LinkState {
     /// How long it may wait.
     patience_ms: u64,
     expired: AtomicBool,
+    /// The client's body broke off inside its request, and with it the connection.
+    is_clients_fault: AtomicBool,
 }
 
 impl LinkState {
@@ -43,6 +49,7 @@ impl LinkState {
             waiting_since: AtomicU64::new(0),
             patience_ms: ms(patience),
             expired: AtomicBool::new(false),
+            is_clients_fault: AtomicBool::new(false),
         }
     }
 
@@ -70,6 +77,15 @@ impl LinkState {
             self.expired.store(true, Ordering::Release);
             self.latch.notify();
         }
+    }
+
+    /// The client's body breaks the exchange off.
+    pub(crate) fn blame_client(&self) {
+        self.is_clients_fault.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_clients_fault(&self) -> bool {
+        self.is_clients_fault.load(Ordering::Relaxed)
     }
 
     fn is_expired(&self) -> bool {
@@ -125,6 +141,8 @@ pub(crate) struct Link {
     state: Arc<LinkState>,
     waker: Waker,
     idle_since: u64,
+    /// Whether silence inside the answer is as good as any; an answer at a time.
+    pub(crate) may_rest: bool,
     /// Kept between requests so that remembering a request's head allocates nothing.
     pub(crate) scratch: Vec<u8>,
 }
@@ -139,13 +157,22 @@ impl Link {
         stream.set_nodelay(true)?;
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(READ_AT_ONCE)
-            .handshake(TokioIo::new(stream))
+            .max_headers(MOST_LINES)
+            .handshake(TokioIo::new(TargetWire::new(stream)))
             .await
             .map_err(io::Error::other)?;
         let state = Arc::new(LinkState::new(patience));
         let waker = LatchWaker::waker(&state);
         let connection: Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>> = Box::pin(connection.with_upgrades());
-        Ok(Link { sender, connection: Some(connection), state, waker, idle_since: now_ms(), scratch: Vec::new() })
+        Ok(Link {
+            sender,
+            connection: Some(connection),
+            state,
+            waker,
+            idle_since: now_ms(),
+            may_rest: false,
+            scratch: Vec::new(),
+        })
     }
 
     pub(crate) fn state(&self) -> &Arc<LinkState> {
@@ -178,7 +205,9 @@ impl Link {
         let polled = self.drive(cx, |noop| Pin::new(&mut *body).poll_frame(noop));
         match polled {
             Poll::Pending => {
-                self.state.still_waits();
+                if !self.may_rest {
+                    self.state.still_waits();
+                }
                 Poll::Pending
             }
             Poll::Ready(outcome) => {
@@ -227,7 +256,7 @@ impl Link {
 
     /// Goes to rest in the pool.
     pub(crate) fn rest(&mut self) {
-        self.idle_since = now_ms();
+        (self.idle_since, self.may_rest) = (now_ms(), false);
         self.state.rests();
         self.state.latch.rest();
     }
@@ -298,4 +327,14 @@ pub(crate) enum BodyError {
     Silent,
     #[error("the target's response broke off")]
     Broken(#[source] hyper::Error),
+}
+
+impl BodyError {
+    /// The word for it in the access log.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            BodyError::Silent => "target-silent",
+            BodyError::Broken(_) => "target-broke-off",
+        }
+    }
 }

@@ -22,6 +22,8 @@ pub(crate) struct Tally {
     pub(crate) unanswered: AtomicU64,
     /// Calls of gRPC that their targets failed, which no status of HTTP says.
     pub(crate) failed_calls: AtomicU64,
+    /// Answers that their targets broke off after the head.
+    pub(crate) broken: AtomicU64,
     /// Targets taken out because of their answers.
     pub(crate) ejections: AtomicU64,
     /// From and to clients: bodies, WebSockets, carried connections.
@@ -78,6 +80,7 @@ impl Tally {
             classes: std::array::from_fn(|class| self.classes[class].load(Ordering::Relaxed)),
             unanswered: self.unanswered.load(Ordering::Relaxed),
             failed_calls: self.failed_calls.load(Ordering::Relaxed),
+            broken: self.broken.load(Ordering::Relaxed),
             times: self.times.counts().to_vec(),
         }
     }

@@ -32,8 +32,14 @@ const TRUNK_WINDOW: u32 = CALL_WINDOW * COMFORTABLE as u32;
 /// What of one call's request waits for the target.
 const SEND_BUFFER: usize = 128 << 10;
 
-/// The largest head of an answer.
-const LARGEST_HEAD: u32 = 64 << 10;
+/// The largest head of an answer, and the largest trailers.
+///
+/// h2 leaves out without a word what is beyond in trailers, and the status of a call is mostly among the first of
+/// them. So this is far above what any service means to send.
+const LARGEST_HEAD: u32 = 1 << 20;
+
+/// Streams that were reset lately, whose late frames are no mistake.
+const REMEMBERED_RESETS: usize = 1_000;
 
 /// Finds targets whose machine is gone; one that hangs is found by pings.
 const KEEPALIVE: Duration = Duration::from_secs(60);
@@ -170,6 +176,11 @@ fn builder(how: &Limits) -> Builder<TokioExecutor> {
         .initial_connection_window_size(TRUNK_WINDOW)
         .max_send_buf_size(SEND_BUFFER)
         .max_header_list_size(LARGEST_HEAD)
+        // Calls that clients have given up are reset, and what their target had sent by then still comes in. h2 takes
+        // what comes for a stream that it has forgotten for an offence of the target, and ends the connection with
+        // every call on it after a number of those.
+        .max_concurrent_reset_streams(REMEMBERED_RESETS)
+        .max_local_error_reset_streams(None)
         .keep_alive_interval(how.target_ping)
         .keep_alive_timeout(how.target_ping_patience);
     builder

@@ -238,3 +238,81 @@ async fn connections_are_counted_by_the_client_behind_the_proxy() {
     }
     assert!(open(b"PROXY TCP4 192.0.2.1 192.0.2.200 5555 80\r\n").await.is_none());
 }
+
+#[tokio::test]
+async fn on_an_internal_listener_two_chains_that_differ_are_no_reason_to_refuse_and_go_on() {
+    let target = echo("api").await;
+    let lab = lab_with_snapshot(quick(), pool("r1", &[target]), |snapshot| {
+        // As it is where the networks of containers are trusted.
+        snapshot.trusted_proxies = vec!["127.0.0.0/8".to_owned()];
+        snapshot.listeners[0].scope = edge::Scope::Internal;
+        snapshot.routes[0].scope = edge::Scope::Internal;
+    })
+    .await;
+    let ask = "GET / HTTP/1.1\r\nHost: api\r\nConnection: close\r\nX-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Proto: https\r\nForwarded: for=198.51.100.1;proto=http\r\n\r\n";
+    let answer = raw(lab.address, ask.as_bytes()).await;
+    assert_eq!(status(&answer), 200, "{answer}");
+    for line in [
+        "x-forwarded-for: 203.0.113.9, 127.0.0.1\r\n",
+        "x-forwarded-proto: https\r\n",
+        "forwarded: for=198.51.100.1;proto=http, for=127.0.0.1;proto=http\r\n",
+    ] {
+        assert!(answer.contains(line), "{line} is missing in {answer}");
+    }
+}
+
+/// Answers after this long, and says when a client has left it alone.
+async fn late(time: Duration) -> std::net::SocketAddr {
+    upstream(move |mut stream| async move {
+        while read_head(&mut stream).await.is_some() {
+            tokio::time::sleep(time).await;
+            let _ = stream.write_all(ok("late").as_bytes()).await;
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_client_that_ends_its_sending_after_the_request_gets_its_answer() {
+    let limits = Limits { client_half_closed: Duration::from_secs(5), ..quick() };
+    for close in ["", "Connection: close\r\n"] {
+        let lab = lab_with(limits.clone(), pool("r1", &[late(Duration::from_millis(400)).await])).await;
+        for request in [
+            format!("GET / HTTP/1.1\r\nHost: lab\r\n{close}\r\n"),
+            format!("GET / HTTP/1.1\r\nHost: lab\r\nContent-Length: 0\r\n{close}\r\n"),
+            "GET / HTTP/1.0\r\nHost: lab\r\n\r\n".to_owned(),
+        ] {
+            let mut client = TcpStream::connect(lab.address).await.unwrap();
+            client.write_all(request.as_bytes()).await.unwrap();
+            client.shutdown().await.unwrap();
+            let began = std::time::Instant::now();
+            let answer = read_all(&mut client).await;
+            assert!(status(&answer) == 200 && answer.ends_with("late"), "{request}: {answer}");
+            assert!(began.elapsed() < Duration::from_secs(2), "then its connection ends: {:?}", began.elapsed());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_waits_in_vain_after_its_sending_counts_as_gone() {
+    let limits = Limits { client_half_closed: Duration::from_millis(300), ..quick() };
+    let lab = lab_with(limits, pool("r1", &[late(Duration::from_secs(60)).await])).await;
+    let mut client = TcpStream::connect(lab.address).await.unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nHost: lab\r\n\r\n").await.unwrap();
+    client.shutdown().await.unwrap();
+    let began = std::time::Instant::now();
+    assert_eq!(read_all(&mut client).await, "");
+    assert!((300..2_000).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
+    wait_for("the request to end", || async { lab.control.status().await.unwrap().pools[0].in_flight == 0 }).await;
+}
+
+#[tokio::test]
+async fn a_body_that_ends_before_its_length_is_no_request_that_waits() {
+    let lab = lab_with(quick(), pool("r1", &[late(Duration::from_secs(60)).await])).await;
+    let mut client = TcpStream::connect(lab.address).await.unwrap();
+    client.write_all(b"POST / HTTP/1.1\r\nHost: lab\r\nContent-Length: 10\r\n\r\nabc").await.unwrap();
+    client.shutdown().await.unwrap();
+    let began = std::time::Instant::now();
+    let answer = read_all(&mut client).await;
+    assert!(began.elapsed() < Duration::from_secs(2) && status(&answer) != 200, "{answer}");
+}

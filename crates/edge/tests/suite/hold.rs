@@ -295,3 +295,83 @@ async fn a_shutdown_sends_who_waits_to_the_next_edge() {
     let answer = read_all(&mut client).await;
     assert!(status(&answer) == 503 && answer.contains("hold-ended"), "{answer}");
 }
+
+/// Answers `/slow` after this long and everything else at once.
+async fn slow(name: &'static str, time: Duration) -> SocketAddr {
+    upstream(move |mut stream| async move {
+        while let Some(head) = read_head(&mut stream).await {
+            if head.starts_with("GET /slow") {
+                tokio::time::sleep(time).await;
+            }
+            let _ = stream.write_all(ok(name).as_bytes()).await;
+        }
+    })
+    .await
+}
+
+async fn in_flight(lab: &Lab, count: u64) {
+    wait_for("requests to run", || async { lab.control.status().await.unwrap().pools[0].in_flight == count }).await;
+}
+
+#[tokio::test]
+async fn what_is_under_way_is_waited_for_while_others_are_served() {
+    let lab = lab(&[slow("old", Duration::from_millis(600)).await]).await;
+    let mut first = ask(&lab, &get("/slow")).await;
+    in_flight(&lab, 1).await;
+    let settled = lab.control.settled(POOL, "r1", Duration::from_secs(10));
+    let others = async {
+        // Others come and go all the while, and one more long one comes.
+        let mut second = None;
+        for round in 0..20 {
+            assert!(read_all(&mut ask(&lab, &get("/")).await).await.contains("old"));
+            if round == 15 {
+                second = Some(ask(&lab, &get("/slow")).await);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        second.unwrap()
+    };
+    let began = Instant::now();
+    let (left, mut second) = tokio::join!(settled, others);
+    assert_eq!(left.unwrap(), 0);
+    assert!(began.elapsed() < Duration::from_millis(900), "it did not wait for what came later: {:?}", began.elapsed());
+    assert!(read_all(&mut first).await.contains("old"));
+    assert_eq!(lab.control.settled(POOL, "r1", Duration::from_millis(20)).await.unwrap(), 1, "the second one");
+    assert!(read_all(&mut second).await.contains("old"));
+    assert_eq!(lab.control.settled(POOL, "r1", Duration::from_secs(5)).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_drain_while_requests_are_held_ends_streams_at_once_and_lets_requests_finish() {
+    let events = upstream(|mut stream| async move {
+        let head = read_head(&mut stream).await.unwrap_or_default();
+        if head.starts_with("GET /slow") {
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            let _ = stream.write_all(ok("finished").as_bytes()).await;
+            return;
+        }
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let _ = stream.write_all(head.as_bytes()).await;
+        while stream.write_all(b"9\r\ndata: x\n\n\r\n").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    let lab = lab_with(edge::Limits { close_spread: Duration::from_secs(60), ..quick() }, pool("r1", &[events])).await;
+    let mut stream = ask(&lab, &get("/events")).await;
+    read_until(&mut stream, "data: x").await;
+    let mut request = ask(&lab, &get("/slow")).await;
+    in_flight(&lab, 2).await;
+    hold(&lab, 2, holding("r1", &[], 10, 10_000)).await;
+    let began = Instant::now();
+    assert_eq!(lab.control.drained(POOL, "r1", Duration::from_secs(10)).await.unwrap(), 0);
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert!(read_all(&mut request).await.contains("finished"));
+    assert!(read_all(&mut stream).await.ends_with("0\r\n\r\n"), "an ordinary end, after which its client comes back");
+    // And back it comes after all: streams of the same release are not ended any more.
+    hold(&lab, 3, pool("r1", &[events])).await;
+    let mut stream = ask(&lab, &get("/events")).await;
+    read_until(&mut stream, "data: x").await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    read_until(&mut stream, "data: x").await;
+}

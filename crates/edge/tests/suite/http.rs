@@ -332,3 +332,16 @@ async fn a_body_of_a_get_arrives_however_it_is_framed() {
         assert!(answer.contains("hello"), "{answer}");
     }
 }
+
+#[tokio::test]
+async fn an_answer_of_the_edge_itself_has_an_id_that_is_no_strangers_text() {
+    let lab = lab_with_route(&[echo("a").await], |route| route.path = "/app".into()).await;
+    for (sent, is_kept) in [("", false), ("X-Request-Id: mine-1\r\n", true), ("X-Request-Id: <b>\r\n", false)] {
+        let ask = format!("GET /elsewhere HTTP/1.1\r\nHost: lab\r\n{sent}Connection: close\r\n\r\n");
+        let answer = raw(lab.address, ask.as_bytes()).await;
+        let id = header(&answer, "x-request-id").unwrap_or_default().to_owned();
+        assert_eq!((status(&answer), id == "mine-1"), (404, is_kept), "{answer}");
+        assert!(is_kept || id.len() == 32, "{answer}");
+        assert!(answer.contains(&format!("\"request_id\":\"{id}\"")), "{answer}");
+    }
+}

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod broken_answers;
 mod calls;
 mod calls_drain;
 mod calls_judged;
@@ -9,6 +10,7 @@ mod calls_repeated;
 mod calls_told;
 mod clients;
 mod control;
+mod framing;
 mod hold;
 mod http;
 mod http2;

@@ -58,6 +58,68 @@ async fn empty_continuations() {
 }
 
 #[tokio::test]
+async fn header_blocks_that_never_end_in_pieces_as_large_as_they_may_be() {
+    let opening = frame(HEADERS, END_STREAM, 1, &get("/", &[]));
+    let piece = block(&[("x-more", &"a".repeat(100))]).repeat(140);
+    let burst = move |n: u32| if n.is_multiple_of(100) { frame(CONTINUATION, 0, 1, &piece) } else { Vec::new() };
+    flood(&opening, burst, &["h2-calm", "h2-protocol"]).await;
+}
+
+#[tokio::test]
+async fn a_client_that_gives_back_each_small_answer_and_pings_for_it_is_no_attacker() {
+    let target = upstream(|mut stream| async move {
+        while read_head(&mut stream).await.is_some() {
+            use tokio::io::AsyncWriteExt;
+            let _ = stream.write_all(ok("five!").as_bytes()).await;
+        }
+    })
+    .await;
+    let lab = lab(&[target]).await;
+    let mut raw = Raw::connect(lab.address, &[]).await;
+    // As the C core of gRPC and gRPC for Go do it; far more than what may be sent for nothing.
+    for batch in 0..40u32 {
+        let ids: Vec<u32> = (0..50).map(|n| (batch * 50 + n) * 2 + 1).collect();
+        let ask = |id: &u32| frame(HEADERS, END_HEADERS | END_STREAM, *id, &get("/", &[]));
+        assert!(raw.send(&ids.iter().flat_map(ask).collect::<Vec<u8>>()).await, "ended in batch {batch}");
+        for _ in &ids {
+            let answered = raw.find(|frame| frame.kind == DATA && !frame.payload.is_empty()).await;
+            assert!(answered.is_some(), "ended in batch {batch}");
+        }
+        let back = |id: &u32| {
+            let window = 5u32.to_be_bytes();
+            [frame(WINDOW_UPDATE, 0, *id, &window), frame(WINDOW_UPDATE, 0, 0, &window), frame(PING, 0, 0, &[7; 8])]
+                .concat()
+        };
+        raw.send(&ids.iter().flat_map(back).collect::<Vec<u8>>()).await;
+    }
+    assert_eq!((lab.refused("h2-flood-window").await, lab.refused("h2-flood-ping").await), (0.0, 0.0));
+}
+
+#[tokio::test]
+async fn what_was_under_way_when_a_flood_ended_its_connection_is_told_by_that_rule() {
+    let (target, _gate, _count) = gated().await;
+    let log = edge::snapshot::AccessLog {
+        file: None,
+        sample: 1,
+        slow_ms: 60_000,
+        mask: vec![],
+        mask_client: false,
+        rotate_bytes: 1 << 20,
+    };
+    let lab = lab_with_snapshot(quick(), pool("r1", &[target]), |snapshot| snapshot.access_log = Some(log)).await;
+    let mut raw = Raw::connect(lab.address, &[]).await;
+    raw.send(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &get("/", &[]))).await;
+    wait_for("the request", || async { lab.control.status().await.unwrap().pools[0].in_flight == 1 }).await;
+    let burst = frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]).repeat(100);
+    while raw.send(&burst).await {}
+    let file = lab.folder.path().join("state/access.log");
+    wait_for("its line", || async { std::fs::read_to_string(&file).is_ok_and(|text| text.contains("\"code\":")) })
+        .await;
+    let line = std::fs::read_to_string(&file).unwrap();
+    assert!(line.contains("\"code\":\"h2-flood-window\"") && line.contains("\"status\":499"), "{line}");
+}
+
+#[tokio::test]
 async fn settings() {
     flood(&[], |_| frame(SETTINGS, 0, 0, &[]), &["h2-flood-settings", "h2-calm"]).await;
 }

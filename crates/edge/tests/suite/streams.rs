@@ -193,3 +193,25 @@ async fn an_expected_body_is_not_asked_for_when_nobody_would_take_it() {
     let answer = read_all(&mut client).await;
     assert!(status(&answer) == 502 && !answer.contains("100 Continue"), "{answer}");
 }
+
+#[tokio::test]
+async fn a_silent_stream_of_events_is_not_cut_and_a_silent_download_is() {
+    let target = |kind: &'static str| {
+        upstream(move |mut stream| async move {
+            read_head(&mut stream).await;
+            let head =
+                format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n");
+            let _ = stream.write_all(head.as_bytes()).await;
+            tokio::time::sleep(Duration::from_millis(1_500)).await;
+            let _ = stream.write_all(b"3\r\nend\r\n0\r\n\r\n").await;
+        })
+    };
+    for (kind, is_whole) in [("text/event-stream; charset=utf-8", true), ("text/plain", false)] {
+        let mut pool = pool("r1", &[target(kind).await]);
+        pool.response_timeout_ms = 300;
+        let lab = lab_with(quick(), pool).await;
+        let mut client = ask(&lab, "GET / HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n").await;
+        let all = read_all(&mut client).await;
+        assert_eq!(all.contains("end"), is_whole, "{kind}: {all}");
+    }
+}

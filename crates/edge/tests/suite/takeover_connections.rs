@@ -78,7 +78,7 @@ fn all_doors(epoch: u64, pools: Vec<Pool>, ca: &Ca) -> Snapshot {
     inside.scope = Scope::Internal;
     snapshot.routes = vec![route(None, "/", POOL), inside];
     let idle_ms = None;
-    snapshot.tcp = vec![TcpRoute { listener: "bytes".into(), pool: "bytes".into(), idle_ms, send_proxy: false }];
+    snapshot.tcp = vec![TcpRoute { idle_ms, ..TcpRoute::new("bytes", "bytes") }];
     snapshot.pools = pools;
     snapshot.seal()
 }

@@ -4,15 +4,15 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::support::*;
-use edge::snapshot::Hold;
-use edge::{Applied, Pool, Snapshot, TcpRoute};
+use edge::snapshot::{Detect, Hold};
+use edge::{Applied, Pool, Route, Snapshot, TcpRoute};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 fn carrying(epoch: u64, pool: Pool, change: impl FnOnce(&mut TcpRoute)) -> Snapshot {
     let mut snapshot = Snapshot::new(epoch);
     snapshot.listeners.push(listener("db", 0));
-    let mut route = TcpRoute { listener: "db".into(), pool: pool.name.clone(), idle_ms: None, send_proxy: false };
+    let mut route = TcpRoute::new("db", pool.name.clone());
     change(&mut route);
     snapshot.tcp.push(route);
     snapshot.pools.push(pool);
@@ -151,10 +151,89 @@ async fn what_cannot_work_is_named() {
     let mut shown = route(None, "/", POOL);
     shown.listeners.push("db".into());
     snapshot.routes.push(shown);
-    let unknown = TcpRoute { listener: "nowhere".into(), pool: "none".into(), idle_ms: None, send_proxy: false };
+    let unknown = TcpRoute::new("nowhere", "none");
     snapshot.tcp.push(unknown);
     let applied = lab.control.apply(&snapshot.seal()).await.unwrap();
     let problems = applied.problems.join("\n");
     assert!(problems.contains("`db`: routes name it too"), "{problems}");
     assert!(problems.contains("`nowhere`: there is no such listener"), "{problems}");
+}
+
+/// A listener that takes requests and bytes.
+fn both(epoch: u64, pool: Pool, detect: Detect) -> Snapshot {
+    let mut snapshot = carrying(epoch, pool, |route| route.detect = Some(detect));
+    snapshot.routes.push(Route { listeners: vec!["db".into()], ..Route::new(None, "/", POOL) });
+    snapshot.seal()
+}
+
+async fn begin_both(pool: Pool, detect: Detect) -> Lab {
+    let mut lab = start(tempfile::tempdir().unwrap(), quick()).await;
+    let applied = lab.control.apply(&both(1, pool, detect)).await.unwrap();
+    assert!(applied.problems.is_empty(), "{:?}", applied.problems);
+    lab.address = applied.listeners[0].bind;
+    lab
+}
+
+/// Answers what looks like a request as a web server, and sends everything else back.
+async fn either() -> SocketAddr {
+    upstream(|mut stream| async move {
+        let mut first = [0u8; 1024];
+        while let Ok(count) = stream.read(&mut first).await {
+            let answer = match &first[..count] {
+                [] => return,
+                request if request.starts_with(b"GET") => {
+                    let is_forwarded = String::from_utf8_lossy(request).to_lowercase().contains("x-forwarded-for");
+                    format!("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n{is_forwarded:5}").into_bytes()
+                }
+                bytes => bytes.to_vec(),
+            };
+            let _ = stream.write_all(&answer).await;
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn on_a_listener_for_both_a_request_is_one_and_everything_else_is_carried() {
+    for detect in [Detect::Likely, Detect::Unknown] {
+        let lab = begin_both(pool("r1", &[either().await]), detect).await;
+        for text in ["\x16\x03\x01 a handshake", "hello there\n", "\0"] {
+            let mut client = connect(&lab).await;
+            client.write_all(text.as_bytes()).await.unwrap();
+            read_until(&mut client, text).await;
+        }
+        let mut client = connect(&lab).await;
+        client.write_all(b"GET /a HT").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        client.write_all(b"TP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        read_until(&mut client, "true").await;
+    }
+}
+
+#[tokio::test]
+async fn on_a_listener_for_both_whoever_speaks_first_decides() {
+    let lab = begin_both(pool("r1", &[server("hello").await]), Detect::Unknown).await;
+    let mut client = connect(&lab).await;
+    read_until(&mut client, "hello").await;
+    client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    read_until(&mut client, "GET / HTTP/1.1").await;
+
+    let lab = begin_both(pool("r1", &[either().await]), Detect::Unknown).await;
+    let mut late = connect(&lab).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    late.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    read_until(&mut late, "true").await;
+}
+
+#[tokio::test]
+async fn on_a_listener_for_both_silence_keeps_no_release_from_draining() {
+    let mut old = pool("r1", &[either().await]);
+    old.drain_websocket_ms = 60_000;
+    let lab = begin_both(old, Detect::Unknown).await;
+    let mut silent = connect(&lab).await;
+    wait_for("its connection to a target", || async { lab.control.status().await.unwrap().pools[0].in_flight == 1 })
+        .await;
+    lab.control.apply(&both(2, pool("r2", &[server("new").await]), Detect::Unknown)).await.unwrap();
+    assert_eq!(lab.control.drained(POOL, "r1", Duration::from_secs(2)).await.unwrap(), 0);
+    read_until(&mut silent, "new").await;
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::support::*;
+use edge::Limits;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -102,4 +103,102 @@ async fn a_shutdown_does_not_wait_for_websockets_for_ever() {
     assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
     let mut rest = Vec::new();
     let _ = stream.read_to_end(&mut rest).await;
+}
+
+/// Code 1001, as a server sends it, and as a client answers it or is spoken for.
+const GOING_AWAY: [u8; 4] = [0x88, 0x02, 0x03, 0xe9];
+const ANSWERED: [u8; 8] = [0x88, 0x82, 1, 2, 3, 4, 0x02, 0xeb];
+
+async fn bytes(stream: &mut TcpStream, count: usize) -> Vec<u8> {
+    let mut bytes = vec![0; count];
+    let read = tokio::time::timeout(Duration::from_secs(8), stream.read_exact(&mut bytes)).await;
+    read.expect("in time").expect("so many bytes");
+    bytes
+}
+
+/// Agrees to the upgrade, sends these pieces with a pause between them, and hands over what it was sent.
+async fn speaking(
+    pieces: &'static [&'static [u8]],
+    heard: tokio::sync::mpsc::UnboundedSender<Vec<u8>>,
+) -> std::net::SocketAddr {
+    upstream(move |mut stream| {
+        let heard = heard.clone();
+        async move {
+            read_head(&mut stream).await;
+            let agreed = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: y\r\n\r\n";
+            let _ = stream.write_all(agreed.as_bytes()).await;
+            for piece in pieces {
+                let _ = stream.write_all(piece).await;
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            }
+            let mut rest = Vec::new();
+            let _ = stream.read_to_end(&mut rest).await;
+            let _ = heard.send(rest);
+        }
+    })
+    .await
+}
+
+async fn open_whole(lab: &Lab) -> TcpStream {
+    let mut stream = TcpStream::connect(lab.address).await.unwrap();
+    stream.write_all(ASK.as_bytes()).await.unwrap();
+    assert!(read_head(&mut stream).await.unwrap().contains("101"));
+    stream
+}
+
+#[tokio::test]
+async fn a_websocket_whose_time_is_over_is_told_that_its_server_goes_away() {
+    let (heard, mut hears) = tokio::sync::mpsc::unbounded_channel();
+    let mut pool = pool("r1", &[speaking(&[b"\x81\x02hi"], heard).await]);
+    pool.drain_websocket_ms = 400;
+    let lab = lab_with(quick(), pool).await;
+    let mut stream = open_whole(&lab).await;
+    assert_eq!(bytes(&mut stream, 4).await, b"\x81\x02hi");
+    lab.switch(2, "r2", &[echo("new").await]).await;
+    assert_eq!(bytes(&mut stream, 4).await, GOING_AWAY);
+    let began = Instant::now();
+    stream.write_all(&ANSWERED).await.unwrap();
+    assert_eq!(stream.read(&mut [0u8; 8]).await.unwrap_or(0), 0, "then the connection ends");
+    assert!(began.elapsed() < Duration::from_secs(1), "as soon as the client has answered: {:?}", began.elapsed());
+    assert_eq!(hears.recv().await.unwrap(), [0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe9], "the service is told, too");
+}
+
+#[tokio::test]
+async fn a_message_that_is_under_way_comes_to_its_end_before_the_goodbye() {
+    let (heard, _hears) = tokio::sync::mpsc::unbounded_channel();
+    let target = speaking(&[b"\x81\x06one", b"two"], heard).await;
+    let mut pool = pool("r1", &[target]);
+    pool.drain_websocket_ms = 50;
+    let lab = lab_with(Limits { close_spread: Duration::ZERO, ..quick() }, pool).await;
+    let mut stream = open_whole(&lab).await;
+    assert_eq!(bytes(&mut stream, 5).await, b"\x81\x06one");
+    lab.switch(2, "r2", &[echo("new").await]).await;
+    assert_eq!(bytes(&mut stream, 7).await, [b"two".as_slice(), &GOING_AWAY].concat());
+}
+
+#[tokio::test]
+async fn a_message_that_never_ends_does_not_keep_its_websocket() {
+    let (heard, _hears) = tokio::sync::mpsc::unbounded_channel();
+    let mut pool = pool("r1", &[speaking(&[b"\x81\x06one"], heard).await]);
+    pool.drain_websocket_ms = 50;
+    let lab = lab_with(quick(), pool).await;
+    let mut stream = open_whole(&lab).await;
+    assert_eq!(bytes(&mut stream, 5).await, b"\x81\x06one");
+    lab.switch(2, "r2", &[echo("new").await]).await;
+    let mut rest = Vec::new();
+    tokio::time::timeout(Duration::from_secs(4), stream.read_to_end(&mut rest)).await.expect("its end").ok();
+    assert!(rest.is_empty(), "inside a message no frame may be put: {rest:?}");
+}
+
+#[tokio::test]
+async fn what_a_service_has_closed_itself_is_not_closed_once_more() {
+    let (heard, _hears) = tokio::sync::mpsc::unbounded_channel();
+    let mut pool = pool("r1", &[speaking(&[b"\x88\x02\x0f\xa1"], heard).await]);
+    pool.drain_websocket_ms = 50;
+    let lab = lab_with(quick(), pool).await;
+    let mut stream = open_whole(&lab).await;
+    lab.switch(2, "r2", &[echo("new").await]).await;
+    let mut all = Vec::new();
+    tokio::time::timeout(Duration::from_secs(4), stream.read_to_end(&mut all)).await.expect("its end").ok();
+    assert_eq!(all, b"\x88\x02\x0f\xa1", "4001, and nothing after it");
 }

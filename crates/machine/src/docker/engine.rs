@@ -27,7 +27,7 @@ use super::{
 };
 
 /// Where the engine listens unless somebody says otherwise.
-const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
+pub const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
 /// An engine that needs longer for a simple question is in trouble, and we say so.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Making and removing things moves data on a disk that may be slow.
@@ -60,6 +60,12 @@ impl Engine {
     /// Where it listens, as a value for `DOCKER_HOST`.
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    /// What tells this engine from every other, whichever way leads to it.
+    pub async fn id(&self) -> DockerResult<String> {
+        let info = self.ask("ask for the identity of", "the engine", PATIENCE, self.client.info()).await?;
+        Ok(info.id.unwrap_or_default())
     }
 
     /// Puts one question, with a limit of its own, and names it in whatever goes wrong.

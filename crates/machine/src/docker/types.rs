@@ -267,6 +267,9 @@ pub struct Image {
     /// `None`: SIGTERM.
     #[serde(default)]
     pub stop_signal: Option<String>,
+    /// When a name was last given to it on this machine: by a pull, a build, or by hand.
+    #[serde(default)]
+    pub tagged_ms: Option<i64>,
     /// What its containers get.
     #[serde(skip)]
     pub env: Environment,
@@ -418,8 +421,9 @@ pub struct StampedLine {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainerEvent {
     pub id: String,
+    /// Empty where the engine tells of a network.
     pub name: String,
-    /// The engine's word: `create`, `start`, `die`, `oom`, `kill`, `stop`, `destroy`, `rename`, `health_status: healthy`, ..
+    /// `network-connect` and `network-disconnect`, or the engine's word: `create`, `start`, `die`, `oom`, `kill`, `stop`, `destroy`, `rename`, `health_status: healthy`, ..
     pub action: String,
     pub at_ms: i64,
     pub exit_code: Option<i64>,

@@ -1,8 +1,11 @@
 //! Published ports.
 
+use std::net::{IpAddr, SocketAddr};
+
 use serde_json::Value;
 
 use super::value;
+use crate::platform::Bind;
 
 /// One port of a container that is published on the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +21,31 @@ pub struct Port {
 }
 
 impl Port {
+    /// The sockets on the host: those of both families where the file names no address, as Docker has it; none where
+    /// Docker picks the port.
+    pub fn binds(&self) -> Vec<Bind> {
+        let Some(published) = self.published else { return Vec::new() };
+        match self.address() {
+            None => Bind::any(published).each().collect(),
+            Some(address) => {
+                let address = address.parse::<IpAddr>().ok();
+                address.map(|address| Bind::exactly(SocketAddr::new(address, published))).into_iter().collect()
+            }
+        }
+    }
+
+    /// Whether it is published on every address of the host, not on the loopback or another one alone.
+    pub fn is_everywhere(&self) -> bool {
+        let address = self.address().map(str::parse::<IpAddr>);
+        address.is_none_or(|address| address.is_ok_and(|address| address.is_unspecified()))
+    }
+
+    fn address(&self) -> Option<&str> {
+        let written = self.host_ip.as_deref()?;
+        let bare = written.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(written);
+        (!bare.is_empty()).then_some(bare)
+    }
+
     pub(super) fn all(listed: Option<&Value>) -> Vec<Port> {
         let Some(listed) = listed.and_then(Value::as_array) else { return Vec::new() };
         listed.iter().filter_map(Port::read).collect()

@@ -13,7 +13,7 @@ use crate::units::{Bytes, duration};
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EdgeSettings {
-    /// Plain HTTP: a port, or `address:port`, or a list of them; port 80 if not given.
+    /// Plain HTTP: a port (of every address, IPv4 and IPv6), or `address:port`, or a list of them. If not given, port 80, or the published port of the service that has the written route `/`, and only where some route leads anywhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<OneOrMany<Bind>>")]
     pub http: Option<Vec<Bind>>,
@@ -137,7 +137,7 @@ pub struct SheddingSettings {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TcpSettings {
-    /// Where the edge listens: a port, or `address:port`.
+    /// Where the edge listens: a port (of every address, IPv4 and IPv6), or `address:port`.
     pub listen: Bind,
     /// The service.
     pub service: ServiceName,

@@ -14,7 +14,7 @@ use crate::units::duration;
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RouteSettings {
-    /// The host name that is asked for; every host if not given.
+    /// The host name that is asked for, or `*.` and a name for every host below it; every host if not given. The exact name goes before wildcards, and the longest of those before the others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
     /// The beginning of the path, cut at a `/`; `/` if not given.

@@ -30,7 +30,7 @@ pub struct ServiceSettings {
     #[serde(default, alias = "route", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<OneOrMany<RouteWritten>>")]
     pub routes: Option<Vec<RouteSettings>>,
-    /// How long the old release may finish requests after the switch; 30 seconds if not given.
+    /// How long the old release may finish requests, after the switch or before it is stopped; 30 seconds if not given.
     #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "duration::schema")]
     pub drain: Option<Duration>,
@@ -66,6 +66,7 @@ pub struct ServiceSettings {
     #[schemars(schema_with = "duration::schema")]
     pub job_timeout: Option<Duration>,
     /// What the service speaks; if not given, `tcp` on a port that is known for something else than HTTP, and otherwise `http`.
+    /// On a published port of which nothing proves HTTP (a health check over HTTP, a route, a proxy's label, this key) each connection is looked at, and what is no HTTP request is carried as bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protocol: Option<ServiceProtocol>,
     /// Whether the edge asks the health check (HTTP or gRPC) all the time and leaves out copies that fail: `true`, `false`, or a mapping.
@@ -83,7 +84,7 @@ pub struct ServiceSettings {
     #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "duration::schema")]
     pub connect_timeout: Option<Duration>,
-    /// How long the service may keep silent, before its answer and inside it; 60 seconds if not given.
+    /// How long the service may keep silent, before its answer and inside it; 60 seconds if not given. Inside an answer, streams of events, WebSockets and gRPC may be silent for ever.
     #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "duration::schema")]
     pub response_timeout: Option<Duration>,

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -20,7 +20,7 @@ pub enum Strategy {
     Rolling,
     /// The old worker takes nothing new, finishes what it has begun, and only then the new one starts.
     DrainFirst,
-    /// The old one stops before the new one starts, because two must never run; requests are held meanwhile.
+    /// The old one finishes what is under way, for `drain` at most, and stops before the new one starts, because two must never run; new requests are held meanwhile.
     Exclusive,
     /// It stays as it is through deploys: databases and other keepers of data.
     Keep,
@@ -96,13 +96,26 @@ pub enum Intruders {
 }
 
 /// An address and port to listen on, written as a port, or as `address:port`.
+///
+/// A port without an address means every address of both families, IPv4 and IPv6; see [`Bind::each`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Bind(pub SocketAddr);
+pub struct Bind(pub SocketAddr, bool);
 
 impl Bind {
-    /// This port on all addresses.
+    /// This port on all addresses, IPv4 and IPv6.
     pub fn any(port: u16) -> Self {
-        Bind(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port))
+        Bind(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port), true)
+    }
+
+    /// Exactly this address and port.
+    pub fn exactly(address: SocketAddr) -> Self {
+        Bind(address, false)
+    }
+
+    /// The sockets that this means: one for an address, one for each family where there is none.
+    pub fn each(&self) -> impl Iterator<Item = Bind> + use<> {
+        let six = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), self.0.port());
+        std::iter::once(Bind::exactly(self.0)).chain(self.1.then_some(Bind::exactly(six)))
     }
 
     /// Reads `80`, `127.0.0.1:8080` or `[::]:80`.
@@ -116,19 +129,18 @@ impl Bind {
         let text = text.trim();
         let bind = match text.parse::<u16>() {
             Ok(port) => Bind::any(port),
-            Err(_) => Bind(text.parse::<SocketAddr>().map_err(|_| invalid())?),
+            Err(_) => Bind::exactly(text.parse::<SocketAddr>().map_err(|_| invalid())?),
         };
         if bind.0.port() == 0 { Err(invalid()) } else { Ok(bind) }
     }
 
-    /// Whether two listeners cannot have both: the same port on the same address, or on every address.
+    /// Whether two listeners cannot have both: the same port on the same address, or on every address of its family.
     pub fn meets(&self, other: &Bind) -> bool {
-        let all = self.0.ip().is_unspecified() || other.0.ip().is_unspecified();
-        self.0.port() == other.0.port() && (all || self.0.ip() == other.0.ip())
-    }
-
-    fn is_plain_port(&self) -> bool {
-        self.0.ip() == IpAddr::V4(Ipv4Addr::UNSPECIFIED)
+        let meet = |one: Bind, two: Bind| {
+            let all = one.0.ip().is_unspecified() || two.0.ip().is_unspecified();
+            one.0.is_ipv4() == two.0.is_ipv4() && (all || one.0.ip() == two.0.ip())
+        };
+        self.0.port() == other.0.port() && self.each().any(|one| other.each().any(|two| meet(one, two)))
     }
 }
 
@@ -147,7 +159,7 @@ impl FromStr for Bind {
 
 impl Serialize for Bind {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.is_plain_port() { serializer.serialize_u16(self.0.port()) } else { serializer.collect_str(&self.0) }
+        if self.1 { serializer.serialize_u16(self.0.port()) } else { serializer.collect_str(&self.0) }
     }
 }
 

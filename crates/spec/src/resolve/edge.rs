@@ -2,6 +2,7 @@
 
 use super::plan::{AccessLog, CertificateFiles, EdgePlan, ServicePlan, Shedding, TcpPort};
 use super::published;
+use super::routes::Origin;
 use super::scene::{Scene, written_problem};
 use crate::platform::{AccessLogWritten, Bind, EdgeSettings, Strategy, TcpSettings};
 use crate::problem::{Problem, Problems, nearest};
@@ -11,14 +12,15 @@ pub(super) fn resolve(
     scene: &Scene<'_>,
     services: &mut [ServicePlan],
     http: &[Bind],
+    origin: Origin,
     problems: &mut Problems,
 ) -> EdgePlan {
     let written = scene.environment.edge.clone().unwrap_or_default();
     let tcp = written.tcp.iter().enumerate();
     let mut tcp: Vec<TcpPort> =
-        tcp.filter_map(|(index, port)| tcp_port(scene, services, index, port, problems)).collect();
+        tcp.flat_map(|(index, port)| tcp_ports(scene, services, index, port, problems)).collect();
     let taken = published::binds(&written, http);
-    let ports = published::carry(scene, services, &taken, &mut tcp);
+    let ports = published::carry(scene, services, origin, &taken, &mut tcp);
     published::warn_of_taken(scene, &taken, services);
     if written.client_ca.is_none() {
         warn_of_closed_routes(services);
@@ -66,6 +68,20 @@ fn access_log(written: &EdgeSettings) -> Option<AccessLog> {
 }
 
 /// A service outside the environment's profiles has no port here; that is no mistake.
+fn tcp_ports(
+    scene: &Scene<'_>,
+    services: &[ServicePlan],
+    index: usize,
+    written: &TcpSettings,
+    problems: &mut Problems,
+) -> Vec<TcpPort> {
+    let port = tcp_port(scene, services, index, written, problems);
+    let each = port
+        .into_iter()
+        .flat_map(|port| written.listen.each().map(move |bind| TcpPort { listen: bind.to_string(), ..port.clone() }));
+    each.collect()
+}
+
 fn tcp_port(
     scene: &Scene<'_>,
     services: &[ServicePlan],

@@ -214,6 +214,12 @@ const NOT_HTTP: &[u16] = &[
     5671, 5672, 6379, 6380, 6432, 8443, 8883, 9042, 9092, 11211, 27017, 33060,
 ];
 
+/// Ports on which web servers and the frameworks' own servers listen when nobody says otherwise.
+const WEB: &[u16] = &[
+    80, 81, 2368, 3000, 3001, 3002, 3003, 4000, 4200, 5000, 5001, 5173, 5601, 5678, 8000, 8001, 8008, 8069, 8080, 8081,
+    8082, 8083, 8088, 8090, 8096, 8123, 8888, 9090, 9091, 9093,
+];
+
 /// Names of services that are the face of a product.
 const FACES: &[&str] = &["web", "frontend", "app", "ui", "www", "site", "website", "client", "nginx", "proxy"];
 
@@ -225,6 +231,11 @@ pub fn speaks_http(port: u16) -> bool {
 /// Whether plain HTTP is likely spoken on this port.
 pub(super) fn is_http(port: u16) -> bool {
     !NOT_HTTP.contains(&port)
+}
+
+/// Whether a port is one of web servers.
+pub(super) fn is_web(port: u16) -> bool {
+    WEB.contains(&port)
 }
 
 /// How much this name sounds like the face of the product: 0 is most.

@@ -17,7 +17,7 @@ use crate::ids::{EnvironmentName, PlatformName, ServiceName};
 use crate::platform::{Intruders, Promises, ResourceMode, ServiceProtocol, StatusRange, Strategy};
 use crate::units::{Bytes, duration};
 
-pub use edge::{AccessLog, CertificateFiles, EdgePlan, HttpPort, Shedding, TcpPort};
+pub use edge::{AccessLog, CertificateFiles, Detect, EdgePlan, HttpPort, Shedding, TcpPort};
 pub use replace::{Finish, Rolling};
 pub use route::{Redirect, Route, Sticky};
 pub use trust::{Canary, Limits as SoakLimits, Migration};

@@ -1,6 +1,7 @@
 //! What the edge sends to which service.
 //! Written routes count alone; without any, proxy labels do, unless a proxy of the stack reads them itself; without
-//! those, published ports do.
+//! those, published ports do, where the platform file has listeners that services share (`domain`, `edge`). Elsewhere
+//! each published port leads to its service, and no route is needed.
 
 use std::time::Duration;
 
@@ -13,18 +14,34 @@ use super::scene::{Scene, written_problem};
 use crate::compose::Service;
 use crate::defaults;
 use crate::ids::ServiceName;
-use crate::platform::{ClientCertificate, RouteLimitSettings, RouteSettings, StickySettings, StickyWritten, Strategy};
+use crate::platform::{
+    ClientCertificate, RouteLimitSettings, RouteSettings, ServiceProtocol, StickySettings, StickyWritten, Strategy,
+};
 use crate::problem::{Problem, Problems};
 
+/// Where the routes come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// Somebody wrote them, in the platform file or as labels.
+    Written,
+    /// Published ports, and a listener that services share.
+    Derived,
+}
+
 /// Fills in the routes of all services and checks them against each other.
-pub(super) fn assign(scene: &Scene<'_>, services: &mut [ServicePlan], problems: &mut Problems) {
+pub(super) fn assign(scene: &Scene<'_>, services: &mut [ServicePlan], problems: &mut Problems) -> Origin {
     let written = services.iter().any(|plan| scene.written(&plan.name).get(|s| s.routes.as_ref()).is_some());
+    let mut origin = Origin::Written;
     if written {
         assign_written(scene, services);
     } else if readers::traefik_in_stack(scene) || !assign_labelled(scene, services) {
-        assign_published(scene, services);
+        origin = Origin::Derived;
+        if scene.has_hosts() {
+            assign_published(scene, services);
+        }
     }
     check(scene, services, problems);
+    origin
 }
 
 fn assign_written(scene: &Scene<'_>, services: &mut [ServicePlan]) {
@@ -133,19 +150,26 @@ fn labelled(service: &Service, warnings: &mut Vec<String>) -> Vec<Route> {
 }
 
 /// The face of the product gets `/`; what else publishes a port gets a host name of its own.
+/// What is published on one address of the host alone, such as the loopback, is for that address: it gets no route.
 fn assign_published(scene: &Scene<'_>, services: &mut [ServicePlan]) {
     let serves = |plan: &ServicePlan| {
         plan.port.is_some_and(known::is_http)
+            && plan.protocol != ServiceProtocol::Tcp
             && !matches!(plan.strategy, Strategy::Keep | Strategy::Job | Strategy::DrainFirst)
     };
-    let publishes = |plan: &ServicePlan| scene.active.get(&plan.name).is_some_and(|service| port::publishes(service));
+    let publishes = |plan: &ServicePlan| {
+        let service = scene.active.get(&plan.name);
+        service.zip(plan.port).is_some_and(|(service, port)| port::is_for_everybody(service, port))
+    };
+    let publishes_any =
+        |plan: &ServicePlan| scene.active.get(&plan.name).is_some_and(|service| port::publishes(service));
     let rank = |plan: &ServicePlan| known::face_rank(plan.name.as_str()).unwrap_or(usize::MAX);
     let published: Vec<&ServicePlan> = services.iter().filter(|plan| serves(plan) && publishes(plan)).collect();
     // What a proxy of the stack leads to has its front there.
     let is_led_to =
         |plan: &ServicePlan| scene.active.get(&plan.name).is_some_and(|service| readers::has_traefik(scene, service));
     let is_named = |plan: &ServicePlan| known::face_rank(plan.name.as_str()).is_some() && !is_led_to(plan);
-    let named = || services.iter().filter(|plan| serves(plan) && is_named(plan));
+    let named = || services.iter().filter(|plan| serves(plan) && is_named(plan) && !publishes_any(plan));
     let face = match published.as_slice() {
         [] => named().min_by_key(|plan| rank(plan)),
         [only] => Some(*only),

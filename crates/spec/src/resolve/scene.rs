@@ -57,6 +57,16 @@ impl<'a> Scene<'a> {
         Some(Scene { file, project, name, facts, environment, active })
     }
 
+    /// Whether the platform file says where the edge listens for requests of all services.
+    pub(super) fn says_where_to_listen(&self) -> bool {
+        self.environment.edge.as_ref().is_some_and(|edge| edge.http.is_some() || edge.https.is_some())
+    }
+
+    /// Whether services share listeners on which the host that is asked for tells them apart.
+    pub(super) fn has_hosts(&self) -> bool {
+        self.says_where_to_listen() || self.environment.domain.is_some()
+    }
+
     /// What is written about this service.
     pub(super) fn written(&self, service: &ServiceName) -> Written<'_> {
         let here = self.environment.services.get(service);

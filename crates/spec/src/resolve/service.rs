@@ -97,7 +97,7 @@ pub(super) fn check_databases(services: &[ServicePlan], problems: &mut Problems)
 
 fn port(written: &Written<'_>, service: &Service) -> Option<Found> {
     match written.get(|settings| settings.port) {
-        Some((port, reason)) => Some(Found { port, reason, http: true }),
+        Some((port, reason)) => Some(Found { port, reason, http: true, proven: false }),
         None => port::derive(service),
     }
 }

@@ -84,7 +84,7 @@ fn several(service: &Service, port: Option<&Found>, plan: &ServicePlan) -> Strin
         return format!("runs {} copies that write to {}, and never more of them", service.replicas, mount.what);
     }
     match port.filter(|found| found.http) {
-        Some(found) => format!("runs {} copies and serves HTTP on port {}", service.replicas, found.port),
+        Some(found) => format!("runs {} copies and offers port {}", service.replicas, found.port),
         None => format!("runs {} copies, which may run beside each other", service.replicas),
     }
 }
@@ -98,7 +98,10 @@ fn by_port(scene: &Scene<'_>, name: &ServiceName, port: Option<&Found>) -> (Stra
                 format!("`{other}` has port {} too, and connections without a host tell nobody apart", found.port),
             ),
         },
-        Some(found) => (Strategy::BlueGreen, format!("serves HTTP on port {} ({})", found.port, found.reason)),
+        Some(found) if found.proven || known::is_web(found.port) => {
+            (Strategy::BlueGreen, format!("serves HTTP on port {} ({})", found.port, found.reason))
+        }
+        Some(found) => (Strategy::BlueGreen, format!("offers port {} ({})", found.port, found.reason)),
         None => (Strategy::Exclusive, "offers no port that traffic could be switched on".to_owned()),
     }
 }

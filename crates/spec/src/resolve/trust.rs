@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::plan::{Canary, Job, Migration, ServicePlan, SoakLimits};
+use super::plan::{Canary, HttpPort, Job, Migration, ServicePlan, SoakLimits};
 use super::scene::{Scene, Written, written_problem};
 use crate::defaults;
 use crate::platform::{SoakSettings, SoakWritten, Strategy};
@@ -49,10 +49,11 @@ fn limits(settings: &SoakSettings) -> SoakLimits {
     }
 }
 
-/// Once the routes are known: without any there is mostly nothing to watch, and nothing to share.
-pub(super) fn check(scene: &Scene<'_>, services: &mut [ServicePlan], problems: &mut Problems) {
+/// Once routes and ports are known: without any there is mostly nothing to watch, and nothing to share.
+pub(super) fn check(scene: &Scene<'_>, ports: &[HttpPort], services: &mut [ServicePlan], problems: &mut Problems) {
     for plan in services {
-        let leads = plan.routes.iter().any(|route| route.redirect.is_none());
+        let has_port = ports.iter().any(|port| port.service == plan.name);
+        let leads = has_port || plan.routes.iter().any(|route| route.redirect.is_none());
         let is_written = plan.reasons.contains_key("soak");
         if !leads && !is_written {
             plan.soak = Duration::ZERO;

@@ -3,7 +3,8 @@
 //! Standard library only, so that it is small and starts in a millisecond. Environment:
 //! `PORT` (8080), `MORE_PORTS` (`9000,9001`, answered alike), `UDP_PORT` (sends back what it gets), `BUILD` (the text of `/`), `HEALTHY_AFTER_MS`, `NEVER_HEALTHY=1`, `CRASH_AFTER_MS` (status 3),
 //! `OOM=1` (takes memory without end), `LOG_LINES=n` (written at the start), `FAIL_RATIO_PERCENT` (500s on `/`, spread
-//! evenly), `SLOW_MS` (before each answer of `/`).
+//! evenly), `CUT=1` (each answer of `/` breaks off in the middle), `SLOW_MS` (before each answer of `/`), `RAW_PORT`
+//! (speaks no HTTP: says `BUILD` and a line end, then sends back what it gets).
 //! Paths: `/`, `/health`, `/slow?ms=n`, `/echo` (the request as it arrived), `/crash`, anything else is 404.
 //! `testapp get http://host:8080/path` asks instead of answering: status 0 and the body for a 200.
 //! It does not handle SIGTERM: run it under an init, or let it be killed. As a keeper of data (`testapp/writer.rs`) it
@@ -33,6 +34,7 @@ struct App {
     started: Instant,
     healthy_after: Option<Duration>,
     fail_percent: u64,
+    cuts: bool,
     slow: Duration,
     writer: Option<&'static writer::Writer>,
 }
@@ -63,11 +65,15 @@ fn main() -> std::io::Result<()> {
         started: Instant::now(),
         healthy_after: (!set("NEVER_HEALTHY")).then(|| Duration::from_millis(number("HEALTHY_AFTER_MS").unwrap_or(0))),
         fail_percent: number("FAIL_RATIO_PERCENT").unwrap_or(0),
+        cuts: set("CUT"),
         slow: Duration::from_millis(number("SLOW_MS").unwrap_or(0)),
         writer: writer::start()?,
     }));
     if let Some(port) = number("UDP_PORT").and_then(|port| u16::try_from(port).ok()) {
         std::thread::spawn(move || echo(port));
+    }
+    if let Some(port) = number("RAW_PORT").and_then(|port| u16::try_from(port).ok()) {
+        std::thread::spawn(move || raw(app, port));
     }
     for more in std::env::var("MORE_PORTS").unwrap_or_default().split(',').filter_map(|port| port.parse().ok()) {
         std::thread::spawn(move || listen(app, more));
@@ -80,6 +86,19 @@ fn listen(app: &'static App, port: u16) -> std::io::Result<()> {
     println!("build {} listens on {port}", app.build);
     for stream in listener.incoming().flatten() {
         std::thread::spawn(move || serve(app, stream));
+    }
+    Ok(())
+}
+
+/// Speaks first, as many servers do, and sends back what it gets.
+fn raw(app: &'static App, port: u16) -> std::io::Result<()> {
+    let listener = TcpListener::bind(("0.0.0.0", port))?;
+    for mut stream in listener.incoming().flatten() {
+        std::thread::spawn(move || -> std::io::Result<()> {
+            stream.write_all(format!("{}\n", app.build).as_bytes())?;
+            std::io::copy(&mut stream.try_clone()?, &mut stream)?;
+            Ok(())
+        });
     }
     Ok(())
 }
@@ -116,15 +135,16 @@ fn serve(app: &App, stream: TcpStream) -> std::io::Result<()> {
     let mut writer = stream;
     while let Some(request) = read_request(&mut reader)? {
         let (status, body) = answer(app, &request);
+        let is_cut = app.cuts && request.path == "/";
         let keep = if request.close { "close" } else { "keep-alive" };
         let head = format!(
             "HTTP/1.1 {status} {}\r\ncontent-type: text/plain\r\ncontent-length: {}\r\nconnection: {keep}\r\nx-build: {}\r\n\r\n",
             if status < 400 { "OK" } else { "Trouble" },
-            body.len(),
+            body.len() + if is_cut { 100 } else { 0 },
             app.build
         );
         writer.write_all(&[head.as_bytes(), &body].concat())?;
-        if request.close {
+        if request.close || is_cut {
             break;
         }
     }

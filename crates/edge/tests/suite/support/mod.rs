@@ -31,7 +31,12 @@ pub struct Lab {
 
 /// Limits with which a test need not wait long.
 pub fn quick() -> Limits {
-    Limits { shutdown: Duration::from_secs(3), close_spread: Duration::from_millis(100), ..Limits::default() }
+    Limits {
+        shutdown: Duration::from_secs(3),
+        close_spread: Duration::from_millis(100),
+        client_half_closed: Duration::from_millis(200),
+        ..Limits::default()
+    }
 }
 
 pub async fn start(folder: tempfile::TempDir, limits: Limits) -> Lab {

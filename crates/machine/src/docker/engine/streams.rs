@@ -73,7 +73,12 @@ pub(super) async fn events(
     since_ms: Option<i64>,
 ) -> DockerResult<BoxStream<'static, DockerResult<ContainerEvent>>> {
     let mut filters = translate::label_filter(labels);
-    filters.insert("type".to_owned(), vec!["container".to_owned()]);
+    let mut types = vec!["container".to_owned()];
+    if labels.is_empty() {
+        // What a container leaves and comes to: a network's event has the network's labels, not the container's.
+        types.push("network".to_owned());
+    }
+    filters.insert("type".to_owned(), types);
     // The request only goes out with the first poll. Asking for everything since now, by the engine's own clock,
     // makes it replay what happens in between.
     let info = engine.ask("ask for the time of", "the engine", PATIENCE, engine.client.info()).await?;

@@ -209,6 +209,8 @@ pub(super) fn image(from: models::ImageInspect) -> Image {
         env: Environment::new(config.env.unwrap_or_default()),
         size: unsigned(from.size.unwrap_or_default()),
         created_ms: from.created.as_deref().and_then(time_ms).unwrap_or_default(),
+        // An image that was never tagged here has the year 1.
+        tagged_ms: from.metadata.and_then(|data| data.last_tag_time).as_deref().and_then(time_ms).filter(|ms| *ms > 0),
     }
 }
 
@@ -237,6 +239,9 @@ fn limit(number: Option<i64>) -> Option<u64> {
 
 /// `None` for what happened to something that is not a container.
 pub(super) fn event(from: models::EventMessage) -> Option<ContainerEvent> {
+    if from.typ == Some(models::EventMessageTypeEnum::NETWORK) {
+        return network_event(from);
+    }
     let actor = from.actor?;
     let mut labels = labels(actor.attributes);
     // The engine mixes its own attributes into the labels.
@@ -250,6 +255,21 @@ pub(super) fn event(from: models::EventMessage) -> Option<ContainerEvent> {
     }
     let at_ms = from.time_nano.map(|nanos| nanos / 1_000_000).or(from.time.map(|seconds| seconds * 1000));
     Some(ContainerEvent { id: actor.id?, name, action, at_ms: at_ms.unwrap_or_default(), exit_code, signal, labels })
+}
+
+/// A container comes to a network or leaves it; what else happens to networks is no container's matter.
+fn network_event(from: models::EventMessage) -> Option<ContainerEvent> {
+    let action = from.action.filter(|action| matches!(action.as_str(), "connect" | "disconnect"))?;
+    let at_ms = from.time_nano.map(|nanos| nanos / 1_000_000).or(from.time.map(|seconds| seconds * 1000));
+    Some(ContainerEvent {
+        id: labels(from.actor?.attributes).remove("container")?,
+        name: String::new(),
+        action: format!("network-{action}"),
+        at_ms: at_ms.unwrap_or_default(),
+        exit_code: None,
+        signal: None,
+        labels: Labels::new(),
+    })
 }
 
 /// The engine writes the year 1 for "never".

@@ -2,7 +2,7 @@
 
 use super::limits::longer_than_nothing;
 use super::route::count;
-use super::service::{host, port};
+use super::service::{host_or_wildcard, port};
 use crate::platform::reader::{At, Fields, Reader, flag, id, list, text, unit, whole};
 use crate::platform::{
     AccessLogSettings, AccessLogWritten, Bind, CertificateSettings, EdgeSettings, Network, SheddingSettings,
@@ -98,15 +98,12 @@ fn certificate(at: &At<'_>, r: &mut Reader) -> Option<CertificateSettings> {
 
 /// A host name, or `*.` and a host name.
 fn name(at: &At<'_>, r: &mut Reader) -> Option<String> {
-    let written = text(at, r, "a host name")?;
-    match written.strip_prefix("*.") {
-        Some(rest) if super::service::is_host(rest) && rest.contains('.') => Some(written.to_ascii_lowercase()),
-        Some(_) => {
-            r.refuse(at, "this is not a host name", "`*.` and a domain, such as `*.example.com`");
-            None
-        }
-        None => host(at, r),
+    let name = host_or_wildcard(at, r)?;
+    if name.strip_prefix("*.").is_some_and(|rest| !rest.contains('.')) {
+        r.refuse(at, "this is not a host name", "`*.` and a domain, such as `*.example.com`");
+        return None;
     }
+    Some(name)
 }
 
 fn tls(at: &At<'_>, r: &mut Reader) -> Option<TlsSettings> {

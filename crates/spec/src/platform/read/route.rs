@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::limits::limits;
-use super::service::{host, url_path};
+use super::service::{host_or_wildcard, url_path};
 use crate::platform::reader::{At, Fields, Reader, flag, list, text, texts, unit, whole, word};
 use crate::platform::words::is_token;
 use crate::platform::{
@@ -43,7 +43,7 @@ pub(super) fn route(at: &At<'_>, r: &mut Reader) -> Option<RouteSettings> {
     }
     let mut f = Fields::open(at, "a route", r)?;
     let read = RouteSettings {
-        host: f.get(r, "host", host),
+        host: f.get(r, "host", host_or_wildcard),
         path: f.get(r, "path", url_path),
         strip_prefix: f.get(r, "strip_prefix", |at, r| flag(at, r, "strip_prefix")),
         priority: f.get(r, "priority", priority),

@@ -121,12 +121,31 @@ pub(super) fn url_path(at: &At<'_>, r: &mut Reader) -> Option<String> {
 /// A host name, without scheme and port.
 pub(super) fn host(at: &At<'_>, r: &mut Reader) -> Option<String> {
     let written = text(at, r, "a host name")?;
-    if is_host(written) {
-        // Host names are compared without case, so they are kept in one.
-        return Some(written.to_ascii_lowercase());
+    let plain = plain_host(written);
+    if plain.is_none() {
+        r.refuse(at, "this is not a host name", "letters, digits, `-` and dots, such as `www.example.com`");
     }
-    r.refuse(at, "this is not a host name", "letters, digits, `-` and dots, such as `www.example.com`");
-    None
+    plain
+}
+
+/// A host name, or `*.` and a host name for every name that ends like that.
+pub(super) fn host_or_wildcard(at: &At<'_>, r: &mut Reader) -> Option<String> {
+    let written = text(at, r, "a host name")?;
+    let Some(rest) = written.strip_prefix("*.") else { return host(at, r) };
+    let plain = plain_host(rest).map(|rest| format!("*.{rest}"));
+    if plain.is_none() {
+        r.refuse(at, "this is not a host name", "`*.` and a host name, such as `*.example.com`");
+    }
+    plain
+}
+
+/// The name as clients ask for it: in small letters, and one beyond ASCII in its form for the DNS (`xn--…`).
+fn plain_host(written: &str) -> Option<String> {
+    let plain = match written.is_ascii() {
+        true => written.to_ascii_lowercase(),
+        false => idna::domain_to_ascii(written).ok()?,
+    };
+    is_host(&plain).then_some(plain)
 }
 
 pub(super) fn is_host(written: &str) -> bool {

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::ServicePlan;
 use crate::defaults;
 use crate::ids::ServiceName;
-use crate::platform::Network;
+use crate::platform::{Network, ServiceProtocol};
 use crate::units::{Bytes, duration};
 
 /// Certificates, trust, logging and ports of one environment.
@@ -44,13 +45,27 @@ pub struct EdgePlan {
     pub ports: Vec<HttpPort>,
 }
 
-/// A port of its own for one service that speaks HTTP.
+/// A port of its own for one service, on which it answers whatever host is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HttpPort {
     /// Where the edge listens, such as `0.0.0.0:8081`.
     pub listen: String,
     /// The service.
     pub service: ServiceName,
+    /// How each connection is told apart where nothing proves that HTTP is spoken; `None` where something does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detect: Option<Detect>,
+}
+
+/// How a connection is looked at on a port of which nobody says what is spoken there. Whatever is not carried as
+/// requests is carried as bytes, and so is a connection on which the server speaks first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Detect {
+    /// The port is one of web servers: what may be HTTP is taken for it.
+    Likely,
+    /// Only what surely is an HTTP/1 request to a server is taken for one.
+    Unknown,
 }
 
 /// A certificate and its key, as they are written: relative to the platform file, or absolute.
@@ -110,6 +125,50 @@ pub struct TcpPort {
     pub idle: Option<Duration>,
     /// Whether the service is told the client's address.
     pub send_proxy: bool,
+}
+
+impl EdgePlan {
+    /// How each published port of a service is reached and what is carried there, with the reason and the key that
+    /// changes it; one line a port.
+    pub fn ports_in_words(&self, plan: &ServicePlan) -> Vec<String> {
+        let mut lines: Vec<String> = Vec::new();
+        for port in self.ports.iter().filter(|port| port.service == plan.name) {
+            let carried = match port.detect {
+                None => format!("requests, {}", proof(plan)),
+                Some(Detect::Likely) => "requests, since it is a port of web servers, and bytes where a client or the server speaks something else; `protocol: http` or `tcp` decides it".to_owned(),
+                Some(Detect::Unknown) => "requests where a client speaks HTTP/1, and bytes otherwise, since nothing says what it speaks; `protocol: http` or `tcp` decides it".to_owned(),
+            };
+            lines.extend(line(&port.listen, &plan.port.unwrap_or_default().to_string(), &carried));
+        }
+        for port in self.tcp.iter().filter(|port| port.service == plan.name && Some(port.port) == plan.port) {
+            let reason = plan.reasons.get("protocol").map(|reason| format!(" ({reason})")).unwrap_or_default();
+            let change = if plan.protocol == ServiceProtocol::Tcp { "; `protocol: http` carries requests" } else { "" };
+            lines.extend(line(&port.listen, &port.port.to_string(), &format!("bytes{reason}{change}")));
+        }
+        lines
+    }
+}
+
+/// `[::]` goes with `0.0.0.0` and is not said twice.
+fn line(listen: &str, target: &str, carried: &str) -> Option<String> {
+    let listen = match (listen.strip_prefix("0.0.0.0:"), listen.strip_prefix("[::]:")) {
+        (Some(port), _) => format!("port {port} of the host"),
+        (None, Some(_)) => return None,
+        (None, None) => format!("{listen}, and no other address,"),
+    };
+    Some(format!("{listen} leads to its port {target}: {carried}"))
+}
+
+/// How it is known that HTTP is spoken.
+fn proof(plan: &ServicePlan) -> String {
+    let is_written = |key: &&str| plan.reasons.get(*key).is_some_and(|reason| reason.starts_with("written in"));
+    match ["protocol", "routes", "health"].into_iter().find(is_written) {
+        Some(key) => format!("since `{key}` is written for it"),
+        None => match plan.reasons.get("port") {
+            Some(reason) => format!("since {reason}"),
+            None => "as it is written".to_owned(),
+        },
+    }
 }
 
 impl Default for AccessLog {

@@ -136,7 +136,8 @@ fn traefiks_labels_are_routes_of_the_edge_only_where_no_traefik_reads_them() {
     let told = "`traefik.http.routers.shop.rule`: the new release starts when the old one has exited, so `shop` is away for as long as it takes to start (requests through the edge wait up to 30 s; what Traefik sends fails meanwhile)";
     assert!(plan.warnings.iter().any(|warning| warning == told), "{:?}", plan.warnings);
     assert_eq!(beside.service("traefik").unwrap().strategy, Strategy::Exclusive);
-    assert_eq!(beside.http, ["0.0.0.0:80"]);
+    let ports: Vec<_> = beside.edge.ports.iter().map(|port| (port.service.as_str(), port.listen.as_str())).collect();
+    assert_eq!(ports, [("traefik", "0.0.0.0:80"), ("traefik", "[::]:80")]);
 }
 
 #[test]
