@@ -70,6 +70,7 @@ pub fn resolve_with(
     routes::assign(&scene, &mut services, &mut problems);
     trust::check(&scene, &mut services, &mut problems);
     let environment = &scene.environment;
+    pool::name_hosts(&mut services, environment.domain.as_deref(), !https(&scene).is_empty());
     let http = match environment.edge.as_ref().and_then(|edge| edge.http.clone()) {
         Some(written) => written,
         None => binds_of_the_face(&scene, &services),
