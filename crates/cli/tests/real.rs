@@ -13,6 +13,7 @@
 )]
 
 mod real {
+    mod checks;
     mod copies;
     mod corpus;
     mod crash;

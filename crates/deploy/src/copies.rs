@@ -98,7 +98,7 @@ fn describe(world: &World, release: &Release, copies: u32) -> Result<Value, Step
 pub async fn judge(world: &World, release: &Release, numbers: &[u32]) -> Result<Proved, StepError> {
     let gates = numbers.iter().map(|number| async {
         let container = names::copy(&release.container, *number);
-        let gate = health::gate(world, &release.service, &container, &release.plan.health).await;
+        let gate = health::gate(world, release, &container).await;
         proved(world, release, &container, gate.map_err(wrap("judge the container's health"))?).await
     });
     let proved = try_join_all(gates).await?;

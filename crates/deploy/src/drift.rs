@@ -8,7 +8,7 @@ mod compare;
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;
-use machine::docker::{Container, State as ContainerState};
+use machine::docker::{Container, Health as ContainerHealth, State as ContainerState};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use spec::{ServiceName, Strategy};
@@ -19,7 +19,7 @@ use crate::names::{self, Scope};
 use crate::release::{Release, State};
 use crate::store::Platform;
 use crate::world::World;
-use crate::{intruders, keeping};
+use crate::{health, intruders, keeping};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drift {
@@ -39,6 +39,7 @@ pub struct Finding {
 }
 
 const UP: &str = "`mainstay up` replaces it";
+const UNHEALTHY: &str = "`mainstay logs` shows what it says; `mainstay restart` starts it anew";
 const STARTS: &str = "`mainstay up` starts it as it was";
 
 /// Looks at everything of one platform.
@@ -124,11 +125,20 @@ async fn of_release(world: &World, release: &Release, containers: &[Container]) 
                 None => format!("the container is {state}"),
             };
             findings.push(finding(found, STARTS));
+        } else if container.state == ContainerState::Running && container.health == Some(ContainerHealth::Unhealthy) {
+            findings.push(finding(unhealthy(world, release, &container.id).await?, UNHEALTHY));
         }
         let changed = changed_by_hand(world, release, &container.id).await?;
         findings.extend(changed.into_iter().map(|found| finding(found, UP)));
     }
     Ok(findings)
+}
+
+/// What of its health check has made Docker call a container unhealthy.
+async fn unhealthy(world: &World, release: &Release, id: &str) -> Result<String, DeployError> {
+    let detail = health::inspect(world, id).await?;
+    let text = detail.map(|detail| health::Wording::of(world, release, &detail).unhealthy(&detail));
+    Ok(text.unwrap_or_else(|| "the container is gone".into()))
 }
 
 /// What was changed by hand at the containers of a release, for a plan.

@@ -1,18 +1,28 @@
 //! The health gate: a release takes traffic only after it has proved itself.
 //!
-//! It fails fast on what can never become healthy (the container ended, ran out of memory, keeps
+//! A check that the compose file or the image declares is run as Docker runs it: see [`declared`]. The gate
+//! fails fast on what can never become healthy (the container ended, ran out of memory, keeps
 //! restarting), and otherwise gives each service its own budget.
+
+mod declared;
+mod turned;
+mod wording;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use machine::docker::{ContainerDetail, Health as HealthState, Restart, State as ContainerState};
-use machine::net::{GrpcHealth, NetError};
-use spec::{Check, Health, ServiceName};
+use machine::net::{GrpcHealth, HttpQuestion, NetError};
+use spec::{Check, Health};
 
 use crate::ends;
 use crate::error::DeployError;
+use crate::release::Release;
 use crate::world::World;
+
+use declared::Declared;
+pub use turned::turned;
+pub(crate) use wording::Wording;
 
 /// What the gate found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +45,8 @@ pub enum Gate {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Look {
     Good,
+    /// Docker itself has called it healthy, and does so after a series of its own.
+    Proved,
     Ended,
     NotYet(String),
     Hopeless(String),
@@ -51,45 +63,108 @@ const CONFIRM: Duration = Duration::from_millis(80);
 /// then grows past the service's own interval to its longest.
 const EAGER: Duration = Duration::from_millis(20);
 const EAGER_FOR: Duration = Duration::from_secs(1);
+/// Passing lines about what is not ready yet.
+const TELL_EVERY: Duration = Duration::from_secs(1);
 
-pub async fn gate(world: &World, service: &ServiceName, container: &str, health: &Health) -> Result<Gate, DeployError> {
+pub async fn gate(world: &World, release: &Release, container: &str) -> Result<Gate, DeployError> {
+    let health = &release.plan.health;
     let began = world.clock.monotonic();
-    let mut successes = 0;
-    let mut interval = health.interval.min(EAGER);
-    let mut last = "it has not answered yet".to_owned();
+    let (mut successes, mut interval) = (0, health.interval.min(EAGER));
+    let (mut declared, mut told, mut wording) = (Declared::default(), Told::default(), None);
     loop {
         if world.abort.is_requested() {
             return Ok(Gate::Aborted);
         }
         let detail = inspect(world, container).await?;
+        let wording: &Wording = match &detail {
+            Some(detail) => wording.get_or_insert_with(|| Wording::of(world, release, detail)),
+            None => &Wording::default(),
+        };
         let since = world.clock.monotonic().saturating_sub(began);
-        match look(detail.as_ref(), health, since, world.clock.now_ms()).await {
+        let looking = Looking { world, health, wording, since };
+        match looking.look(detail.as_ref(), &mut declared).await {
             Look::Good => successes += 1,
+            Look::Proved => successes = successes.max(health.successes),
             Look::Ended => return Ok(Gate::Ended { after: since }),
             Look::Hopeless(cause) => return Ok(Gate::Unhealthy { cause }),
             Look::NotYet(why) => {
-                if why != last {
-                    world.talk.passing(Some(service), format!("not ready yet: {why}"));
-                }
-                (successes, last) = (0, why);
+                told.not_ready(world, release, since, &why);
+                (successes, told.last) = (0, why);
             }
         }
-        if successes >= health.successes || (successes > 0 && !probed(&health.check)) {
+        let is_enough = successes >= health.successes || (successes > 0 && !probed(&health.check));
+        if is_enough && (!runs_inside(health, detail.as_ref()) || stays_up(world, container, detail.as_ref()).await?) {
             let address = detail.as_ref().and_then(address);
+            told.overridden(world, release, detail.as_ref(), wording);
             return Ok(Gate::Healthy { address, after: world.clock.monotonic().saturating_sub(began) });
         }
         if since >= health.budget {
             let budget = spec::units::human_duration(health.budget);
-            return Ok(Gate::Unhealthy {
-                cause: format!("not healthy within {budget}: {last}{}", elsewhere(detail.as_ref(), health)),
-            });
+            let more = elsewhere(detail.as_ref(), health).unwrap_or_else(|| also(detail.as_ref(), health, wording));
+            return Ok(Gate::Unhealthy { cause: format!("not healthy within {budget}: {}{more}", told.last) });
         }
         let pause = if successes > 0 { CONFIRM.min(health.interval) } else { interval };
-        tokio::time::sleep(pause).await;
+        declared.pause(pause).await;
         if since >= EAGER_FOR {
             interval = (interval + interval / 4).min(health.max_interval);
         }
     }
+}
+
+/// What the gate has told so far.
+struct Told {
+    last: String,
+    at: Option<Duration>,
+}
+
+impl Default for Told {
+    fn default() -> Told {
+        Told { last: "it has not answered yet".to_owned(), at: None }
+    }
+}
+
+impl Told {
+    /// What a command writes may be another text each time, so a second lies between two lines.
+    fn not_ready(&mut self, world: &World, release: &Release, since: Duration, why: &str) {
+        if why != self.last && self.at.is_none_or(|at| since >= at + TELL_EVERY) {
+            self.at = Some(since);
+            world.talk.passing(Some(&release.service), format!("not ready yet: {why}"));
+        }
+    }
+
+    /// The platform file's word counts, but Docker's is not kept from anybody.
+    fn overridden(&self, world: &World, release: &Release, detail: Option<&ContainerDetail>, wording: &Wording) {
+        let unhealthy = detail.filter(|detail| detail.health == Some(HealthState::Unhealthy));
+        if let Some(detail) = unhealthy {
+            let text = format!(
+                "warning: {} is healthy by the platform file's `health`, but {}",
+                release.id,
+                wording.unhealthy(detail)
+            );
+            world.talk.say(Some(&release.service), text);
+        }
+    }
+}
+
+/// Whether the check that the compose file or the image declares is the one that counts.
+pub(crate) fn counts_dockers(health: &Health) -> bool {
+    health.check == Check::Docker || health.with_images_own
+}
+
+/// Whether the proof came from a command inside: it says nothing of the moment after.
+fn runs_inside(health: &Health, detail: Option<&ContainerDetail>) -> bool {
+    counts_dockers(health) && detail.is_some_and(|detail| detail.health != Some(HealthState::Healthy))
+}
+
+/// What falls over right after its check has passed shall have fallen.
+async fn stays_up(world: &World, container: &str, before: Option<&ContainerDetail>) -> Result<bool, DeployError> {
+    let Some(before) = before.filter(|before| before.health_check.is_some()) else { return Ok(true) };
+    tokio::time::sleep(CONFIRM).await;
+    let now = inspect(world, container).await?;
+    Ok(now.is_some_and(|now| {
+        let is_same = now.started_ms == before.started_ms && now.restart_count == before.restart_count;
+        is_same && now.state == ContainerState::Running && now.health != Some(HealthState::Unhealthy)
+    }))
 }
 
 pub async fn inspect(world: &World, container: &str) -> Result<Option<ContainerDetail>, DeployError> {
@@ -104,39 +179,67 @@ pub fn address(detail: &ContainerDetail) -> Option<IpAddr> {
     own.or_else(|| detail.networks.contains_key("host").then_some(IpAddr::V4(Ipv4Addr::LOCALHOST)))
 }
 
-/// Checks that ask the service itself are confirmed; Docker's own verdict already is a series.
+/// Checks that ask the service itself may have to pass several times.
 fn probed(check: &Check) -> bool {
-    matches!(check, Check::Http { .. } | Check::Grpc { .. })
+    matches!(check, Check::Http { .. } | Check::Grpc { .. } | Check::Docker)
 }
 
-async fn look(detail: Option<&ContainerDetail>, health: &Health, since: Duration, now_ms: i64) -> Look {
-    let Some(detail) = detail else { return Look::Hopeless("the container is gone".into()) };
-    if let Some(look) = down(detail) {
-        return look;
-    }
-    let tries = matches!(detail.restart, Restart::OnFailure(_));
-    if detail.restart_count > 0 && !tries {
-        return restarted(since);
-    }
-    // What is tried again has to stay up from its last start on.
-    let up = detail.started_ms.and_then(|started| u64::try_from(now_ms - started).ok()).map(Duration::from_millis);
-    let since = if detail.restart_count > 0 { since.min(up.unwrap_or_default()) } else { since };
-    if detail.state != ContainerState::Running {
-        return Look::NotYet(format!("the container is {}", format!("{:?}", detail.state).to_lowercase()));
-    }
-    match &health.check {
-        Check::Http { path, port, status } => http(detail, path, *port, status, health.timeout).await,
-        Check::Grpc { port, service, must_answer } => {
-            let Some(ip) = address(detail) else { return Look::NotYet("it has no address yet".into()) };
-            let addr = SocketAddr::new(ip, *port);
-            grpc(machine::net::grpc_health(addr, service, health.timeout).await, *port, *must_answer, since)
+/// What a look goes by.
+struct Looking<'a> {
+    world: &'a World,
+    health: &'a Health,
+    wording: &'a Wording,
+    since: Duration,
+}
+
+impl Looking<'_> {
+    async fn look(&self, detail: Option<&ContainerDetail>, declared: &mut Declared) -> Look {
+        let Some(detail) = detail else { return Look::Hopeless("the container is gone".into()) };
+        if let Some(look) = down(detail) {
+            return look;
         }
-        Check::Tcp { port } => match tcp(detail, *port, health.timeout).await {
-            Ok(()) => stays(detail, health, since),
-            Err(why) => Look::NotYet(why),
-        },
-        Check::Docker => docker(detail),
-        Check::Stable => stays(detail, health, since),
+        let tries = matches!(detail.restart, Restart::OnFailure(_));
+        if detail.restart_count > 0 && !tries {
+            return restarted(self.since);
+        }
+        // What is tried again has to stay up from its last start on.
+        let now_ms = self.world.clock.now_ms();
+        let up = detail.started_ms.and_then(|started| u64::try_from(now_ms - started).ok()).map(Duration::from_millis);
+        let since = if detail.restart_count > 0 { self.since.min(up.unwrap_or_default()) } else { self.since };
+        if detail.state != ContainerState::Running {
+            return Look::NotYet(format!("the container is {}", format!("{:?}", detail.state).to_lowercase()));
+        }
+        let timeout = self.health.timeout;
+        match &self.health.check {
+            Check::Http { path, port, status, host, https } => {
+                let host = host.as_deref().unwrap_or("localhost");
+                http(detail, *port, &HttpQuestion { host, path, https: *https }, status, timeout).await
+            }
+            Check::Grpc { port, service, must_answer } => {
+                let Some(ip) = address(detail) else { return Look::NotYet("it has no address yet".into()) };
+                let addr = SocketAddr::new(ip, *port);
+                grpc(machine::net::grpc_health(addr, service, timeout).await, *port, *must_answer, since)
+            }
+            Check::Tcp { port } => match tcp(detail, *port, timeout).await {
+                Ok(()) => self.stays(detail, since, declared).await,
+                Err(why) => Look::NotYet(why),
+            },
+            Check::Docker => declared.look(self.world, detail, self.wording).await,
+            Check::Stable => self.stays(detail, since, declared).await,
+        }
+    }
+
+    /// A health check that the image brings along knows more than time does, and counts where the files say nothing.
+    async fn stays(&self, detail: &ContainerDetail, since: Duration, declared: &mut Declared) -> Look {
+        if !self.health.with_images_own || (detail.health_check.is_none() && detail.health.is_none()) {
+            return stable(since);
+        }
+        match declared.look(self.world, detail, self.wording).await {
+            Look::NotYet(why) => Look::NotYet(format!(
+                "{why} (the image brings it along; `health` in mainstay.yaml proves the service another way)"
+            )),
+            look => look,
+        }
     }
 }
 
@@ -184,19 +287,21 @@ fn down(detail: &ContainerDetail) -> Option<Look> {
 
 async fn http(
     detail: &ContainerDetail,
-    path: &str,
     port: u16,
+    question: &HttpQuestion<'_>,
     status: &spec::platform::StatusRange,
     timeout: Duration,
 ) -> Look {
     let Some(ip) = address(detail) else { return Look::NotYet("it has no address yet".into()) };
-    match machine::net::http_get(SocketAddr::new(ip, port), "localhost", path, timeout).await {
+    let HttpQuestion { host, path, .. } = question;
+    let host = if *host == "localhost" { String::new() } else { format!(" for host {host}") };
+    match machine::net::http_ask(SocketAddr::new(ip, port), question, timeout).await {
         Ok((code, _)) if (status.from..=status.to).contains(&code) => Look::Good,
         Ok((code, body)) => {
             let text: String = String::from_utf8_lossy(&body).chars().take(120).collect();
-            Look::NotYet(format!("{path} on port {port} answers {code} {}", text.trim()))
+            Look::NotYet(format!("{path} on port {port}{host} answers {code} {}", text.trim()))
         }
-        Err(error) => Look::NotYet(format!("{path} on port {port}: {error}")),
+        Err(error) => Look::NotYet(format!("{path} on port {port}{host}: {error}")),
     }
 }
 
@@ -226,28 +331,6 @@ async fn tcp(detail: &ContainerDetail, port: u16, timeout: Duration) -> Result<(
     connected.map_err(|error| format!("port {port}: {error}"))
 }
 
-/// A health check that the image brings along knows more than time does, and counts where the files say nothing.
-fn stays(detail: &ContainerDetail, health: &Health, since: Duration) -> Look {
-    if !health.with_images_own || detail.health.is_none() {
-        return stable(since);
-    }
-    match docker(detail) {
-        Look::NotYet(why) => Look::NotYet(format!(
-            "{why} (the image brings it along; `health` in mainstay.yaml proves the service another way)"
-        )),
-        look => look,
-    }
-}
-
-fn docker(detail: &ContainerDetail) -> Look {
-    match detail.health {
-        Some(HealthState::Healthy) => Look::Good,
-        Some(HealthState::Unhealthy) => Look::NotYet("its own health check fails".into()),
-        Some(HealthState::Starting) => Look::NotYet("its own health check is still starting".into()),
-        None => Look::NotYet("it has no health check of its own".into()),
-    }
-}
-
 fn stable(since: Duration) -> Look {
     match since >= STABLE {
         true => Look::Good,
@@ -256,18 +339,23 @@ fn stable(since: Duration) -> Look {
 }
 
 /// A wrong port is the commonest mistake: say where the service does listen.
-fn elsewhere(detail: Option<&ContainerDetail>, health: &Health) -> String {
+fn elsewhere(detail: Option<&ContainerDetail>, health: &Health) -> Option<String> {
     let port = match &health.check {
         Check::Http { port, .. } | Check::Grpc { port, .. } | Check::Tcp { port } => *port,
-        _ => return String::new(),
+        _ => return None,
     };
-    let Some(pid) = detail.and_then(|detail| detail.pid) else { return String::new() };
-    let listening = machine::net::listening_ports(pid);
+    let listening = machine::net::listening_ports(detail?.pid?);
     if listening.is_empty() || listening.contains(&port) {
-        return String::new();
+        return None;
     }
     let ports: Vec<String> = listening.iter().map(u16::to_string).collect();
-    format!("; it listens on port {} instead", ports.join(", "))
+    Some(format!("; it listens on port {} instead", ports.join(", ")))
+}
+
+/// What Docker says beside a check that the platform file has put in the place of the declared one.
+fn also(detail: Option<&ContainerDetail>, health: &Health, wording: &Wording) -> String {
+    let unhealthy = detail.filter(|detail| detail.health == Some(HealthState::Unhealthy) && !counts_dockers(health));
+    unhealthy.map_or_else(String::new, |detail| format!("; {}", wording.unhealthy(detail)))
 }
 
 /// The last lines a container wrote, for the report of a failure.

@@ -57,9 +57,8 @@ impl Known {
         let long = |value: &str| value.len() >= SHORTEST && text.contains(value);
         match variable {
             Some(name) => {
-                let name = name.to_uppercase();
                 self.blind
-                    || TELLING.iter().any(|word| name.contains(word))
+                    || tells(name)
                     || has_credentials(text)
                     || self.values().any(|value| text == value || long(value))
             }
@@ -143,8 +142,21 @@ fn words(value: &Value) -> String {
     }
 }
 
+/// Whether a shown text is none.
+pub(crate) fn is_hidden(shown: &str) -> bool {
+    shown.starts_with(HIDDEN)
+}
+
+/// Whether the name of a variable says that its value is a secret.
+pub(crate) fn tells(name: &str) -> bool {
+    let name = name.to_uppercase();
+    TELLING.iter().any(|word| name.contains(word))
+}
+
+const HIDDEN: &str = "(hidden, version ";
+
 fn masked(text: &str, salt: &[u8]) -> String {
-    format!("(hidden, version {})", version(salt, text.as_bytes()))
+    format!("{HIDDEN}{})", version(salt, text.as_bytes()))
 }
 
 /// Where the shown form of a release lies.

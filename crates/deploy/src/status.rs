@@ -1,6 +1,6 @@
 //! What is, told from Docker, the edge and the ledger; pure reading, and quick.
 
-use machine::docker::Container;
+use machine::docker::{Container, Health, State as ContainerState};
 use serde::{Deserialize, Serialize};
 use spec::{ReleaseId, ServiceName, Strategy};
 
@@ -50,12 +50,15 @@ pub struct ServiceStatus {
     pub strategy: Strategy,
     pub release: ReleaseId,
     pub image: String,
-    /// `running`, `exited`, `gone`, …; that of a copy that does not run, where there is one.
+    /// `running`, `unhealthy`, `exited`, `gone`, …; that of a copy that does not run or is not well, where there is one.
     pub state: String,
+    /// Docker's verdict on each container of it that runs and has a health check.
+    #[serde(default)]
+    pub health: Vec<ContainerHealth>,
     /// How many copies it has.
     #[serde(default = "one")]
     pub copies: u32,
-    /// How many of them run.
+    /// How many of them run, whether they are well or not.
     #[serde(default = "one")]
     pub running: u32,
     /// Whether the edge sends its requests to this release, for a service with a route.
@@ -68,6 +71,14 @@ pub struct ServiceStatus {
     /// A new release that takes a share of the requests.
     #[serde(default)]
     pub canary: Option<Canary>,
+}
+
+/// What Docker makes of a container's health check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerHealth {
+    pub container: String,
+    /// `starting`, `healthy` or `unhealthy`.
+    pub health: Health,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -139,6 +150,7 @@ async fn platform_status(
             release: release.id.clone(),
             image: release.image.reference.clone(),
             state,
+            health: health(&containers, release),
             copies: release.copies,
             running,
             routed,
@@ -179,7 +191,13 @@ fn platform_addresses(platform: &Platform) -> Vec<String> {
 async fn state(world: &World, containers: &[Container], release: &Release) -> Result<(String, u32), DeployError> {
     let found = |name: &str| containers.iter().find(|container| container.name == name);
     let word = |found: Option<&Container>| {
-        found.map_or_else(|| "gone".into(), |container| format!("{:?}", container.state).to_lowercase())
+        found.map_or_else(
+            || "gone".into(),
+            |container| match container.health {
+                Some(Health::Unhealthy) if container.state == ContainerState::Running => UNHEALTHY.into(),
+                _ => format!("{:?}", container.state).to_lowercase(),
+            },
+        )
     };
     // One that serves has ended well, whatever became of its container since.
     if release.plan.strategy == Strategy::Job {
@@ -191,12 +209,21 @@ async fn state(world: &World, containers: &[Container], release: &Release) -> Re
         let end = ends::still(world, found(&name)).await?.as_ref().and_then(ends::word);
         words.push(end.unwrap_or_else(|| word(found(&name))));
     }
-    let running = words.iter().filter(|word| *word == RUNNING).count();
-    let first_trouble = words.into_iter().find(|word| word != RUNNING);
+    let running = words.iter().filter(|word| *word == RUNNING || *word == UNHEALTHY).count();
+    // What does not run at all is the greater trouble.
+    let lies = words.iter().find(|word| *word != RUNNING && *word != UNHEALTHY).cloned();
+    let first_trouble = lies.or_else(|| words.into_iter().find(|word| word == UNHEALTHY));
     Ok((first_trouble.unwrap_or_else(|| RUNNING.into()), u32::try_from(running).unwrap_or(u32::MAX)))
 }
 
 const RUNNING: &str = "running";
+const UNHEALTHY: &str = "unhealthy";
+
+fn health(containers: &[Container], release: &Release) -> Vec<ContainerHealth> {
+    let names = release.containers();
+    let its = names.iter().filter_map(|name| containers.iter().find(|container| container.name == *name));
+    its.filter_map(|one| Some(ContainerHealth { container: one.name.clone(), health: one.health? })).collect()
+}
 
 fn one() -> u32 {
     1

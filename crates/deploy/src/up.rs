@@ -3,8 +3,10 @@
 //! Draft, fetch the images, lay the ground, then one roll-out per changed service: those that do
 //! not depend on each other run side by side, and the first failure stops what would come after it.
 
+mod needs;
 mod order;
 mod origins;
+mod reports;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -29,6 +31,8 @@ use crate::{
     adopt, doors, drift, ground, hooks, images, keeping, load, pulling, removal, restart, scale, shown, takeover, tick,
     together,
 };
+
+use reports::{not_reached, still, told_before_the_crash};
 
 /// What was asked for.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -102,6 +106,7 @@ pub async fn up(world: &World, operation: &str, request: &Request, host: &HostSi
     if pulling::refresh(world, &draft.loaded, &draft.images, request).await? {
         draft = crate::draft::draft(world, request, host).await?;
     }
+    let world = &world.redacting(&draft.loaded.redactor);
     if request.build {
         draft.mark_for_build();
     }
@@ -270,6 +275,10 @@ impl Work<'_> {
             started.extend(others.map(not_reached));
             return Ok(started);
         }
+        if let Some(refused) = self.needs_missing().await? {
+            started.extend(refused);
+            return Ok(started);
+        }
         let mut groups = Vec::new();
         for level in order::levels(self.draft) {
             let new = level.iter().filter(|change| matches!(change.action, Action::Create | Action::Update));
@@ -316,7 +325,10 @@ impl Work<'_> {
                 scale::follow_file(world, self.operation, release.clone(), change.copies, file).await
             }
             Action::Start => keeping::start_again(world, draft, change).await,
-            Action::Create | Action::Update => after::run(world, self.roll_out(change)?, self.began).await,
+            Action::Create | Action::Update => match needs::missing(world, draft, change).await? {
+                Some(failure) => Ok(still(draft, change, Outcome::Failed(failure))),
+                None => after::run(world, self.roll_out(change)?, self.began).await,
+            },
         }
     }
 
@@ -381,47 +393,6 @@ pub fn ended_before(world: &World, operation: &str) -> Result<BTreeMap<ServiceNa
 
 /// More than one operation has.
 const RECENT_SAGAS: usize = 500;
-
-/// What was done before a crash looks unchanged now; the report tells it all the same.
-fn told_before_the_crash(report: &mut ServiceReport, before: Option<&Report>) {
-    let told = before.and_then(|before| before.services.iter().find(|told| told.service == report.service));
-    if let Some(told) = told.filter(|_| report.result == Outcome::Unchanged) {
-        report.clone_from(told);
-    }
-}
-
-fn still(draft: &Draft, change: &Change, result: Outcome) -> ServiceReport {
-    let release = draft.serving.get(&change.service);
-    ServiceReport {
-        service: change.service.clone(),
-        strategy: change.strategy,
-        release: change.from.clone(),
-        result,
-        took_ms: 0,
-        healthy_after_ms: release.and_then(|release| release.healthy_after_ms),
-        traffic_after_ms: None,
-        phases: Vec::new(),
-        judged: Vec::new(),
-    }
-}
-
-fn not_reached(change: &Change) -> ServiceReport {
-    ServiceReport {
-        service: change.service.clone(),
-        strategy: change.strategy,
-        release: change.from.clone(),
-        result: match change.action {
-            Action::Nothing => Outcome::Unchanged,
-            Action::Hold => Outcome::Held,
-            _ => Outcome::NotReached,
-        },
-        took_ms: 0,
-        healthy_after_ms: None,
-        traffic_after_ms: None,
-        phases: Vec::new(),
-        judged: Vec::new(),
-    }
-}
 
 /// Numbers the release, renders its definition into the state folder and records it.
 fn prepare(world: &World, request: &Request, draft: &Draft, change: &Change) -> Result<Release, DeployError> {

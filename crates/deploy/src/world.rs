@@ -46,6 +46,8 @@ pub struct World {
     pub notices: Notices,
     /// Whether the operation still has the right to go on: asked before every step.
     pub fence: Option<saga::Fence>,
+    /// Takes the values of the environment files that this operation has read out of what programs say.
+    pub redactor: secrets::Redactor,
 }
 
 impl std::ops::Deref for World {
@@ -58,12 +60,17 @@ impl std::ops::Deref for World {
 
 impl World {
     pub fn new(parts: Arc<Parts>, talk: Talk, abort: Abort) -> World {
-        World { parts, talk, abort, notices: Notices::default(), fence: None }
+        World { parts, talk, abort, notices: Notices::default(), fence: None, redactor: secrets::Redactor::default() }
     }
 
     /// The same, whose sagas stop where they are as soon as this says so.
     pub fn fenced(self, fence: saga::Fence) -> World {
         World { fence: Some(fence), ..self }
+    }
+
+    /// The same, which tells none of these values.
+    pub fn redacting(&self, redactor: &secrets::Redactor) -> World {
+        World { redactor: redactor.clone(), ..self.clone() }
     }
 
     /// The same, whose notices leave by this way.

@@ -405,8 +405,9 @@ async fn undeclared(behaviour: Behaviour, with_images_own: bool, budget: Duratio
     let id = site.docker.run_now(&container("shop-production-web-r2", "2")).unwrap();
     let health =
         spec::Health { interval: Duration::from_millis(5), budget, with_images_own, ..spec::Health::default() };
-    let web = ServiceName::parse("web").unwrap();
-    deploy::health::gate(&site.world, &web, &id, &health).await.unwrap()
+    let mut release = site::release(2, Strategy::BlueGreen);
+    release.plan.health = health;
+    deploy::health::gate(&site.world, &release, &id).await.unwrap()
 }
 
 #[tokio::test]
@@ -417,7 +418,7 @@ async fn a_health_check_that_the_image_brings_along_counts_where_the_files_say_n
     let Gate::Unhealthy { cause } = undeclared(Behaviour::never_healthy(), true, Duration::ZERO).await else {
         panic!("its own check never passed");
     };
-    assert!(cause.contains("its own health check is still starting (the image brings it along"), "{cause}");
+    assert!(cause.contains("its health check `check` exited with 1: not well (the image brings it along"), "{cause}");
     let Gate::Unhealthy { cause } = undeclared(Behaviour::healthy_after(0), false, Duration::ZERO).await else {
         panic!("it has not stayed up for 5 s");
     };

@@ -3,6 +3,7 @@
 //! Containers are started by Compose; this trait looks, waits, stops, removes, names and connects.
 //! `create` is here for one-off containers and for tests.
 
+mod check;
 mod engine;
 mod fake;
 mod parts;
@@ -17,6 +18,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
 pub use crate::error::DockerError;
+pub use check::{HealthCheck, Probe};
 pub use engine::{DEFAULT_HOST, Engine};
 pub use fake::{Behaviour, FakeDocker, HealthScript};
 pub use parts::{MountKind, MountPoint, NetworkMember, PublishedPort};
@@ -79,6 +81,9 @@ pub trait Docker: Send + Sync {
         labels: &[(String, String)],
         since_ms: Option<i64>,
     ) -> DockerResult<BoxStream<'static, DockerResult<ContainerEvent>>>;
+    /// Runs a command inside a running container, as its user, in its folder and with its variables. One that takes
+    /// longer than `timeout` is killed.
+    async fn probe(&self, id: &str, words: &[String], timeout: Duration) -> DockerResult<Probe>;
     /// What the container uses now; zeros when it does not run.
     async fn stats(&self, id: &str) -> DockerResult<Stats>;
 

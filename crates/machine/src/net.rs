@@ -23,13 +23,33 @@ pub use post::{PostError, post_json};
 /// A health answer is short; whatever comes after this is not read.
 const LARGEST_BODY: usize = 64 * 1024;
 
-/// One GET on a connection of its own; redirects are answers, not invitations. The body is cut at 64 KB.
+/// What is asked for over HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HttpQuestion<'a> {
+    /// The `Host`.
+    pub host: &'a str,
+    pub path: &'a str,
+    /// Whether the request says that it came over HTTPS (`X-Forwarded-Proto`), as behind a proxy that ends TLS: many
+    /// an application answers whatever else comes with a redirect.
+    pub https: bool,
+}
+
+/// As `http_ask`, of a host without TLS.
 pub async fn http_get(addr: SocketAddr, host: &str, path: &str, timeout: Duration) -> Result<(u16, Vec<u8>), NetError> {
+    http_ask(addr, &HttpQuestion { host, path, https: false }, timeout).await
+}
+
+/// One GET on a connection of its own; redirects are answers, not invitations. The body is cut at 64 KB.
+pub async fn http_ask(
+    addr: SocketAddr,
+    question: &HttpQuestion<'_>,
+    timeout: Duration,
+) -> Result<(u16, Vec<u8>), NetError> {
     let mut stage = "accept the connection";
     let work = async {
         let stream = connect(addr).await?;
         stage = "answer";
-        let response = ask(stream, addr, host, path).await?;
+        let response = ask(stream, addr, question).await?;
         stage = "send its whole body";
         let status = response.status();
         Ok((status.as_u16(), read_body(response.into_body(), addr, status).await?))
@@ -59,13 +79,15 @@ async fn connect(addr: SocketAddr) -> Result<TcpStream, NetError> {
     })
 }
 
-async fn ask(stream: TcpStream, addr: SocketAddr, host: &str, path: &str) -> Result<Response<Incoming>, NetError> {
-    let request = Request::get(path)
-        .header("host", host)
-        .header("user-agent", "mainstay")
-        .header("connection", "close")
-        .body(Empty::<Bytes>::new())
-        .map_err(|_| NetError::BadRequest { what: format!("{host}{path}") })?;
+async fn ask(stream: TcpStream, addr: SocketAddr, question: &HttpQuestion<'_>) -> Result<Response<Incoming>, NetError> {
+    let HttpQuestion { host, path, https } = question;
+    let mut request =
+        Request::get(*path).header("host", *host).header("user-agent", "mainstay").header("connection", "close");
+    if *https {
+        request = request.header("x-forwarded-proto", "https");
+    }
+    let request =
+        request.body(Empty::<Bytes>::new()).map_err(|_| NetError::BadRequest { what: format!("{host}{path}") })?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(addr, error))?;
     // The connection is driven beside us and ends when the response body is dropped.

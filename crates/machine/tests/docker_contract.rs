@@ -60,6 +60,9 @@ contract! {
         a_passing_check_makes_a_container_healthy
         a_failing_check_makes_a_container_unhealthy
         a_container_without_a_check_has_no_health
+        a_listing_tells_health_too
+        a_check_can_be_run_from_outside
+        a_command_inside_tells_how_it_ended
         a_running_container_uses_something_and_a_stopped_one_nothing;
     streams:
         the_tail_of_a_log_is_its_last_lines

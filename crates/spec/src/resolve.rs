@@ -71,6 +71,7 @@ pub fn resolve_with(
     published::check(&scene, &mut problems);
     let origin = routes::assign(&scene, &mut services, &mut problems);
     let environment = &scene.environment;
+    pool::name_hosts(&mut services, environment.domain.as_deref(), !https(&scene).is_empty());
     let http: Vec<Bind> = match environment.edge.as_ref().and_then(|edge| edge.http.clone()) {
         Some(written) => written.iter().flat_map(Bind::each).collect(),
         None => shared_binds(&scene, &services, origin),

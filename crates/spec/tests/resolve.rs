@@ -286,16 +286,87 @@ fn proxy_labels_give_port_host_and_path_unless_the_proxy_is_there_itself() {
 }
 
 #[test]
-fn the_url_of_a_declared_health_check_becomes_the_health_check() {
+fn a_declared_health_check_is_run_as_it_is_and_never_rewritten() {
     let platform = derived("celery_with_beat");
     let api = service(&platform, "api");
-    assert!(
-        matches!(&api.health.check, Check::Http { path, port: 8000, .. } if path == "/health/ready"),
-        "{:?}",
-        api.health
-    );
-    assert_eq!(api.health.interval, Duration::from_millis(250));
+    assert_eq!(api.health.check, Check::Docker, "{:?}", api.health);
+    assert_eq!((api.health.successes, api.port), (1, Some(8000)));
+    assert_eq!(api.reasons["health"], "its health check in the compose file");
     assert_eq!(api.stop_grace, Duration::from_secs(90));
+    for test in [
+        serde_json::json!(["CMD-SHELL", "curl -s http://127.0.0.1:80/health | grep -q ok"]),
+        serde_json::json!(["CMD", "curl", "-f", "-H", "Host: shop.example.com", "http://localhost/up"]),
+        serde_json::json!("curl -f http://localhost/up || exit 1"),
+    ] {
+        let project = from_services(
+            serde_json::json!({ "web": { "image": "a", "expose": ["80"], "healthcheck": { "test": test } } }),
+        );
+        let platform = with("version: 1\nplatform: p\n", &project, "production").expect("a platform");
+        assert_eq!(service(&platform, "web").health.check, Check::Docker, "{test}");
+    }
+}
+
+#[test]
+fn a_check_that_is_switched_off_is_none() {
+    for check in [serde_json::json!({ "test": ["NONE"] }), serde_json::json!({ "disable": true, "test": ["CMD", "a"] })]
+    {
+        let project =
+            from_services(serde_json::json!({ "web": { "image": "a", "expose": ["80"], "healthcheck": check } }));
+        let platform = with("version: 1\nplatform: p\n", &project, "production").expect("a platform");
+        assert_eq!(service(&platform, "web").health.check, Check::Tcp { port: 80 }, "{check}");
+    }
+}
+
+#[test]
+fn the_edge_asks_the_url_of_a_declared_check_that_is_nothing_else() {
+    let asked = |line: &str| {
+        let project = from_services(serde_json::json!({
+            "web": { "image": "a", "expose": ["8000"], "healthcheck": { "test": ["CMD-SHELL", line] } }
+        }));
+        let platform = with("version: 1\nplatform: p\n", &project, "production").expect("a platform");
+        service(&platform, "web").edge_health.clone().map(|health| health.path)
+    };
+    assert_eq!(asked("curl -fsS http://localhost:8000/up || exit 1"), Some("/up".to_owned()));
+    for line in ["curl -s http://localhost:8000/up | grep ok", "curl http://localhost:8000/up", "test -e /up"] {
+        assert_eq!(asked(line), None, "{line}");
+    }
+}
+
+#[test]
+fn http_checks_ask_for_the_host_of_the_first_route() {
+    let project = from_services(serde_json::json!({ "web": { "image": "a", "expose": ["80"] } }));
+    let asked = |environment: &str, service_text: &str| {
+        let text = format!(
+            "version: 1\nplatform: p\nenvironments: {{production: {{{environment}}}}}\nservices: {{web: {{health: {{path: /up}}, {service_text}}}}}\n"
+        );
+        let platform = with(&text, &project, "production").unwrap_or_else(|problems| panic!("{problems}"));
+        let web = service(&platform, "web").clone();
+        let edge = web.edge_health.expect("an HTTP check");
+        let Check::Http { host, https, .. } = web.health.check else { panic!("{:?}", web.health) };
+        assert_eq!((&edge.host, edge.https), (&host, https), "the edge asks as the gate does");
+        (host, https)
+    };
+    let named = |host: &str| Some(host.to_owned());
+    assert_eq!(asked("", "route: /"), (None, false));
+    assert_eq!(asked("domain: shop.example.com", "route: /"), (named("shop.example.com"), false));
+    assert_eq!(asked("domain: example.com", "route: {host: shop.example.com}"), (named("shop.example.com"), false));
+    let redirected = "routes: [{host: old.example.com, redirect: {to: 'https://x/'}}, {host: new.example.com}]";
+    assert_eq!(asked("", redirected), (named("new.example.com"), false));
+    assert_eq!(
+        asked("edge: {https: 443, local_ca: true}", "route: {host: a.example.com}"),
+        (named("a.example.com"), true)
+    );
+    let text = "version: 1\nplatform: p\nenvironments: {production: {domain: example.com}}\nservices: {web: {route: /}, inner: {health: {path: /up}}}\n";
+    let two = from_services(
+        serde_json::json!({ "web": { "image": "a", "expose": ["80"] }, "inner": { "image": "a", "expose": ["80"] } }),
+    );
+    let platform = with(text, &two, "production").unwrap_or_else(|problems| panic!("{problems}"));
+    let check = &service(&platform, "inner").health.check;
+    assert!(matches!(check, Check::Http { host: None, .. }), "nobody reaches it by the domain: {check:?}");
+    let text = "version: 1\nplatform: p\nservices: {web: {health: {path: /up, host: Shop.Example.com}, route: {host: a.example.com}}}\n";
+    let platform = with(text, &project, "production").unwrap_or_else(|problems| panic!("{problems}"));
+    let check = &service(&platform, "web").health.check;
+    assert!(matches!(check, Check::Http { host: Some(host), .. } if host == "shop.example.com"), "{check:?}");
 }
 
 #[test]

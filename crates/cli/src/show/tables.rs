@@ -6,6 +6,7 @@ use deploy::canary::Canary;
 use deploy::release::{Release, State};
 use deploy::standing::Kind;
 use deploy::status::{EdgeStatus, PlatformStatus, ServiceStatus, Status};
+use machine::docker::Health;
 
 use crate::messages::{Ended, Operation, Told};
 
@@ -69,11 +70,19 @@ pub fn platform(platform: &PlatformStatus) -> String {
 
 fn state(service: &ServiceStatus) -> String {
     let mut text = service.state.clone();
+    let unhealthy = service.health.iter().filter(|one| one.health == Health::Unhealthy).count();
     if service.copies > 1 {
         text = format!("{}/{} {}", service.running, service.copies, service.state);
         if service.running < service.copies {
             text = format!("{}/{} running, one is {}", service.running, service.copies, service.state);
+        } else if unhealthy > 0 {
+            text = format!("{}/{} running, {unhealthy} unhealthy", service.running, service.copies);
         }
+    }
+    // What is worse is in the word itself.
+    if unhealthy == 0 && !service.health.is_empty() && service.running == service.copies {
+        let starts = service.health.iter().any(|one| one.health == Health::Starting);
+        text.push_str(if starts { " (starting)" } else { " (healthy)" });
     }
     match service.routed {
         Some(false) => format!("{text}, NOT ROUTED"),

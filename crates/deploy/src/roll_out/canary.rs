@@ -6,7 +6,7 @@ use saga::StepError;
 use spec::platform::Pause;
 use spec::{Percent, Verdict, human_duration};
 
-use super::soak::{Baseline, LOOK_EVERY, Timer, beside, conclude, figures, judged, tell, unseen, whole};
+use super::soak::{Baseline, LOOK_EVERY, Timer, Turned, beside, conclude, figures, judged, tell, unseen, whole};
 use super::steps::{Done, current, finish_requests, wrap};
 use super::{Found, Params};
 use crate::canary::{Canary, Decision};
@@ -81,6 +81,7 @@ pub fn judge<'a>(world: &'a World, params: &'a Params, found: &'a mut Found, sha
         }
         let watch = Watched::Canary { share };
         let (mut told, timer) = (None, Timer::since(world, baseline.since_ms));
+        let mut turned = Turned::watch(world, release);
         let judgement = loop {
             let passed = timer.passed();
             let settled = matches!(plan.pause, Pause::Time(time) if passed * 2 >= time);
@@ -90,6 +91,7 @@ pub fn judge<'a>(world: &'a World, params: &'a Params, found: &'a mut Found, sha
                 }
                 Err(error) => unseen(params, watch, passed, &error),
             };
+            let judgement = turned.heed(judgement);
             let decision = decision(world, params)?;
             if let Some(Decision::Abort { by }) = &decision {
                 found.judged.push(judgement);
@@ -113,7 +115,7 @@ pub fn judge<'a>(world: &'a World, params: &'a Params, found: &'a mut Found, sha
                 Pause::Time(time) => time - passed,
                 Pause::Manual => LOOK_EVERY,
             };
-            tokio::time::sleep(LOOK_EVERY.min(left)).await;
+            turned.pause(LOOK_EVERY.min(left)).await;
         };
         // Docker may have started it again meanwhile, and its address is another then.
         let release = current(world, release)?;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use edge::{Figures, PoolFigures, ReleaseFigures};
+use futures_util::future::BoxFuture;
 use saga::StepError;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -10,6 +11,7 @@ use spec::{Verdict, human_duration};
 
 use super::steps::{Done, wrap};
 use super::{Found, Params};
+use crate::health;
 use crate::judge::{Judgement, Summary, Watched, judge};
 use crate::release::Release;
 use crate::world::World;
@@ -133,12 +135,14 @@ impl Watch {
     ) -> Result<Judgement, StepError> {
         let (release, time) = (&params.release, self.time);
         let (mut told, timer) = (None, Timer::since(world, self.since_ms));
+        let mut turned = Turned::watch(world, release);
         loop {
             let passed = timer.passed();
             let judgement = match figures(world, release).await {
                 Ok(figures) => judged(params, self.watched, &look(&figures), passed, passed * 2 >= time),
                 Err(error) => unseen(params, self.watched, passed, &error),
             };
+            let judgement = turned.heed(judgement);
             if passed >= time || matches!(judgement.verdict, Verdict::Fail(_)) {
                 return Ok(judgement);
             }
@@ -148,7 +152,34 @@ impl Watch {
             tell(world, release, &mut told, passed, || {
                 format!("watched for {} more: {}", human_duration(whole(time - passed)), judgement.new)
             });
-            tokio::time::sleep(LOOK_EVERY.min(time - passed)).await;
+            turned.pause(LOOK_EVERY.min(time - passed)).await;
+        }
+    }
+}
+
+/// Whether the release's own health check still passes, asked beside the figures.
+pub(super) struct Turned<'a> {
+    unhealthy: BoxFuture<'a, String>,
+    cause: Option<String>,
+}
+
+impl<'a> Turned<'a> {
+    pub(super) fn watch(world: &'a World, release: &'a Release) -> Turned<'a> {
+        Turned { unhealthy: Box::pin(health::turned(world, release)), cause: None }
+    }
+
+    /// Until the next look at the figures, or until the release has turned unhealthy.
+    pub(super) async fn pause(&mut self, time: Duration) {
+        if self.cause.is_none() {
+            self.cause = tokio::time::timeout(time, &mut self.unhealthy).await.ok();
+        }
+    }
+
+    /// Whatever its answers look like, an unhealthy release has failed.
+    pub(super) fn heed(&self, judgement: Judgement) -> Judgement {
+        match &self.cause {
+            Some(cause) => Judgement { verdict: Verdict::Fail(cause.clone()), ..judgement },
+            None => judgement,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The steps of a roll-out. Each may run twice; each looks things up by the release's names.
 
 use futures_util::future::BoxFuture;
+use machine::docker::Health as HealthState;
 use machine::process::Output;
 use saga::StepError;
 use serde_json::json;
@@ -87,6 +88,14 @@ pub fn probe<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) -> 
         for target in &found.targets {
             let answer = machine::net::tcp_connect(*target, release.plan.health.timeout).await;
             answer.map_err(wrap("reach the warm release"))?;
+        }
+        // Who goes back does so because what serves is worse, so this keeps nobody from it.
+        for container in release.containers() {
+            let detail = health::inspect(world, &container).await.map_err(wrap("find the container"))?;
+            if let Some(detail) = detail.filter(|detail| detail.health == Some(HealthState::Unhealthy)) {
+                let why = health::Wording::of(world, release, &detail).unhealthy(&detail);
+                world.talk.say(Some(&release.service), format!("warning: `{container}`: {why}"));
+            }
         }
         Ok(())
     })

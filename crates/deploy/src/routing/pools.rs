@@ -44,6 +44,8 @@ fn health(release: &Release, targets: usize) -> Option<Health> {
     Some(Health {
         path: health.path.clone(),
         grpc: health.grpc.clone(),
+        host: health.host.clone(),
+        https: health.https,
         interval_ms: millis(health.interval),
         timeout_ms: millis(health.timeout),
         fall: health.fall,

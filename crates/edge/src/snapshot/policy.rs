@@ -30,6 +30,12 @@ pub struct Health {
     /// gRPC service; empty for the whole server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grpc: Option<String>,
+    /// The `Host` of the looks, which requests of this pool name; the target's own address where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// The looks say that they came over HTTPS, as the requests of this pool do: `X-Forwarded-Proto`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub https: bool,
     pub interval_ms: u64,
     pub timeout_ms: u64,
     /// So many failures in a row take a target out.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, HOST, USER_AGENT};
+use http::request::Builder;
 use http::{Request, StatusCode};
 use http_body_util::Empty;
 use hyper::client::conn::{http1, http2};
@@ -43,7 +44,7 @@ async fn keep_looking(generation: Weak<Generation>, index: usize, health: Health
         let limit = Duration::from_millis(health.timeout_ms.max(1));
         let is_well = match &health.grpc {
             Some(service) => is_serving(addr, service, limit).await,
-            None => tokio::time::timeout(limit, look(addr, &health.path, protocol)).await.unwrap_or(false),
+            None => tokio::time::timeout(limit, look(addr, &health, protocol)).await.unwrap_or(false),
         };
         (failures, successes) =
             if is_well { (0, successes.saturating_add(1)) } else { (failures.saturating_add(1), 0) };
@@ -58,10 +59,10 @@ async fn keep_looking(generation: Weak<Generation>, index: usize, health: Health
 }
 
 /// One look: 2xx and 3xx are well.
-async fn look(addr: SocketAddr, path: &str, protocol: Protocol) -> bool {
+async fn look(addr: SocketAddr, health: &Health, protocol: Protocol) -> bool {
     let asked = match protocol {
-        Protocol::Http1 => ask(addr, path).await,
-        Protocol::H2c => ask_h2c(addr, path).await,
+        Protocol::Http1 => ask(addr, health).await,
+        Protocol::H2c => ask_h2c(addr, health).await,
     };
     asked.is_ok_and(|status| status.is_success() || status.is_redirection())
 }
@@ -72,24 +73,35 @@ async fn is_serving(addr: SocketAddr, service: &str, limit: Duration) -> bool {
     matches!(said, Ok(GrpcHealth::Serving | GrpcHealth::NoHealthService))
 }
 
-async fn ask_h2c(addr: SocketAddr, path: &str) -> Result<StatusCode, Box<dyn std::error::Error + Send + Sync>> {
+async fn ask_h2c(addr: SocketAddr, health: &Health) -> Result<StatusCode, Box<dyn std::error::Error + Send + Sync>> {
     let stream = TcpStream::connect(addr).await?;
     let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
     // It ends with the sender, when the look is over or given up.
     tokio::spawn(connection);
-    let request =
-        Request::get(format!("http://{addr}{path}")).header(USER_AGENT, "mainstay-edge").body(Empty::<Bytes>::new())?;
+    let (host, path) = (host(addr, health), &health.path);
+    let request = Request::get(format!("http://{host}{path}")).header(USER_AGENT, "mainstay-edge");
+    let request = as_told(request, health).body(Empty::<Bytes>::new())?;
     Ok(sender.send_request(request).await?.status())
 }
 
-async fn ask(addr: SocketAddr, path: &str) -> Result<StatusCode, Box<dyn std::error::Error + Send + Sync>> {
+/// What the looks are asked for.
+fn host(addr: SocketAddr, health: &Health) -> String {
+    health.host.clone().unwrap_or_else(|| addr.to_string())
+}
+
+/// Behind TLS many an application sends whoever comes without it away.
+fn as_told(request: Builder, health: &Health) -> Builder {
+    if health.https { request.header("x-forwarded-proto", "https") } else { request }
+}
+
+async fn ask(addr: SocketAddr, health: &Health) -> Result<StatusCode, Box<dyn std::error::Error + Send + Sync>> {
     let stream = TcpStream::connect(addr).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let request = Request::get(path)
-        .header(HOST, addr.to_string())
+    let request = Request::get(&health.path)
+        .header(HOST, host(addr, health))
         .header(USER_AGENT, "mainstay-edge")
-        .header(CONNECTION, "close")
-        .body(Empty::<Bytes>::new())?;
+        .header(CONNECTION, "close");
+    let request = as_told(request, health).body(Empty::<Bytes>::new())?;
     let mut answer = std::pin::pin!(sender.send_request(request));
     let mut connection = std::pin::pin!(connection);
     // Driven here, so that nothing of it is left when the look is given up.

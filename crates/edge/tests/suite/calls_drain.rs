@@ -231,8 +231,16 @@ async fn with_health(name: &'static str, word: Arc<parking_lot::Mutex<&'static s
 async fn a_target_that_says_it_is_not_serving_is_left_out_and_one_without_the_protocol_is_not() {
     let (one, two) = (Arc::new(parking_lot::Mutex::new("serving")), Arc::new(parking_lot::Mutex::new("none")));
     let (a, b) = (with_health("a", one.clone()).await, with_health("b", two).await);
-    let health =
-        Health { path: String::new(), grpc: Some(String::new()), interval_ms: 20, timeout_ms: 500, fall: 2, rise: 2 };
+    let health = Health {
+        path: String::new(),
+        grpc: Some(String::new()),
+        host: None,
+        https: false,
+        interval_ms: 20,
+        timeout_ms: 500,
+        fall: 2,
+        rise: 2,
+    };
     let pool = Pool { health: Some(health), ..h2c("r1", &[a.address, b.address]) };
     let lab = lab_with(quick(), pool).await;
     let sender = connect(&lab).await;

@@ -1,8 +1,8 @@
 //! Several targets: looked at, taken out, brought back, and kept over a changed list.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::support::*;
@@ -15,6 +15,8 @@ use tokio::io::AsyncWriteExt;
 struct Moody {
     is_ill: Arc<AtomicBool>,
     looks: Arc<AtomicUsize>,
+    /// The head of the last look.
+    last_look: Arc<Mutex<String>>,
     requests: Arc<AtomicUsize>,
     connections: Arc<AtomicUsize>,
 }
@@ -29,6 +31,9 @@ impl Moody {
                 while let Some(head) = read_head(&mut stream).await {
                     let counter = if head.starts_with("GET /health") { &this.looks } else { &this.requests };
                     counter.fetch_add(1, Ordering::SeqCst);
+                    if head.starts_with("GET /health") {
+                        *this.last_look.lock().unwrap() = head.to_lowercase();
+                    }
                     let ill = "HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n".to_owned();
                     let answer = if this.is_ill.load(Ordering::SeqCst) { ill } else { ok("fine") };
                     let _ = stream.write_all(answer.as_bytes()).await;
@@ -44,7 +49,16 @@ impl Moody {
 }
 
 fn looked_at(release: &str, targets: &[SocketAddr]) -> Pool {
-    let health = Health { path: "/health".into(), grpc: None, interval_ms: 20, timeout_ms: 500, fall: 2, rise: 2 };
+    let health = Health {
+        path: "/health".into(),
+        grpc: None,
+        host: None,
+        https: false,
+        interval_ms: 20,
+        timeout_ms: 500,
+        fall: 2,
+        rise: 2,
+    };
     Pool { health: Some(health), ..pool(release, targets) }
 }
 
@@ -78,6 +92,26 @@ async fn a_target_that_looks_ill_rests_until_it_looks_well() {
         lab.get("/").await;
     }
     assert!(bad.asked() > before);
+}
+
+/// An application that knows its own hosts only, and sends away who does not come over HTTPS, is asked as it is called.
+#[tokio::test]
+async fn looks_name_the_host_that_requests_name() {
+    let (named, plain) = (Moody::default(), Moody::default());
+    let (named_at, plain_at) = (named.serve().await, plain.serve().await);
+    let of = |health: Health| Pool { health: Some(health), ..pool("r1", &[named_at]) };
+    let health = looked_at("r1", &[plain_at]).health.unwrap();
+    let lab = lab_with(quick(), of(Health { host: Some("shop.example.com".into()), https: true, ..health })).await;
+    let look = |moody: &Moody| moody.last_look.lock().unwrap().clone();
+    wait_for("a look", || async { !look(&named).is_empty() }).await;
+    let head = look(&named);
+    assert!(head.contains("\r\nhost: shop.example.com\r\n"), "{head}");
+    assert!(head.contains("\r\nx-forwarded-proto: https\r\n"), "{head}");
+    drop(lab);
+    let _lab = lab_with(quick(), looked_at("r1", &[plain_at])).await;
+    wait_for("a look", || async { !look(&plain).is_empty() }).await;
+    let head = look(&plain);
+    assert!(head.contains(&format!("\r\nhost: {plain_at}\r\n")) && !head.contains("x-forwarded-proto"), "{head}");
 }
 
 #[tokio::test]

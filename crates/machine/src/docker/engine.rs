@@ -5,6 +5,7 @@
 //! are the same from API 1.41 on. With bollard 0.22 a version is pinned and must be negotiated after connecting.
 
 mod containers;
+mod exec;
 mod images;
 mod networks;
 mod parts;
@@ -23,7 +24,7 @@ use futures_util::stream::BoxStream;
 
 use super::{
     Container, ContainerDetail, ContainerEvent, ContainerSpec, Docker, DockerError, DockerResult, Image, LogLine,
-    LogRange, Network, NetworkSpec, StampedLine, Stats, Version, Volume, VolumeSpec,
+    LogRange, Network, NetworkSpec, Probe, StampedLine, Stats, Version, Volume, VolumeSpec,
 };
 
 /// Where the engine listens unless somebody says otherwise.
@@ -155,6 +156,9 @@ impl Docker for Engine {
         since_ms: Option<i64>,
     ) -> DockerResult<BoxStream<'static, DockerResult<ContainerEvent>>> {
         streams::events(self, labels, since_ms).await
+    }
+    async fn probe(&self, id: &str, words: &[String], timeout: Duration) -> DockerResult<Probe> {
+        exec::probe(self, id, words, timeout).await
     }
     async fn stats(&self, id: &str) -> DockerResult<Stats> {
         containers::stats(self, id).await

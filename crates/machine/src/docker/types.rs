@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::check::{HealthCheck, Probe};
 use super::parts::{MountPoint, NetworkMember, PublishedPort};
 use crate::process::Stream;
 
@@ -29,6 +30,9 @@ pub struct Container {
     pub image_id: String,
     pub labels: Labels,
     pub state: State,
+    /// Docker's verdict on a container that runs and has a health check.
+    #[serde(default)]
+    pub health: Option<Health>,
     pub created_ms: i64,
     /// By network name, while it runs.
     pub addresses: BTreeMap<String, IpAddr>,
@@ -51,6 +55,12 @@ pub struct ContainerDetail {
     pub state: State,
     /// `None` when neither the image nor the container declares a health check, or when it does not run.
     pub health: Option<Health>,
+    /// What Docker runs to know that; `None` where nothing is declared or it is switched off.
+    #[serde(skip)]
+    pub health_check: Option<HealthCheck>,
+    /// The last of Docker's own runs of it.
+    #[serde(skip)]
+    pub last_probe: Option<Probe>,
     /// `None` while it runs and before its first start.
     pub exit_code: Option<i64>,
     pub oom_killed: bool,
@@ -170,6 +180,17 @@ pub enum Health {
     Starting,
     Healthy,
     Unhealthy,
+}
+
+impl Health {
+    /// Docker's own word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Healthy => "healthy",
+            Self::Unhealthy => "unhealthy",
+        }
+    }
 }
 
 /// A container to create.

@@ -101,6 +101,16 @@ impl Ground {
         id
     }
 
+    /// What was given up inside a container is not left there.
+    pub(crate) async fn nothing_runs(&self, id: &str, line: &str) {
+        if let Self::Real(_) = self {
+            let top = Command::new("docker").args(["top", id, "-o", "pid,args"]);
+            let shown = SystemProcesses.run(&top).await.unwrap();
+            let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+            assert!(!shown.is_empty() && !shown.contains(line), "{shown}");
+        }
+    }
+
     pub(crate) async fn detail(&self, id: &str) -> ContainerDetail {
         self.docker().inspect(id).await.unwrap().unwrap()
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use machine::docker::{ContainerSpec, DockerError, Health, Restart, State, Stats};
+use machine::docker::{ContainerDetail, ContainerSpec, DockerError, Health, Restart, State, Stats};
 
 use crate::ground::{Ground, Program, SOON};
 
@@ -102,6 +102,44 @@ pub(crate) async fn a_failing_check_makes_a_container_unhealthy(ground: &Ground)
 pub(crate) async fn a_container_without_a_check_has_no_health(ground: &Ground) {
     let id = ground.sleeper("web").await;
     assert_eq!(ground.detail(&id).await.health, None);
+}
+
+pub(crate) async fn a_listing_tells_health_too(ground: &Ground) {
+    let id = ground.run(&ground.container("web", Program::Unhealthy)).await;
+    ground.until("ill health", &id, |detail| detail.health == Some(Health::Unhealthy)).await;
+    let listed = || async { ground.docker().list(&[ground.label()], true).await.unwrap() };
+    assert_eq!(listed().await.iter().map(|one| one.health).collect::<Vec<_>>(), [Some(Health::Unhealthy)]);
+    ground.docker().stop(&id, GRACE).await.unwrap();
+    assert_eq!(listed().await.iter().map(|one| one.health).collect::<Vec<_>>(), [None]);
+}
+
+pub(crate) async fn a_check_can_be_run_from_outside(ground: &Ground) {
+    for (program, passes) in [(Program::Healthy, true), (Program::Unhealthy, false)] {
+        let id = ground.run(&ground.container(if passes { "web" } else { "api" }, program)).await;
+        let settled = |detail: &ContainerDetail| detail.health.is_some_and(|health| health != Health::Starting);
+        let detail = ground.until("a verdict", &id, settled).await;
+        let check = detail.health_check.unwrap();
+        let probe = ground.docker().probe(&id, &check.words(), check.timeout).await.unwrap();
+        assert_eq!(probe.exit_code == Some(0), passes, "{probe:?}");
+    }
+    let id = ground.sleeper("none").await;
+    assert_eq!(ground.detail(&id).await.health_check, None);
+}
+
+pub(crate) async fn a_command_inside_tells_how_it_ended(ground: &Ground) {
+    let id = ground.sleeper("web").await;
+    let run = |words: &[&str], timeout| {
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        let (docker, id) = (ground.docker(), id.clone());
+        async move { docker.probe(&id, &words, timeout).await }
+    };
+    assert_eq!(run(&["true"], SOON).await.unwrap().exit_code, Some(0));
+    assert_eq!(run(&["false"], SOON).await.unwrap().exit_code, Some(1));
+    assert_eq!(run(&["sleep", "300"], Duration::from_secs(2)).await.unwrap().exit_code, None);
+    ground.nothing_runs(&id, "sleep 300").await;
+    ground.docker().stop(&id, GRACE).await.unwrap();
+    let error = run(&["true"], SOON).await.unwrap_err();
+    assert!(matches!(error, DockerError::Conflict { .. }), "{error}");
 }
 
 pub(crate) async fn a_running_container_uses_something_and_a_stopped_one_nothing(ground: &Ground) {

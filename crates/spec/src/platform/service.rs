@@ -132,6 +132,9 @@ pub struct HealthSettings {
     /// The HTTP path that must answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
+    /// The host name that the HTTP check asks for; that of the service's first route if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// The gRPC service that must be serving, such as `shop.Orders`; the whole server if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
@@ -150,11 +153,11 @@ pub struct HealthSettings {
     #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "duration::schema")]
     pub max_interval: Option<Duration>,
-    /// How long one check may take; 5 seconds if not given.
+    /// How long one check may take; 5 seconds if not given. A declared check (`docker`) has the time that it declares.
     #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "duration::schema")]
     pub timeout: Option<Duration>,
-    /// How many checks in a row must pass; 2 if not given.
+    /// How many checks in a row must pass; 2 if not given, and 1 of `docker`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100))]
     pub successes: Option<u32>,
@@ -174,7 +177,7 @@ pub enum CheckKind {
     Grpc,
     /// The port accepts connections.
     Tcp,
-    /// The health check of the image or the compose file passes.
+    /// The health check of the image or the compose file passes, run in the container as Docker runs it.
     Docker,
     /// The container has been running for 5 seconds.
     Stable,

@@ -2,7 +2,6 @@
 
 use super::plan::{Check, Health};
 use super::port::Found;
-use super::probe;
 use super::scene::{Scene, Written, written_problem};
 use crate::compose::Service;
 use crate::defaults;
@@ -35,11 +34,11 @@ pub(super) fn resolve(
     health.interval = settings.interval.unwrap_or(health.interval);
     health.max_interval = settings.max_interval.unwrap_or(health.max_interval).max(health.interval);
     health.timeout = settings.timeout.unwrap_or(health.timeout);
-    health.successes = settings.successes.unwrap_or(health.successes);
     health.budget = settings.budget.unwrap_or(health.budget);
     match check(&settings, port) {
         Asked::Nothing => {}
         Asked::This(check) => {
+            health.successes = successes(&check);
             health.check = check;
             health.with_images_own = false;
             proof.reason = reason;
@@ -51,7 +50,13 @@ pub(super) fn resolve(
             ..written_problem(scene.file, &written.path("health", scene.file), "this health check needs a port")
         }),
     }
+    proof.health.successes = settings.successes.unwrap_or(proof.health.successes);
     proof
+}
+
+/// Docker is content with one success of a declared check; a question from outside is put twice.
+fn successes(check: &Check) -> u32 {
+    if *check == Check::Docker { 1 } else { defaults::HEALTH_SUCCESSES }
 }
 
 enum Asked {
@@ -77,22 +82,22 @@ fn check(settings: &HealthSettings, port: Option<&Found>) -> Asked {
         (Some(CheckKind::Tcp), Some(port)) => Asked::This(Check::Tcp { port }),
         (Some(CheckKind::Http), Some(port)) => {
             let path = settings.path.clone().unwrap_or_else(|| "/".to_owned());
-            Asked::This(Check::Http { path, port, status })
+            Asked::This(Check::Http { path, port, status, host: settings.host.clone(), https: false })
         }
     }
 }
 
-/// What the compose file tells; the budget is never shorter than Docker's own patience.
+/// What the compose file tells: a declared check is run as it is, never another in its place. The budget is never
+/// shorter than Docker's own patience.
 fn derive(service: &Service, port: Option<&Found>, strategy: Strategy, is_grpc: bool) -> Proof {
     let declared = service.healthcheck.as_ref().filter(|check| !check.disabled);
     let patience = declared.map(|check| check.patience().min(defaults::HEALTH_LONGEST_BUDGET)).unwrap_or_default();
-    let with = |check| Health { check, budget: defaults::HEALTH_BUDGET.max(patience), ..Health::default() };
-    // A check of another port may be bound to the container's own loopback, where only Docker can ask it.
-    let reachable = probe::url(service).filter(|url| port.is_none_or(|found| found.port == url.port));
-    if let (Some(url), true) = (reachable, strategy != Strategy::Keep) {
-        let check = Check::Http { path: url.path, port: url.port, status: defaults::HEALTH_STATUS };
-        return Proof { health: with(check), reason: "the URL of its health check".to_owned(), warning: None };
-    }
+    let with = |check| Health {
+        successes: successes(&check),
+        check,
+        budget: defaults::HEALTH_BUDGET.max(patience),
+        ..Health::default()
+    };
     if declared.is_some() {
         let reason = "its health check in the compose file".to_owned();
         return Proof { health: with(Check::Docker), reason, warning: None };

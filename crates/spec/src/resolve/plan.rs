@@ -210,6 +210,12 @@ pub enum Check {
         port: u16,
         /// The accepted answers.
         status: StatusRange,
+        /// The `Host` that is asked for: that of the service's requests. `localhost` where it has none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        host: Option<String>,
+        /// Whether the service's requests come over HTTPS, which `X-Forwarded-Proto` says.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        https: bool,
     },
     /// The server says by gRPC's health protocol that it is serving.
     Grpc {
@@ -226,7 +232,7 @@ pub enum Check {
         /// The port.
         port: u16,
     },
-    /// The health check of the image or the compose file passes.
+    /// The health check of the image or the compose file passes, run in the container as Docker runs it.
     Docker,
     /// The container has been running for 5 seconds.
     Stable,
@@ -240,6 +246,12 @@ pub struct EdgeHealth {
     /// The gRPC service that is asked for (empty for the whole server); `None` where a path is asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grpc: Option<String>,
+    /// The `Host` that is asked for; the copy's own address where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// Whether `X-Forwarded-Proto` says `https`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub https: bool,
     /// The pause between two checks.
     #[serde(with = "duration")]
     pub interval: Duration,
@@ -446,6 +458,7 @@ fn response_timeout() -> Duration {
 impl std::fmt::Display for Check {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Check::Http { path, port, host: Some(host), .. } => write!(f, "HTTP {path} on port {port} as {host}"),
             Check::Http { path, port, .. } => write!(f, "HTTP {path} on port {port}"),
             Check::Grpc { port, service, must_answer } => {
                 let whom = if service.is_empty() { String::new() } else { format!(" for {service}") };

@@ -2,6 +2,7 @@
 
 use super::plan::{Check, EdgeHealth, Outlier, ServicePlan};
 use super::port::Found;
+use super::probe;
 use super::scene::{Scene, Written, written_problem};
 use crate::defaults;
 use crate::platform::{EdgeHealthSettings, EdgeHealthWritten, ServiceProtocol};
@@ -70,12 +71,14 @@ fn health(scene: &Scene<'_>, written: &Written<'_>, plan: &mut ServicePlan, prob
     };
     let is_written = settings.is_some();
     let settings = settings.unwrap_or_default();
-    match question(&settings, plan) {
+    match question(scene, &settings, plan) {
         Ok((path, grpc)) => {
             let interval = settings.interval.unwrap_or(defaults::EDGE_HEALTH_INTERVAL);
             plan.edge_health = Some(EdgeHealth {
                 path,
                 grpc,
+                host: None,
+                https: false,
                 interval,
                 timeout: settings.timeout.unwrap_or_else(|| plan.health.timeout.min(interval)),
                 fall: settings.fall.unwrap_or(defaults::EDGE_HEALTH_FALL),
@@ -97,7 +100,11 @@ fn health(scene: &Scene<'_>, written: &Written<'_>, plan: &mut ServicePlan, prob
 type Question = (String, Option<String>);
 
 /// The edge asks the port that serves, in what the service speaks, and takes 2xx, 3xx and SERVING for well.
-fn question(settings: &EdgeHealthSettings, plan: &ServicePlan) -> Result<Question, (String, &'static str)> {
+fn question(
+    scene: &Scene<'_>,
+    settings: &EdgeHealthSettings,
+    plan: &ServicePlan,
+) -> Result<Question, (String, &'static str)> {
     if plan.port.is_none() {
         return Err(("no port".to_owned(), "the edge has nothing to ask"));
     }
@@ -122,6 +129,42 @@ fn question(settings: &EdgeHealthSettings, plan: &ServicePlan) -> Result<Questio
             Err((String::from(*status), "the edge takes 200 to 399 for well, and the health check does not"))
         }
         Check::Http { path, .. } => Ok((path.clone(), None)),
+        other @ Check::Docker => match declared(scene, plan) {
+            Some(path) => Ok((path, None)),
+            None => Err((other.to_string(), "the health check is none that the edge can ask")),
+        },
         other => Err((other.to_string(), "the health check is none that the edge can ask")),
     }
+}
+
+/// The path of a declared check that is nothing but a question to the port that serves. The edge only leaves copies
+/// out by it, and none where all of them fail.
+fn declared(scene: &Scene<'_>, plan: &ServicePlan) -> Option<String> {
+    let url = probe::plain(scene.active.get(&plan.name)?)?;
+    (Some(url.port) == plan.port && plan.protocol == ServiceProtocol::Http).then_some(url.path)
+}
+
+/// Health checks ask as the service's requests do: for the host of its first route, and over what they come.
+pub(super) fn name_hosts(services: &mut [ServicePlan], domain: Option<&str>, https: bool) {
+    for plan in services {
+        let leads = plan.routes.iter().find(|route| route.redirect.is_none());
+        let routed = leads.and_then(|route| host(route.host.as_deref().or(domain)?));
+        // Behind TLS many an application sends whoever comes without it away.
+        let is_secure = https && leads.is_some();
+        let mut chosen = routed;
+        if let Check::Http { host, https, .. } = &mut plan.health.check {
+            chosen = host.clone().or(chosen);
+            host.clone_from(&chosen);
+            *https = is_secure;
+        }
+        if let Some(edge) = plan.edge_health.as_mut().filter(|edge| edge.grpc.is_none()) {
+            edge.host = chosen;
+            edge.https = is_secure;
+        }
+    }
+}
+
+/// A host that a request can name: one of those that a pattern stands for.
+fn host(pattern: &str) -> Option<String> {
+    Some(pattern.strip_prefix("*.").unwrap_or(pattern)).filter(|host| !host.contains(['*', '{'])).map(str::to_owned)
 }

@@ -2,11 +2,12 @@
 //!
 //! Standard library only, so that it is small and starts in a millisecond. Environment:
 //! `PORT` (8080), `MORE_PORTS` (`9000,9001`, answered alike), `UDP_PORT` (sends back what it gets), `BUILD` (the text of `/`), `HEALTHY_AFTER_MS`, `NEVER_HEALTHY=1`, `CRASH_AFTER_MS` (status 3),
+//! `ALLOWED_HOSTS` (`shop.example.com,..`, 400 for whoever names another), `HTTPS_ONLY=1` (301 for whoever does not come over it),
 //! `OOM=1` (takes memory without end), `LOG_LINES=n` (written at the start), `FAIL_RATIO_PERCENT` (500s on `/`, spread
 //! evenly), `CUT=1` (each answer of `/` breaks off in the middle), `SLOW_MS` (before each answer of `/`), `RAW_PORT`
 //! (speaks no HTTP: says `BUILD` and a line end, then sends back what it gets).
 //! Paths: `/`, `/health`, `/slow?ms=n`, `/echo` (the request as it arrived), `/crash`, anything else is 404.
-//! `testapp get http://host:8080/path` asks instead of answering: status 0 and the body for a 200.
+//! `testapp get http://host:8080/path [host]` asks instead of answering: status 0 and the body for a 200.
 //! It does not handle SIGTERM: run it under an init, or let it be killed. As a keeper of data (`testapp/writer.rs`) it
 //! writes, and ends in order where the image's shell makes `/stop` of the signal.
 
@@ -36,15 +37,18 @@ struct App {
     fail_percent: u64,
     cuts: bool,
     slow: Duration,
+    /// Empty: any.
+    hosts: Vec<String>,
+    https_only: bool,
     writer: Option<&'static writer::Writer>,
 }
 
 fn main() -> std::io::Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    if let [verb, url] = words.as_slice()
+    if let [verb, url, host @ ..] = words.as_slice()
         && verb == "get"
     {
-        return get(url);
+        return get(url, host.first());
     }
     let port = number("PORT").unwrap_or(8080);
     for line in 1..=number("LOG_LINES").unwrap_or(0) {
@@ -67,6 +71,8 @@ fn main() -> std::io::Result<()> {
         fail_percent: number("FAIL_RATIO_PERCENT").unwrap_or(0),
         cuts: set("CUT"),
         slow: Duration::from_millis(number("SLOW_MS").unwrap_or(0)),
+        hosts: std::env::var("ALLOWED_HOSTS").iter().flat_map(|all| all.split(',')).map(str::to_owned).collect(),
+        https_only: set("HTTPS_ONLY"),
         writer: writer::start()?,
     }));
     if let Some(port) = number("UDP_PORT").and_then(|port| u16::try_from(port).ok()) {
@@ -113,12 +119,13 @@ fn echo(port: u16) -> std::io::Result<()> {
     }
 }
 
-fn get(url: &str) -> std::io::Result<()> {
+fn get(url: &str, host: Option<&String>) -> std::io::Result<()> {
     let address = url.trim_start_matches("http://");
     let (authority, path) = address.split_once('/').unwrap_or((address, ""));
     let with_port = if authority.contains(':') { authority.to_owned() } else { format!("{authority}:80") };
     let mut stream = TcpStream::connect(with_port)?;
-    stream.write_all(format!("GET /{path} HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\n\r\n").as_bytes())?;
+    let host = host.map_or(authority, String::as_str);
+    stream.write_all(format!("GET /{path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n").as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     println!("{}", answer.split_once("\r\n\r\n").map_or("", |(_, body)| body));
@@ -185,6 +192,17 @@ fn read_request(reader: &mut impl BufRead) -> std::io::Result<Option<Request>> {
 
 fn answer(app: &App, request: &Request) -> (u16, Vec<u8>) {
     let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
+    let header = |wanted: &str| {
+        let lines = request.head.lines().filter_map(|line| line.split_once(':'));
+        lines.filter(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim()).next()
+    };
+    let host = header("host").unwrap_or_default().split(':').next().unwrap_or_default();
+    if !app.hosts.is_empty() && !app.hosts.iter().any(|allowed| allowed == host) {
+        return (400, format!("host {host} is not allowed").into_bytes());
+    }
+    if app.https_only && header("x-forwarded-proto") != Some("https") {
+        return (503, b"come over https".to_vec());
+    }
     match path {
         "/" => {
             // A stride that meets every hundredth once: what fails is spread over the requests, and its share exact.

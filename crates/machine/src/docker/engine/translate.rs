@@ -8,8 +8,8 @@ use bollard::models;
 
 use super::parts;
 use crate::docker::{
-    AddressPool, Attachment, Container, ContainerDetail, ContainerEvent, Environment, Health, Image, Labels, Network,
-    NetworkMember, Restart, State, Volume,
+    AddressPool, Attachment, Container, ContainerDetail, ContainerEvent, Environment, Health, HealthCheck, Image,
+    Labels, Network, NetworkMember, Probe, Restart, State, Volume,
 };
 
 pub(super) fn labels(labels: Option<HashMap<String, String>>) -> Labels {
@@ -32,6 +32,7 @@ pub(super) fn container(from: models::ContainerSummary) -> Container {
         image: from.image.unwrap_or_default(),
         image_id: from.image_id.unwrap_or_default(),
         labels: labels(from.labels),
+        health: summary_state(from.state).is_up().then(|| from.status.as_deref().and_then(summary_health)).flatten(),
         state: summary_state(from.state),
         created_ms: from.created.unwrap_or_default().saturating_mul(1000),
         addresses: networks.iter().filter_map(|(name, endpoint)| Some((name.clone(), address(endpoint)?))).collect(),
@@ -56,7 +57,9 @@ pub(super) fn detail(from: models::ContainerInspectResponse) -> ContainerDetail 
         image_id: from.image.unwrap_or_default(),
         labels: labels(config.labels),
         state: is,
-        health: state.health.filter(|_| is.is_up()).and_then(|health| health_of(health.status)),
+        health: state.health.as_ref().filter(|_| is.is_up()).and_then(|health| health_of(health.status)),
+        health_check: config.healthcheck.and_then(|check| health_check(check, config.shell.unwrap_or_default())),
+        last_probe: state.health.filter(|_| is.is_up()).and_then(|health| last_probe(health.log?)),
         exit_code: state.exit_code.filter(|code| ended || (is == State::Created && *code != 0)),
         oom_killed: state.oom_killed.unwrap_or_default(),
         restart_count: from.restart_count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default(),
@@ -330,6 +333,42 @@ fn summary_state(state: Option<models::ContainerSummaryStateEnum>) -> State {
         Some(Wire::EXITED) => State::Exited,
         Some(Wire::REMOVING | Wire::DEAD) => State::Dead,
         Some(Wire::CREATED | Wire::EMPTY) | None => State::Created,
+    }
+}
+
+fn health_check(from: models::HealthConfig, shell: Vec<String>) -> Option<HealthCheck> {
+    let check = HealthCheck::new(from.test.unwrap_or_default())?;
+    // The engine writes 0 for its own value.
+    let time = |nanos: Option<i64>, own| limit(nanos).map_or(own, Duration::from_nanos);
+    Some(HealthCheck {
+        shell,
+        interval: time(from.interval, check.interval),
+        timeout: time(from.timeout, check.timeout),
+        retries: limit(from.retries).and_then(|times| u32::try_from(times).ok()).unwrap_or(check.retries),
+        ..check
+    })
+}
+
+/// The engine writes -1 for a run that took too long, and for one that it could not begin.
+fn last_probe(log: Vec<models::HealthcheckResult>) -> Option<Probe> {
+    let last = log.into_iter().next_back()?;
+    let output = last.output.unwrap_or_default();
+    // `Health check exceeded timeout (5s): what it wrote until then`, where the engine keeps that.
+    let late = output.strip_prefix("Health check exceeded timeout (").and_then(|rest| rest.split_once(')'));
+    Some(match late {
+        Some((_, rest)) => Probe { exit_code: None, output: rest.trim_start_matches(':').to_owned() },
+        None => Probe { exit_code: last.exit_code, output },
+    })
+}
+
+/// A listing has the verdict only in words: `Up 7 seconds (unhealthy)`.
+fn summary_health(status: &str) -> Option<Health> {
+    let words = status.rsplit_once('(')?.1.strip_suffix(')')?;
+    match words {
+        "healthy" => Some(Health::Healthy),
+        "unhealthy" => Some(Health::Unhealthy),
+        "health: starting" => Some(Health::Starting),
+        _ => None,
     }
 }
 

@@ -13,7 +13,7 @@ use super::world::{KILL, TERM};
 use super::{Behaviour, FakeDocker};
 use crate::docker::{
     Container, ContainerDetail, ContainerEvent, ContainerSpec, Docker, DockerError, DockerResult, Image, LogLine,
-    LogRange, Network, NetworkSpec, StampedLine, State, Stats, Version, Volume, VolumeSpec, labels_match,
+    LogRange, Network, NetworkSpec, Probe, StampedLine, State, Stats, Version, Volume, VolumeSpec, labels_match,
 };
 
 /// How often a stream of the fake looks whether time made something happen.
@@ -188,6 +188,23 @@ impl Docker for FakeDocker {
         };
         let past = stream::iter(past.into_iter().map(Ok));
         Ok(past.chain(stream::unfold((self.clone(), coming), next)).filter(wanted).boxed())
+    }
+
+    async fn probe(&self, id: &str, words: &[String], _: Duration) -> DockerResult<Probe> {
+        let world = self.called("probe", id)?;
+        let id = world.find(id)?;
+        let Some(one) = world.containers.get(&id) else { return Ok(Probe::default()) };
+        if one.state != State::Running {
+            let (thing, message) = (format!("container `{}`", one.name), format!("container {id} is not running"));
+            return Err(DockerError::Conflict { operation: "run a command in", thing, message });
+        }
+        // It has no programs but the usual three, and its own health check. The one that takes long takes too long.
+        Ok(match words.first().map(String::as_str) {
+            Some("true") => Probe { exit_code: Some(0), output: String::new() },
+            Some("sleep") => Probe::default(),
+            Some("false") => Probe { exit_code: Some(1), output: String::new() },
+            _ => one.probed(),
+        })
     }
 
     async fn stats(&self, id: &str) -> DockerResult<Stats> {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::behaviour::{Behaviour, HealthScript};
 use crate::docker::{
-    Attachment, Container, ContainerDetail, ContainerSpec, Environment, Health, LogLine, MountPoint, PublishedPort,
-    Restart, State,
+    Attachment, Container, ContainerDetail, ContainerSpec, Environment, Health, HealthCheck, LogLine, MountPoint,
+    Probe, PublishedPort, Restart, State,
 };
 
 /// A restart waits first this long, then twice as long each time, as Docker does.
@@ -97,6 +97,23 @@ impl FakeContainer {
         })
     }
 
+    /// What it declares: a container's own words, or a name for what its image has as a script.
+    fn health_check(&self) -> Option<HealthCheck> {
+        let own = self.spec.health.as_ref();
+        let words = own.map(|spec| spec.command.clone()).or(self.behaviour.health.map(|_| vec!["check".to_owned()]))?;
+        let check = HealthCheck::new(std::iter::once("CMD".to_owned()).chain(words).collect())?;
+        let timeout = own.map_or(check.timeout, |spec| spec.timeout);
+        Some(HealthCheck { timeout, ..check })
+    }
+
+    /// How a run of its check ends now: as its script says.
+    pub(super) fn probed(&self) -> Probe {
+        match self.health() {
+            Some(Health::Healthy) => Probe { exit_code: Some(0), output: "well".to_owned() },
+            _ => Probe { exit_code: Some(1), output: "not well".to_owned() },
+        }
+    }
+
     pub(super) fn detail(&self) -> ContainerDetail {
         ContainerDetail {
             id: self.id.clone(),
@@ -106,6 +123,8 @@ impl FakeContainer {
             labels: self.spec.labels.clone(),
             state: self.state,
             health: self.health(),
+            health_check: self.health_check(),
+            last_probe: None,
             exit_code: self.exit_code.filter(|_| !self.state.is_up()),
             oom_killed: self.oom_killed,
             restart_count: self.restart_count,
@@ -159,6 +178,7 @@ impl FakeContainer {
             image_id: self.image_id.clone(),
             labels: self.spec.labels.clone(),
             state: self.state,
+            health: self.health(),
             created_ms: self.created_ms,
             addresses: self.networks.iter().filter_map(address).collect::<BTreeMap<String, IpAddr>>(),
             mounts: self.mounts.clone(),

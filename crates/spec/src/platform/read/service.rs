@@ -167,6 +167,7 @@ fn health(at: &At<'_>, r: &mut Reader) -> Option<HealthWritten> {
     let mut read = HealthSettings {
         check: f.get(r, "check", |at, r| word(at, r, "health check", &CHECKS)),
         path: f.get(r, "path", url_path),
+        host: f.get(r, "host", host),
         service: f.get(r, "service", grpc_service),
         port: f.get(r, "port", port),
         status: f.get(r, "status", status),
@@ -189,10 +190,13 @@ fn check_health(read: &HealthSettings, at: &At<'_>, r: &mut Reader) {
             r.refuse(at, "an HTTP health check needs a path", "path: /health");
         }
         None | Some(CheckKind::Http) => {}
-        Some(_) if read.path.is_some() || read.status.is_some() => {
-            r.refuse(at, "`path` and `status` belong to an HTTP health check", "check: http");
+        Some(_) if read.path.is_some() || read.status.is_some() || read.host.is_some() => {
+            r.refuse(at, "`path`, `host` and `status` belong to an HTTP health check", "check: http");
         }
         Some(_) => {}
+    }
+    if read.host.is_some() && read.path.is_none() && read.check.is_none() {
+        r.refuse(at, "`host` belongs to an HTTP health check, which needs a path", "path: /health");
     }
     if read.service.is_some() && read.check != Some(CheckKind::Grpc) {
         r.refuse(at, "`service` belongs to a gRPC health check", "check: grpc");
