@@ -177,6 +177,26 @@ pub async fn reachable(world: &World, release: &Release, copies: u32) -> Result<
     Ok(addresses)
 }
 
+/// Those of the first so many copies that lie still or are gone, though they have not ended well.
+pub async fn still(world: &World, release: &Release, copies: u32) -> Result<Vec<u32>, DeployError> {
+    let mut still = Vec::new();
+    for number in 1..=copies {
+        let detail = health::inspect(world, &names::copy(&release.container, number)).await?;
+        let is_missed = match detail {
+            None => true,
+            Some(detail) if matches!(detail.state, ContainerState::Exited | ContainerState::Dead) => {
+                ends::trouble(release, &detail).is_some()
+                    || crate::keeping::by_hand(world, release, &detail, None)?.is_some()
+            }
+            Some(detail) => detail.state == ContainerState::Created,
+        };
+        if is_missed {
+            still.push(number);
+        }
+    }
+    Ok(still)
+}
+
 /// Stops these copies, each within the service's grace, and keeps their containers.
 pub async fn stop(world: &World, release: &Release, numbers: &[u32]) -> Result<(), StepError> {
     let plan = &StopPlan::of(world, release);
@@ -191,6 +211,7 @@ pub async fn stop(world: &World, release: &Release, numbers: &[u32]) -> Result<(
 pub async fn bring_back(world: &World, release: &Release, numbers: &[u32]) -> Result<Vec<IpAddr>, StepError> {
     each(numbers, |number| async move {
         let container = names::copy(&release.container, number);
+        stopping::settled(world, &container).await.map_err(wrap("wait for a stop that was begun"))?;
         match health::inspect(world, &container).await.map_err(wrap("find the container"))? {
             Some(_) => gone(world.docker.start(&container).await, "start the previous container again"),
             // It was removed meanwhile: its definition makes it again.

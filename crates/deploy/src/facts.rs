@@ -9,8 +9,9 @@ use machine::docker::Image;
 use machine::places::{self, Content, PathKind as Kind};
 use serde_json::Value;
 use spec::compose::{MountKind, Resource};
+use spec::data::single_file::FileFacts;
 use spec::facts::{Database, Facts, ImageFacts, PathFacts, PathKind, VolumeFacts};
-use spec::{Project, ServiceName};
+use spec::{Place, Project, ServiceName};
 
 use crate::error::DeployError;
 use crate::images;
@@ -36,13 +37,33 @@ pub async fn look(
         let failed = |source| DeployError::Docker { operation: format!("look for volume `{name}`"), source };
         facts.volumes.extend(volume.map_err(failed)?.map(|volume| (name.clone(), volume_facts(&volume))));
     }
+    let kept = kept(world)?;
     let mut paths = paths_of(project);
     paths.extend(facts.volumes.values().filter_map(|volume| volume.options.get("device").cloned()));
     for path in paths.into_iter().filter(|path| path.starts_with('/')) {
-        let found = path_facts(Path::new(&path));
+        let mut found = path_facts(Path::new(&path));
+        found.file.was_data = found.kind == PathKind::File && was_data(&kept, &found);
         facts.paths.insert(path, found);
     }
     Ok(facts)
+}
+
+/// The paths that known releases keep as data. A file stays data whatever has been written to it since.
+pub fn kept(world: &World) -> Result<BTreeSet<String>, DeployError> {
+    let mut kept = BTreeSet::new();
+    for release in world.all_releases()? {
+        for place in release.plan.data.into_iter().flatten().flat_map(|mount| mount.places) {
+            if let Place::Path(path) = place {
+                kept.insert(path);
+            }
+        }
+    }
+    Ok(kept)
+}
+
+/// Whether a file is one of those that are kept.
+pub fn was_data(kept: &BTreeSet<String>, found: &PathFacts) -> bool {
+    kept.contains(&found.canonical)
 }
 
 /// What an image says about itself.
@@ -73,7 +94,8 @@ pub fn path_facts(path: &Path) -> PathFacts {
         Kind::BlockDevice { major, minor } => PathKind::Disk(format!("{major}:{minor}")),
         Kind::Socket | Kind::CharDevice | Kind::Fifo => PathKind::Other,
     };
-    PathFacts { canonical: found.canonical.display().to_string(), kind, database: found.content.map(database) }
+    let file = FileFacts { is_empty: found.is_empty, is_program: found.is_program, was_data: false };
+    PathFacts { canonical: found.canonical.display().to_string(), kind, database: found.content.map(database), file }
 }
 
 fn database(content: Content) -> Database {

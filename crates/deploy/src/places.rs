@@ -9,7 +9,8 @@ use std::path::Path;
 
 use machine::docker::{Container, MountKind, MountPoint};
 use serde_json::Value;
-use spec::facts::PathKind;
+use spec::data::single_file::{self, FileFacts};
+use spec::facts::{PathFacts, PathKind};
 use spec::{DataMount, Place, ServiceName, ServicePlan};
 
 use crate::error::DeployError;
@@ -261,7 +262,7 @@ pub async fn of_mounts(world: &World, mounts: &[MountPoint]) -> Result<Vec<DataM
                 let found = facts::path_facts(Path::new(&mount.source));
                 let places = match &found.kind {
                     PathKind::Other => continue,
-                    PathKind::File if found.database.is_none() => continue,
+                    PathKind::File if !is_data_file(world, mount, &found)? => continue,
                     PathKind::Disk(number) => vec![Place::Device(number.clone())],
                     _ if found.canonical == "/" => continue,
                     _ => vec![Place::Path(found.canonical.clone())],
@@ -274,6 +275,12 @@ pub async fn of_mounts(world: &World, mounts: &[MountPoint]) -> Result<Vec<DataM
         data.push(DataMount { target: mount.target.clone(), what, places, own: false, database });
     }
     Ok(data)
+}
+
+fn is_data_file(world: &World, mount: &MountPoint, found: &PathFacts) -> Result<bool, DeployError> {
+    let was_data = facts::was_data(&facts::kept(world)?, found);
+    let file = FileFacts { was_data, ..found.file };
+    Ok(found.database.is_some() || single_file::is_data(&mount.source, &mount.target, file))
 }
 
 /// A container that writes data of a release, and is not one of its own.

@@ -6,6 +6,7 @@
 
 pub mod steps;
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use spec::{Project, ReleaseId, SagaId, ServiceName, Strategy};
 
+use crate::copies;
 use crate::error::{DeployError, Ending};
 use crate::load::Loaded;
 use crate::names::Scope;
@@ -48,6 +50,9 @@ pub struct Params {
     pub release: ReleaseId,
     pub from: u32,
     pub to: u32,
+    /// Copies that stay and lie still: they are started again as they were before the number changes.
+    #[serde(default)]
+    pub still: Vec<u32>,
 }
 
 impl Params {
@@ -74,18 +79,24 @@ impl Saga for Scale {
     const KIND: &'static str = "scale";
 
     fn steps(params: &Params) -> Vec<Step<Self>> {
-        if params.to > params.from {
-            return vec![
+        let mut all = Vec::new();
+        if !params.still.is_empty() {
+            all.push(Step::new("start again", steps::bring_back).no_undo("what serves is wanted as it was"));
+        }
+        match params.to.cmp(&params.from) {
+            Ordering::Greater => all.extend([
                 Step::new("start", steps::start).undo(steps::remove),
                 Step::new("healthy", steps::healthy).no_undo("it only looks"),
                 Step::new("join", steps::count).undo(steps::count_back).commits(),
-            ];
+            ]),
+            Ordering::Equal => all.push(Step::new("join", steps::count).undo(steps::count_back).commits()),
+            Ordering::Less => all.extend([
+                Step::new("leave", steps::count).undo(steps::count_back).commits(),
+                Step::new("drain", steps::drain).no_undo("waiting changes nothing"),
+                Step::new("stop", steps::remove).no_undo("nobody is sent there any more"),
+            ]),
         }
-        vec![
-            Step::new("leave", steps::count).undo(steps::count_back).commits(),
-            Step::new("drain", steps::drain).no_undo("waiting changes nothing"),
-            Step::new("stop", steps::remove).no_undo("nobody is sent there any more"),
-        ]
+        all
     }
 }
 
@@ -175,7 +186,8 @@ async fn one(
     copies: u32,
     by: &str,
 ) -> Result<ServiceReport, DeployError> {
-    if release.copies == copies {
+    let still = copies::still(world, &release, release.copies.min(copies)).await?;
+    if release.copies == copies && still.is_empty() {
         return Ok(report(&release, Outcome::Unchanged));
     }
     let params = Params {
@@ -184,6 +196,7 @@ async fn one(
         release: release.id.clone(),
         from: release.copies,
         to: copies,
+        still,
     };
     let id = SagaId::parse(&format!("{operation}.scale.{}", release.service));
     let id = id.map_err(|error| DeployError::Refused(error.to_string()))?;
@@ -224,7 +237,11 @@ fn finish(
         SagaOutcome::Undone { failed_step, error, .. } => {
             let cause = after::cause(error);
             let logs = after::lines(&error.detail);
-            let ending = if failed_step == "leave" { Ending::Failed } else { Ending::RolledBack };
+            let ending = if ["leave", "start again"].contains(&failed_step.as_str()) {
+                Ending::Failed
+            } else {
+                Ending::RolledBack
+            };
             Outcome::Failed(Failure {
                 step: failed_step.clone(),
                 cause,

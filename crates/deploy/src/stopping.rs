@@ -3,9 +3,13 @@
 //! Whatever the reason (a deploy, `down`, an undo, a recovery), a running container first runs the `pre_stop` hooks of
 //! its service, then gets its own stop signal and the whole grace of its service, and counts as stopped only when
 //! Docker says so. No caller has a time of its own, and none removes by force what may still run.
+//!
+//! A container is told to stop once: a second signal means "at once" to many programs (Redis, Celery, uvicorn, a shell
+//! that waits for its child). Docker goes on with a stop whose caller has died, so the next agent waits for that one.
 
 pub mod order;
 mod pre_stop;
+mod under_way;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,6 +22,7 @@ use crate::names;
 use crate::release::Release;
 use crate::world::World;
 pub use pre_stop::{Hook, KEY as PRE_STOP, keep as keep_hooks};
+pub(crate) use under_way::sweep;
 
 /// How one container is stopped.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,14 +70,18 @@ impl StopPlan {
 /// Stops it and keeps it. One that does not run, or is gone, is left as it is.
 pub async fn stop(world: &World, container: &str, plan: &StopPlan) -> Result<(), DeployError> {
     let Some(detail) = look(world, container).await?.filter(may_run) else { return Ok(()) };
+    let Some(detail) = under_way::wait(world, plan.service.as_ref(), detail).await? else { return Ok(()) };
     if detail.state == ContainerState::Running {
         pre_stop::run(world, plan.service.as_ref(), &detail.name, &plan.hooks, plan.grace).await;
     }
     // One that no service knows says itself how long it may take.
     let grace = plan.service.as_ref().map_or(detail.stop_timeout.unwrap_or(plan.grace), |_| plan.grace);
     crate::keeping::own_stop(world, &detail.id);
+    under_way::note(world, &detail.id, grace);
     // By its id from here on: a name can be given to another container meanwhile.
-    unless_gone(world.docker.stop(&detail.id, grace).await, "stop", container)?;
+    let stopped = world.docker.stop(&detail.id, grace).await;
+    under_way::forget(world, &detail.id);
+    unless_gone(stopped, "stop", container)?;
     match look(world, &detail.id).await?.is_some_and(|left| may_run(&left)) {
         true => Err(DeployError::StillRuns { container: container.to_owned(), grace }),
         false => Ok(()),
@@ -84,6 +93,14 @@ pub async fn remove_holder(world: &World, container: &str) -> Result<(), DeployE
     match world.docker.remove(container, true).await {
         Err(error) if !is_gone(&error) => Err(failed("remove", container)(error)),
         _ => Ok(()),
+    }
+}
+
+/// Waits for a stop of it that is under way: what is started before that is over would be ended by it.
+pub async fn settled(world: &World, container: &str) -> Result<(), DeployError> {
+    match look(world, container).await?.filter(may_run) {
+        Some(detail) => under_way::wait(world, None, detail).await.map(drop),
+        None => Ok(()),
     }
 }
 

@@ -7,6 +7,7 @@ mod site;
 use std::sync::Arc;
 use std::time::Duration;
 
+use deploy::copies;
 use deploy::ends::{Watch, follow_engine};
 use deploy::keeping::{self, Tries};
 use machine::clock::TestClock;
@@ -112,4 +113,23 @@ async fn what_is_kept_is_started_again_unless_somebody_stopped_it() {
     }
     assert_eq!(state(&site, DB).await, State::Exited);
     assert_eq!(events(&site, "release.stopped-by-hand"), 1, "it is told once");
+}
+
+/// Whoever stops a service without a port ends it with 0, and that looks as if it had done its work.
+#[tokio::test]
+async fn a_stop_by_hand_is_no_end_of_a_service_that_is_not_kept() {
+    let (site, _, _) = served(Intruders::Stop, false).await;
+    let mut release = site.world.serving_of(&scope(), &ServiceName::parse("web").unwrap()).unwrap().unwrap();
+    (release.plan.strategy, release.plan.port) = (Strategy::Exclusive, None);
+    site.world.save_release(&release).unwrap();
+    assert!(copies::still(&site.world, &release, 1).await.unwrap().is_empty());
+    // What ends before the engine is followed is heard by nobody.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    site.docker.stop(DB, Duration::ZERO).await.unwrap();
+    until("the stop to be heard", async || keeping::stopped(&site.world, &scope()).unwrap().len() == 1).await;
+    let detail = site.docker.inspect(DB).await.unwrap().unwrap();
+    assert!(keeping::by_hand(&site.world, &release, &detail, None).unwrap().is_some());
+    assert_eq!(copies::still(&site.world, &release, 1).await.unwrap(), [1]);
+    site.docker.start(DB).await.unwrap();
+    until("the start to be heard", async || keeping::stopped(&site.world, &scope()).unwrap().is_empty()).await;
 }

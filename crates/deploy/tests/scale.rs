@@ -4,10 +4,11 @@
 
 mod site;
 
-use deploy::World;
+use deploy::error::Ending;
 use deploy::report::Outcome as Result;
 use deploy::scale::{Found, Params, Request, Scale};
-use machine::docker::Behaviour;
+use deploy::{Said, World};
+use machine::docker::{Behaviour, Docker};
 use saga::Outcome;
 use spec::{ReleaseId, ServiceName, Strategy};
 
@@ -25,7 +26,7 @@ fn case(copies: u32) -> Case {
 }
 
 fn params(from: u32, to: u32) -> Params {
-    Params { scope: scope(), service: web(), release: ReleaseId::new(1), from, to }
+    Params { scope: scope(), service: web(), release: ReleaseId::new(1), from, to, still: Vec::new() }
 }
 
 fn copies(world: &World) -> u32 {
@@ -125,11 +126,38 @@ async fn the_reconciler_follows_every_copy_and_leaves_out_one_that_is_down() {
     let turn = deploy::tick::tick(&site.world).await.unwrap();
     assert!(turn.routes_pushed, "{turn:?}");
     assert_eq!(seen(&site.world).await.targets, 2);
-    machine::docker::Docker::start(&site.docker, "shop-production-web-r1-2").await.unwrap();
+    site.docker.start("shop-production-web-r1-2").await.unwrap();
     deploy::tick::tick(&site.world).await.unwrap();
     assert_eq!(seen(&site.world).await.targets, 3);
     let status = deploy::status::status(&site.world, None).await.unwrap();
     let web = &status.platforms[0].services[0];
     assert_eq!((web.running, web.copies), (3, 3));
     assert!(status.platforms[0].strays.is_empty());
+}
+
+#[tokio::test]
+async fn a_copy_that_lies_still_is_started_again_before_the_number_changes() {
+    for (from, to) in [(1, 2), (2, 1), (2, 2)] {
+        let site = site(case(from), Behaviour::healthy_after(1)).await;
+        site.docker.kill("shop-production-web-r1", "SIGKILL").await.unwrap();
+        assert_eq!(scale(&site.world, "op1", to).await.unwrap(), Result::Done, "{from} to {to}");
+        assert_eq!(copies(&site.world), to);
+        let seen = seen(&site.world).await;
+        assert_eq!((seen.running.len(), seen.targets), (to as usize, to as usize), "{from} to {to}");
+    }
+}
+
+#[tokio::test]
+async fn scaling_that_fails_is_undone_although_a_copy_has_died_meanwhile() {
+    let site = site(case(2), Behaviour::healthy_after(1)).await;
+    // It dies between the start of the third and the moment when all of them are counted.
+    let docker = site.docker.clone();
+    let world = site.world.overheard(move |said| {
+        if matches!(said, Said::Step { step, ms: Some(_), .. } if step == "healthy") {
+            docker.end("shop-production-web-r1", 1).unwrap();
+        }
+    });
+    let Result::Failed(failure) = scale(&world, "op1", 3).await.unwrap() else { panic!("a copy was missing") };
+    assert_eq!((failure.step.as_str(), failure.ending), ("join", Ending::RolledBack), "{}", failure.cause);
+    assert_eq!((copies(&site.world), seen(&site.world).await.targets), (2, 1));
 }

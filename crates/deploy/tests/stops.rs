@@ -142,3 +142,73 @@ async fn a_release_that_was_stopped_for_one_that_failed_runs_again_and_the_repor
     let release = spec::ReleaseId::new(1);
     assert_eq!(failure.traffic, deploy::report::Traffic::RunsAgain { release, away_ms: Some(0) });
 }
+
+/// What an agent has left behind that died while Docker was stopping this container for it.
+async fn begun(site: &Site, clock: &TestClock) -> (Release, String) {
+    let release = patient(site, site.world.serving_of(&scope(), &service("web")).unwrap().unwrap(), &[]);
+    let id = site.docker.inspect("shop-production-web-r1").await.unwrap().unwrap().id;
+    clock.advance(Duration::from_secs(5));
+    let begun = json!({ "at_ms": site.world.clock.now_ms(), "grace_ms": 60_000 });
+    site.world.ledger.put_record("stopping", &id, &begun).unwrap();
+    (release, id)
+}
+
+#[tokio::test]
+async fn a_stop_whose_agent_has_died_is_waited_for_and_the_container_is_not_told_a_second_time() {
+    let clock = Arc::new(TestClock::default());
+    let site = site_by(clock.clone(), CASE, Behaviour::healthy_after(1), Behaviour::healthy_after(1)).await;
+    let (release, id) = begun(&site, &clock).await;
+    let docker = site.docker.clone();
+    let saved = async {
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        docker.end("shop-production-web-r1", 0).unwrap();
+    };
+    let (stopped, ()) = futures_util::future::join(copies::stop(&site.world, &release, &[1]), saved).await;
+    stopped.unwrap();
+    assert_eq!(ends(&site), [""; 0]);
+    assert_eq!(site.world.ledger.get_record::<serde_json::Value>("stopping", &id).unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_stop_that_has_gone_with_its_engine_is_made_again_after_its_grace() {
+    let clock = Arc::new(TestClock::default());
+    let site = site_by(clock.clone(), CASE, Behaviour::healthy_after(1), Behaviour::healthy_after(1)).await;
+    let (release, _) = begun(&site, &clock).await;
+    let late = async {
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        assert_eq!(ends(&site), [""; 0], "it still has time");
+        clock.advance(Duration::from_secs(64));
+    };
+    let (stopped, ()) = futures_util::future::join(copies::stop(&site.world, &release, &[1]), late).await;
+    stopped.unwrap();
+    assert_eq!(ends(&site), ["stop shop-production-web-r1"]);
+}
+
+#[tokio::test]
+async fn a_container_that_was_started_again_since_is_told_at_once() {
+    let clock = Arc::new(TestClock::default());
+    let site = site_by(clock.clone(), CASE, Behaviour::healthy_after(1), Behaviour::healthy_after(1)).await;
+    let (release, _) = begun(&site, &clock).await;
+    clock.advance(Duration::from_secs(1));
+    site.docker.end("shop-production-web-r1", 0).unwrap();
+    site.docker.start("shop-production-web-r1").await.unwrap();
+    copies::stop(&site.world, &release, &[1]).await.unwrap();
+    assert_eq!(ends(&site), ["stop shop-production-web-r1"]);
+}
+
+#[tokio::test]
+async fn what_is_brought_back_while_it_is_being_stopped_is_started_when_that_is_over() {
+    let clock = Arc::new(TestClock::default());
+    let site = site_by(clock.clone(), CASE, Behaviour::healthy_after(1), Behaviour::healthy_after(1)).await;
+    let (release, _) = begun(&site, &clock).await;
+    let docker = site.docker.clone();
+    let saved = async {
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        docker.end("shop-production-web-r1", 0).unwrap();
+    };
+    let (back, ()) = futures_util::future::join(copies::bring_back(&site.world, &release, &[1]), saved).await;
+    back.unwrap();
+    assert!(site.docker.calls().ends_with(&["start shop-production-web-r1".to_owned()]), "{:?}", site.docker.calls());
+    let detail = site.docker.inspect("shop-production-web-r1").await.unwrap().unwrap();
+    assert_eq!(detail.state, machine::docker::State::Running);
+}

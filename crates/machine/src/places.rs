@@ -23,6 +23,12 @@ pub struct PathFacts {
     /// Whose data it looks like.
     #[serde(default)]
     pub content: Option<Content>,
+    /// A file in which nothing is.
+    #[serde(default)]
+    pub is_empty: bool,
+    /// A file that somebody may execute.
+    #[serde(default)]
+    pub is_program: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,7 +56,9 @@ pub fn look(path: &Path) -> PathFacts {
         PathKind::File => content::of_file(&canonical),
         _ => None,
     };
-    PathFacts { canonical, kind, content }
+    let file = canonical.metadata().ok().filter(std::fs::Metadata::is_file);
+    let (is_empty, is_program) = file.map_or((false, false), |file| (file.len() == 0, file.mode() & 0o111 != 0));
+    PathFacts { canonical, kind, content, is_empty, is_program }
 }
 
 fn kind(path: &Path) -> PathKind {

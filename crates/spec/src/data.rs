@@ -2,6 +2,8 @@
 //!
 //! One mount may be one place under several names: a volume whose driver binds a folder is that volume and that folder.
 
+pub mod single_file;
+
 use serde::{Deserialize, Serialize};
 
 /// One place in which data lies, by a name that no other place has.

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::data::single_file::FileFacts;
 use crate::ids::ServiceName;
 
 /// Everything that was looked at.
@@ -45,6 +46,8 @@ pub struct PathFacts {
     pub kind: PathKind,
     /// Which database keeps its files there, where one does.
     pub database: Option<Database>,
+    /// What counts where it is a single file.
+    pub file: FileFacts,
 }
 
 /// What a path is.

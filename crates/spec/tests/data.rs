@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use serde_json::{Value, json};
+use spec::data::single_file::FileFacts;
 use spec::facts::{Database, Facts, ImageFacts, PathFacts, PathKind, VolumeFacts};
 use spec::{Bytes, EnvironmentName, HostSize, Platform, PlatformFile, Problems, Project, ServiceName, Strategy};
 
@@ -33,7 +34,9 @@ impl Case {
 
     fn path(mut self, path: &str, canonical: &str, kind: PathKind, database: Option<(&str, bool)>) -> Case {
         let database = database.map(|(name, server)| Database { name: name.into(), server });
-        self.facts.paths.insert(path.into(), PathFacts { canonical: canonical.into(), kind, database });
+        self.facts
+            .paths
+            .insert(path.into(), PathFacts { canonical: canonical.into(), kind, database, file: FileFacts::default() });
         self
     }
 
@@ -99,10 +102,33 @@ fn what_is_no_data_leaves_a_service_blue_green() {
 }
 
 #[test]
-fn a_single_file_is_data_by_what_is_in_it() {
-    let file = |database| web(json!(["./app.db:/app.db"])).path("./app.db", "/srv/app.db", PathKind::File, database);
-    assert_eq!(file(Some(("SQLite", false))).strategy("web").0, Strategy::Exclusive);
-    assert_eq!(file(None).strategy("web").0, Strategy::BlueGreen);
+fn a_single_file_is_data_by_what_is_in_it_and_by_its_name() {
+    let file = |path: &str, database| {
+        let mount = format!("{path}:/srv/app/{}", path.trim_start_matches("./"));
+        web(json!([mount])).path(path, &path.replace("./", "/srv/"), PathKind::File, database)
+    };
+    assert_eq!(file("./settings.conf", Some(("SQLite", false))).strategy("web").0, Strategy::Exclusive);
+    // The program of the next release would find the file of the last one, whatever is in it by then.
+    let (strategy, reason) = file("./app.db", None).strategy("web");
+    assert_eq!(strategy, Strategy::Exclusive);
+    assert!(reason.contains("./app.db"), "{reason}");
+    assert_eq!(file("./acme.json", None).strategy("web").0, Strategy::Exclusive);
+    for configuration in ["./nginx.conf", "./Caddyfile", "./config.json", "./.env", "./start.sh"] {
+        assert_eq!(file(configuration, None).strategy("web").0, Strategy::BlueGreen, "{configuration}");
+    }
+}
+
+#[test]
+fn a_text_file_is_data_where_it_was_made_for_a_program_to_write() {
+    let text = |look: FileFacts| {
+        let mut case = web(json!(["./users.json:/app/users.json"]));
+        let found = PathFacts { canonical: "/srv/users.json".into(), kind: PathKind::File, database: None, file: look };
+        case.facts.paths.insert("./users.json".into(), found);
+        case.strategy("web").0
+    };
+    assert_eq!(text(FileFacts::default()), Strategy::BlueGreen);
+    assert_eq!(text(FileFacts { is_empty: true, ..FileFacts::default() }), Strategy::Exclusive);
+    assert_eq!(text(FileFacts { was_data: true, ..FileFacts::default() }), Strategy::Exclusive);
 }
 
 #[test]

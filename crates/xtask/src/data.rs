@@ -102,7 +102,7 @@ fn page(tables: &str, seed: u64) -> String {
         | rule | what holds |\n| --- | --- |\n\
         | Writers | never more writers of a place at once than plain Compose would run for the file |\n\
         | Lost | every acknowledged write, and all that was written before, is where the service looks |\n\
-        | Killed | every writer has saved and ended, unless the test has killed it by hand |\n\
+        | Killed | every writer was told to stop once and has saved and ended, unless the test has killed it by hand or its whole grace was over |\n\
         | Changed | what is refused starts and stops nothing |\n\
         | Shared | an environment is refused when it would write where another one writes |\n\
         | Removed | no volume is gone |\n\

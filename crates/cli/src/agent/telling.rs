@@ -104,7 +104,7 @@ pub async fn drift(agent: &Agent) -> Result<(), DeployError> {
         let stopped = deploy::keeping::stopped(&world, scope)?;
         findings.retain(|one| {
             !intruders.iter().any(|intruder| intruder.container == one.thing)
-                && !stopped.iter().any(|stopped| stopped.container == one.thing)
+                && !stopped.iter().any(|stopped| stopped.told && stopped.container == one.thing)
         });
         let found: Vec<String> = findings.iter().map(|one| format!("{}: {}", one.thing, one.found)).collect();
         let known: Option<Vec<String>> = world.ledger.get_record(DRIFT, &scope.key()).map_err(ledger)?;

@@ -11,6 +11,7 @@ mod look;
 mod platform;
 mod random;
 mod report;
+mod signals;
 mod steps;
 
 use std::sync::Mutex;
@@ -90,6 +91,68 @@ fn real_data_a_long_save_ends_before_the_container_does() {
     files.services[0] =
         Service { save_ms: 2000, long_grace: true, mounts: vec![mount(0, Way::Direct)], ..files.services[0].clone() };
     directed(files, &[Action::Up, Action::Deploy, Action::Restart, Action::Down, Action::Up, Action::Stop, Action::Up]);
+}
+
+/// The file is empty when its writer first comes, and what is in it later looks like no database.
+#[test]
+fn real_data_a_single_file_stays_data_whatever_is_written_to_it() {
+    let mut files = base("file", vec![Kind::SingleFile], 3);
+    for service in &mut files.services {
+        service.save_ms = 1000;
+    }
+    files.services[0].mounts = vec![mount(0, Way::Direct)];
+    directed(files, &[Action::Up, Action::Deploy, Action::DeployImage, Action::Rename, Action::Move, Action::Rollback]);
+}
+
+#[test]
+fn real_data_a_single_file_of_another_environment_is_refused() {
+    let mut files = base("file2", vec![Kind::SingleFile], 1);
+    files.services[0].mounts = vec![mount(0, Way::Direct)];
+    files.environments = 2;
+    let step = |action, environment| Step { action, environment, choices: [0, 0], crash: None };
+    verdict(files, &[step(Action::Up, 0), step(Action::Deploy, 0), step(Action::Up, 1)]);
+}
+
+/// Without a port its end with 0 looks as if it had done its work.
+#[test]
+fn real_data_a_service_without_a_port_that_was_stopped_by_hand_comes_back_with_up() {
+    let mut files = base("still", vec![Kind::Named], 2);
+    (files.services[0].health, files.services[0].mounts) = (Health::Stable, vec![mount(0, Way::Direct)]);
+    (files.services[1].health, files.services[1].is_routed) = (Health::Docker, false);
+    files.services[0].is_routed = false;
+    let step = |action, first| Step { action, environment: 0, choices: [first, 0], crash: None };
+    verdict(files, &[step(Action::Up, 0), step(Action::Stop, 0), step(Action::Stop, 0), step(Action::Up, 0)]);
+}
+
+#[test]
+fn real_data_a_service_with_a_dead_container_is_scaled() {
+    let files = base("dead", Vec::new(), 1);
+    let step = |action, second| Step { action, environment: 0, choices: [0, second], crash: None };
+    let steps = [
+        step(Action::Up, 0),
+        step(Action::Kill, 0),
+        step(Action::Scale, 1),
+        step(Action::Kill, 0),
+        step(Action::Scale, 0),
+        step(Action::Kill, 0),
+        step(Action::Scale, 0),
+        step(Action::Up, 0),
+    ];
+    verdict(files, &steps);
+}
+
+/// Docker goes on with a stop whose agent has died; a second signal would end the program before it has saved.
+#[test]
+fn real_data_a_stop_that_outlives_its_agent_is_not_made_twice() {
+    let mut files = base("agent", vec![Kind::Named], 1);
+    files.services[0] =
+        Service { save_ms: 3000, long_grace: true, mounts: vec![mount(0, Way::Direct)], ..files.services[0].clone() };
+    let step = |action, crash| Step { action, environment: 0, choices: [0, 0], crash };
+    let mut steps = vec![step(Action::Up, None)];
+    for (action, after_ms) in [(Action::Down, 1000), (Action::Deploy, 2000), (Action::Restart, 1500)] {
+        steps.extend([step(action, Some(after_ms)), step(Action::Up, None)]);
+    }
+    verdict(files, &steps);
 }
 
 /// What the judge is there to find: two writers, on a real volume.

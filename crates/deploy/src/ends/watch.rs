@@ -7,7 +7,7 @@ use machine::docker::ContainerEvent;
 
 use crate::error::DeployError;
 use crate::world::World;
-use crate::{absent, intruders, keeping};
+use crate::{absent, intruders, keeping, stopping};
 
 /// A time in which the engine did not answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +88,7 @@ async fn sweep(world: &World) -> Result<(), DeployError> {
     let all = world.docker.list(&[], true).await.map_err(failed)?;
     let exists = |id: &str| all.iter().any(|container| container.id == id);
     keeping::sweep(world, exists)?;
+    stopping::sweep(world, exists)?;
     intruders::sweep(world, exists)
 }
 

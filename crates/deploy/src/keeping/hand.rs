@@ -18,7 +18,8 @@ const OWN: &str = "own-stop";
 const HEARD: &str = "heard";
 const ENGINE: &str = "engine";
 
-/// A kept service that somebody has stopped on purpose.
+/// A service that somebody has stopped on purpose. What is kept stays so; any other is not taken for one that has done
+/// its work: `up` starts both.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stopped {
     pub scope: Scope,
@@ -73,14 +74,14 @@ fn stopped_now(world: &World, event: &ContainerEvent) -> Result<(), DeployError>
     if own.is_some() || known.is_some_and(|known| known.at_ms == event.at_ms) {
         return Ok(());
     }
-    let Some((scope, service)) = kept(world, event)? else { return Ok(()) };
+    let Some((scope, service)) = serving(world, event)? else { return Ok(()) };
     let (id, container) = (event.id.clone(), event.name.clone());
     let stopped = Stopped { scope, service, id, container, at_ms: event.at_ms, told: false };
     world.ledger.put_record(STOPPED, &event.id, &stopped).map_err(ledger)
 }
 
-/// The kept service that serves with this container.
-fn kept(world: &World, event: &ContainerEvent) -> Result<Option<(Scope, ServiceName)>, DeployError> {
+/// The service that serves with this container.
+fn serving(world: &World, event: &ContainerEvent) -> Result<Option<(Scope, ServiceName)>, DeployError> {
     let label = |key: &str| event.labels.get(key).map(String::as_str).unwrap_or_default();
     let (Ok(platform), Ok(environment), Ok(service)) = (
         PlatformName::parse(label(names::PLATFORM)),
@@ -91,8 +92,9 @@ fn kept(world: &World, event: &ContainerEvent) -> Result<Option<(Scope, ServiceN
     };
     let scope = Scope { platform, environment };
     let serving = world.serving_of(&scope, &service)?;
+    // A job ends by itself, and is not missed.
     let is_its =
-        |release: &Release| release.plan.strategy == Strategy::Keep && names::is_copy(&release.container, &event.name);
+        |release: &Release| release.plan.strategy != Strategy::Job && names::is_copy(&release.container, &event.name);
     Ok(serving.filter(is_its).map(|_| (scope, service)))
 }
 
@@ -108,7 +110,7 @@ pub fn by_hand(
     detail: &ContainerDetail,
     gone: Option<Gone>,
 ) -> Result<Option<Stopped>, DeployError> {
-    if release.plan.strategy != Strategy::Keep {
+    if release.plan.strategy == Strategy::Job {
         return Ok(None);
     }
     let known: Option<Stopped> = world.ledger.get_record(STOPPED, &detail.id).map_err(ledger)?;

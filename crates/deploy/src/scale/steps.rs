@@ -11,6 +11,15 @@ use crate::world::World;
 
 type Done<'a> = BoxFuture<'a, Result<(), StepError>>;
 
+/// What lies still is missed by everything that comes after, and by whoever is sent to it.
+pub fn bring_back<'a>(world: &'a World, params: &'a Params, _: &'a mut Found) -> Done<'a> {
+    Box::pin(async move {
+        let release = release(world, params)?;
+        world.talk.say(Some(&release.service), format!("starts copies of {} that lie still again", release.id));
+        copies::bring_back(world, &release, &params.still).await.map(drop)
+    })
+}
+
 pub fn start<'a>(world: &'a World, params: &'a Params, _: &'a mut Found) -> Done<'a> {
     Box::pin(async move { copies::start(world, &release(world, params)?, &params.changing()).await })
 }
@@ -25,21 +34,32 @@ pub fn healthy<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) -
 
 /// From here on the release has the new number of copies, and the edge has acknowledged where they are.
 pub fn count<'a>(world: &'a World, params: &'a Params, _: &'a mut Found) -> Done<'a> {
-    Box::pin(async move { counts(world, params, params.to).await })
+    Box::pin(async move {
+        let mut release = release(world, params)?;
+        release.copies = params.to;
+        release.addresses = copies::in_order(world, &release, &release.numbers()).await?;
+        counts(world, release).await
+    })
 }
 
+/// The number as it was, and those of them that can be reached: one that has died meanwhile does not come back by this,
+/// and must not keep the others from being counted.
 pub fn count_back<'a>(world: &'a World, params: &'a Params, _: &'a mut Found) -> Done<'a> {
-    Box::pin(async move { counts(world, params, params.from).await })
+    Box::pin(async move {
+        let mut release = release(world, params)?;
+        release.copies = params.from;
+        release.addresses = copies::reachable(world, &release, params.from).await?;
+        counts(world, release).await
+    })
 }
 
-async fn counts(world: &World, params: &Params, copies: u32) -> Result<(), StepError> {
-    let mut release = release(world, params)?;
-    release.copies = copies;
-    release.addresses = copies::in_order(world, &release, &release.numbers()).await?;
+async fn counts(world: &World, mut release: Release) -> Result<(), StepError> {
     release.targets = release.targets_at(&release.addresses);
     world.save_release(&release).map_err(wrap("record the number of copies"))?;
     world.push_routes().await.map(drop).map_err(wrap("tell the edge the number of copies"))?;
-    world.talk.say(Some(&release.service), format!("{} has {}", release.id, crate::render::plan::copies(copies)));
+    world
+        .talk
+        .say(Some(&release.service), format!("{} has {}", release.id, crate::render::plan::copies(release.copies)));
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::known;
 use super::scene::Scene;
 use crate::compose::{Mount, MountKind, Resource, Service};
+use crate::data::single_file;
 use crate::data::{DataMount, Place};
 use crate::facts::{Database, PathKind};
 use crate::ids::ServiceName;
@@ -125,13 +126,13 @@ fn led_to(scene: &Scene<'_>, driver: &str, options: &BTreeMap<String, String>) -
         return vec![Place::Share { server: format!("smb:{server}"), path: format!("/{path}") }];
     }
     match device.starts_with('/') {
-        true => on_host(scene, device).map(|found| found.places).unwrap_or_default(),
+        true => on_host(scene, device, "").map(|found| found.places).unwrap_or_default(),
         false => vec![Place::Share { server: format!("{kind}:{address}"), path: format!("/{device}") }],
     }
 }
 
 fn bind(scene: &Scene<'_>, mount: &Mount, path: &str) -> Option<DataMount> {
-    let found = on_host(scene, path)?;
+    let found = on_host(scene, path, &mount.target)?;
     let word = if found.is_file { "file" } else { "folder" };
     let database = found.database.map(|found| found.name);
     let database = database.or_else(|| known::data_folder(&mount.target).map(str::to_owned));
@@ -145,8 +146,8 @@ struct OnHost {
     database: Option<Database>,
 }
 
-/// What a path of the host keeps; `None` where that is no data.
-fn on_host(scene: &Scene<'_>, path: &str) -> Option<OnHost> {
+/// What a path of the host that appears at `target` keeps; `None` where that is no data.
+fn on_host(scene: &Scene<'_>, path: &str, target: &str) -> Option<OnHost> {
     let facts = scene.facts.paths.get(path);
     let canonical = facts.map_or(path, |facts| facts.canonical.as_str());
     if let Some(PathKind::Disk(number)) = facts.map(|facts| &facts.kind) {
@@ -164,18 +165,21 @@ fn on_host(scene: &Scene<'_>, path: &str) -> Option<OnHost> {
     let database = facts.and_then(|facts| facts.database.clone());
     let is_file = match facts.map(|facts| &facts.kind) {
         Some(PathKind::Other) => return None,
-        // A configuration file is no data; one that a database keeps its tables in is.
-        Some(PathKind::File) if database.is_none() => return None,
         Some(PathKind::File) => true,
-        None if is_file_by_name(path) => return None,
+        None => is_file_by_name(path),
         _ => false,
     };
+    let look = facts.map(|facts| facts.file).unwrap_or_default();
+    // A configuration file is no data; one that a database keeps its tables in is, and what programs write.
+    if is_file && database.is_none() && !single_file::is_data(path, target, look) {
+        return None;
+    }
     let mut places = vec![Place::Path(canonical.to_owned())];
     places.extend(volume_of(canonical));
     Some(OnHost { places, is_file, database })
 }
 
-/// Where nobody has looked, what is called like a file is one, and no data.
+/// Where nobody has looked, what is called like a file is one.
 fn is_file_by_name(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     let is_ending = |ending: &str| (2..=5).contains(&ending.len()) && ending.chars().all(|c| c.is_ascii_alphanumeric());

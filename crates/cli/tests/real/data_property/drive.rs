@@ -12,6 +12,7 @@ use super::super::place::{Place, Ran, docker};
 use super::judge::{self, Breach, Known, Rule, Timeline, breach};
 use super::look::{self, Running};
 use super::platform::{ANONYMOUS, Allowed, ENVIRONMENTS, Files, IMAGE_VOLUME, Kind};
+use super::signals::Signals;
 use super::steps::{Action, Resolved, Step, resolve};
 
 const LIMIT: Duration = Duration::from_secs(90);
@@ -43,11 +44,17 @@ pub struct Sequence {
     acks: BTreeMap<String, BTreeSet<u64>>,
     next_ack: u64,
     killed: BTreeSet<String>,
+    stopped: BTreeSet<String>,
+    signals: Signals,
+    /// How long each service may take to stop, in nanoseconds.
+    graces: BTreeMap<String, u128>,
     volumes: BTreeSet<String>,
     pub counts: BTreeMap<(Action, Ended), usize>,
     pub crashes: usize,
     /// How many writers each place has had.
     pub lives: BTreeMap<String, usize>,
+    /// Those of them that were killed after their whole grace.
+    pub slow: BTreeMap<String, usize>,
     /// Each step with how it ended, for whoever reads a failure.
     pub told: Vec<String>,
 }
@@ -60,7 +67,12 @@ impl Sequence {
                 docker(&["volume", "create", &files.fixed_name(index)]);
             }
         }
+        let signals = Signals::follow(&files.name, place.dir());
         Sequence {
+            signals,
+            graces: BTreeMap::new(),
+            stopped: BTreeSet::new(),
+            slow: BTreeMap::new(),
             system,
             place,
             files,
@@ -264,7 +276,10 @@ impl Sequence {
         self.acks.retain(|key, _| !is_gone(key));
     }
 
-    fn write(&self) {
+    fn write(&mut self) {
+        // Compose's own default where the file says nothing.
+        let grace = |is_long: bool| Duration::from_secs(if is_long { 30 } else { 10 }).as_nanos();
+        self.graces.extend(self.files.services.iter().map(|one| (one.name.clone(), grace(one.long_grace))));
         self.place.write("compose.yaml", &self.files.compose(self.place.dir()));
         self.place.write("mainstay.yaml", &self.files.mainstay());
     }
@@ -340,9 +355,11 @@ impl Sequence {
         let own: Vec<&Running> = all.iter().filter(|one| one.environment == environment).collect();
         let Some(one) = own.get(step.choices[0] % own.len().max(1)) else { return Ended::Refused };
         let word = if step.action == Action::Kill { "kill" } else { "stop" };
-        if step.action == Action::Kill {
-            self.killed.insert(one.id.clone());
-        }
+        match step.action == Action::Kill {
+            true => self.killed.insert(one.id.clone()),
+            // What the agent is stopping just now gets this signal beside its own.
+            false => self.stopped.insert(one.id.clone()),
+        };
         self.note(&format!("docker {word} {}", one.name));
         match self.place.try_docker(&[word, &one.id]) {
             Ok(_) => Ended::Done,
@@ -451,10 +468,20 @@ impl Sequence {
                 seen.insert(key);
             }
         }
+        let sent = self.signals.sent(&self.files.name);
         for key in seen {
-            let known = Known { place: &key, timeline: &self.timeline, running: &ids, killed: &self.killed };
-            let lives = judge::hold(&self.logs[&key], &known)?;
-            self.lives.insert(key.clone(), lives);
+            let known = Known {
+                place: &key,
+                timeline: &self.timeline,
+                running: &ids,
+                killed: &self.killed,
+                stopped: &self.stopped,
+                sent: &sent,
+                graces: &self.graces,
+            };
+            let held = judge::hold(&self.logs[&key], &known)?;
+            self.lives.insert(key.clone(), held.lives);
+            self.slow.insert(key.clone(), held.slow);
         }
         Ok(())
     }

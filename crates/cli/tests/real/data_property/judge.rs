@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::platform::Allowed;
+use super::signals::{Sent, Signal};
 
 /// Which rule was broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,7 +15,7 @@ pub enum Rule {
     Writers,
     /// Something that was written is not there any more.
     Lost,
-    /// A writer was killed before it could save.
+    /// A writer was killed before it could save, or told to stop more than once.
     Killed,
     /// A refused command has changed something.
     Changed,
@@ -79,27 +80,81 @@ pub struct Known<'a> {
     pub running: &'a BTreeSet<String>,
     /// Those that this test has killed by hand.
     pub killed: &'a BTreeSet<String>,
+    /// Those that this test has stopped by hand, whatever else was stopping them then.
+    pub stopped: &'a BTreeSet<String>,
+    /// What the engine has sent them.
+    pub sent: &'a Sent,
+    /// How long each service may take to stop.
+    pub graces: &'a BTreeMap<String, u128>,
 }
 
+/// What a log tells where no rule was broken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Held {
+    pub lives: usize,
+    /// Killed after the whole grace of their service: what a machine does that is too slow for its programs.
+    pub slow: usize,
+}
+
+/// The engine writes a signal down a little later than it counts.
+const GRACE_SLACK: u128 = 500_000_000;
+const TERM: u32 = 15;
+const KILL: u32 = 9;
+
 /// The first breach in the log of one place.
-pub fn hold(log: &str, known: &Known) -> Result<usize, Breach> {
+pub fn hold(log: &str, known: &Known) -> Result<Held, Breach> {
     let lives = lives(log).map_err(|what| breach(Rule::Lost, format!("{}: {what}", known.place)))?;
     count_writers(&lives, known)?;
     let mut latest: BTreeMap<&str, &Life> = BTreeMap::new();
     for life in &lives {
         latest.insert(container(&life.id), life);
     }
-    for life in lives.iter().filter(|life| !life.has_ended || !life.has_saved) {
+    let mut held = Held { lives: lives.len(), slow: 0 };
+    for (index, life) in lives.iter().enumerate() {
         let of = container(&life.id);
-        let lives_on = known.running.contains(of) && latest.get(of).is_some_and(|latest| *latest == life);
-        if !lives_on && !known.killed.contains(of) {
+        let until =
+            lives[index + 1..].iter().find(|next| container(&next.id) == of).map_or(u128::MAX, |next| next.from);
+        let sent = known.sent.get(of).map(Vec::as_slice).unwrap_or_default();
+        let sent: Vec<Signal> = sent.iter().filter(|one| life.from <= one.at && one.at < until).copied().collect();
+        let stops = sent.iter().filter(|one| one.number == TERM).count();
+        let failed = |what: &str| {
             let Life { id, service, version, .. } = life;
             let what =
-                format!("{}: writer {id} ({service}, version {version}) was killed before it had saved", known.place);
-            return Err(breach(Rule::Killed, what));
+                format!("{}: writer {id} ({service}, version {version}) {what}; {}", known.place, told(life, &sent));
+            Err(breach(Rule::Killed, what))
+        };
+        let lives_on = known.running.contains(of) && latest.get(of).is_some_and(|latest| *latest == life);
+        let is_by_hand = known.killed.contains(of);
+        if stops > 1 && !is_by_hand && !known.stopped.contains(of) {
+            return failed("was told to stop more than once");
+        }
+        if (life.has_saved && life.has_ended) || lives_on || is_by_hand {
+            continue;
+        }
+        match had_its_grace(life, &sent, known.graces) {
+            true => held.slow += 1,
+            false => return failed("was killed before it had saved"),
         }
     }
-    Ok(lives.len())
+    Ok(held)
+}
+
+/// Whether it was killed, and not before its time was over.
+fn had_its_grace(life: &Life, sent: &[Signal], graces: &BTreeMap<String, u128>) -> bool {
+    let first = |number: u32| sent.iter().find(|one| one.number == number).map(|one| one.at);
+    let grace = graces.get(&life.service).copied().unwrap_or(u128::MAX);
+    match (first(TERM), first(KILL)) {
+        (Some(term), Some(kill)) => (kill + GRACE_SLACK).saturating_sub(term) >= grace,
+        _ => false,
+    }
+}
+
+/// Its signals, from its first line on.
+fn told(life: &Life, sent: &[Signal]) -> String {
+    let ms = |at: u128| at.saturating_sub(life.from) / 1_000_000;
+    let signals: Vec<String> = sent.iter().map(|one| format!("signal {} at {} ms", one.number, ms(one.at))).collect();
+    let signals = if signals.is_empty() { "no signal".to_owned() } else { signals.join(", ") };
+    format!("{signals}, last line at {} ms", ms(life.last))
 }
 
 fn count_writers(lives: &[Life], known: &Known) -> Result<(), Breach> {
@@ -190,8 +245,38 @@ mod tests {
         let set = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<BTreeSet<_>>();
         let (running, killed) = (set(running), set(killed));
         let timeline = timeline(spans);
-        let known = Known { place: "d", timeline: &timeline, running: &running, killed: &killed };
+        signalled(lines, &timeline, (&running, &killed), &Sent::new()).map(|held| held.lives)
+    }
+
+    fn signalled(
+        lines: &[&str],
+        timeline: &Timeline,
+        (running, killed): (&BTreeSet<String>, &BTreeSet<String>),
+        sent: &Sent,
+    ) -> Result<Held, Rule> {
+        let (stopped, graces) = (BTreeSet::new(), BTreeMap::from([("web".to_owned(), 10_000 * MS)]));
+        let known = Known { place: "d", timeline, running, killed, stopped: &stopped, sent, graces: &graces };
         hold(&log(lines), &known).map_err(|breach| breach.rule)
+    }
+
+    #[test]
+    fn signals_tell_a_slow_machine_from_a_short_grace_and_one_stop_from_two() {
+        let (timeline, nobody) = (timeline(&[(0, 1)]), BTreeSet::new());
+        let judged = |lines: &[&str], sent: &[(u128, u32)]| {
+            let sent = sent.iter().map(|(at, number)| Signal { at: at * MS, number: *number }).collect();
+            signalled(lines, &timeline, (&nobody, &nobody), &Sent::from([("a".to_owned(), sent)]))
+        };
+        let killed = ["begin a-1 web 1 1000", "beat a-1 1 12000"];
+        assert_eq!(judged(&killed, &[(2_000, 15), (12_000, 9)]), Ok(Held { lives: 1, slow: 1 }));
+        assert_eq!(judged(&killed, &[(2_000, 15), (11_000, 9)]), Err(Rule::Killed));
+        assert_eq!(judged(&killed, &[(2_000, 15)]), Err(Rule::Killed));
+        assert_eq!(judged(&killed, &[(2_000, 9)]), Err(Rule::Killed));
+        let saved = ["begin a-1 web 1 1000", "saved a-1 2 2000", "end a-1 2000"];
+        assert_eq!(judged(&saved, &[(1_500, 15)]), Ok(Held { lives: 1, slow: 0 }));
+        assert_eq!(judged(&saved, &[(1_500, 15), (1_600, 15)]), Err(Rule::Killed));
+        // Each life of a container is told once.
+        let twice = [&saved[..], &["begin a-2 web 1 3000", "saved a-2 2 4000", "end a-2 4000"]].concat();
+        assert_eq!(judged(&twice, &[(1_500, 15), (3_500, 15)]), Ok(Held { lives: 2, slow: 0 }));
     }
 
     const ONE_AFTER_ANOTHER: [&str; 8] = [

@@ -19,6 +19,7 @@ pub struct Report {
     kills: usize,
     writes: usize,
     writers: usize,
+    slow: usize,
     breaches: BTreeMap<Rule, usize>,
     pub failures: Vec<String>,
 }
@@ -33,6 +34,7 @@ impl Report {
             kills: 0,
             writes: 0,
             writers: 0,
+            slow: 0,
             breaches: BTreeMap::new(),
             failures: Vec::new(),
         }
@@ -43,6 +45,7 @@ impl Report {
         self.kills += sequence.crashes;
         self.writes += sequence.writes();
         self.writers += sequence.lives.values().sum::<usize>();
+        self.slow += sequence.slow.values().sum::<usize>();
         for (key, count) in &sequence.counts {
             *self.steps.entry(*key).or_default() += count;
         }
@@ -61,11 +64,12 @@ impl Report {
     pub fn end(self) {
         let steps: usize = self.steps.values().sum();
         eprintln!(
-            "{}: {} sequences, {steps} steps, {} agents killed, {} writers, {} acknowledged writes, {:.1} sequences a minute; broken: {:?}",
+            "{}: {} sequences, {steps} steps, {} agents killed, {} writers ({} killed after their whole grace), {} acknowledged writes, {:.1} sequences a minute; broken: {:?}",
             self.name,
             self.sequences,
             self.kills,
             self.writers,
+            self.slow,
             self.writes,
             self.pace(),
             self.breaches
