@@ -4,7 +4,7 @@
 
 mod site;
 
-use deploy::error::Ending;
+use deploy::Ending;
 use deploy::report::Outcome as Result;
 use deploy::scale::{Found, Params, Request, Scale};
 use deploy::{Said, World};

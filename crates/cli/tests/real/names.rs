@@ -35,7 +35,7 @@ fn real_a_name_is_docker_s_own_for_who_was_there_before_and_for_strangers_on_the
     let (one, two) = (image("one", &[]), image("two", &[]));
     pair(&place, &one, "");
     place.run(&["up", "--yes"]).done();
-    let web = place.container("web", &place.service("web")["release"].as_str().unwrap().to_owned());
+    let web = place.container("web", place.service("web")["release"].as_str().unwrap());
     assert!(get(&web, "http://api:8080/").contains("one"));
     let hosts = docker(&["exec", &web, "cat", "/etc/hosts"]);
     assert!(!hosts.contains("api"), "it is no line of a file: {hosts}");
@@ -68,7 +68,7 @@ fn real_any_host_arrives_by_a_name_and_a_holder_that_is_killed_comes_back() {
     let one = image("one", &[]);
     pair(&place, &one, "");
     place.run(&["up", "--yes"]).done();
-    let web = place.container("web", &place.service("web")["release"].as_str().unwrap().to_owned());
+    let web = place.container("web", place.service("web")["release"].as_str().unwrap());
     let address = docker(&["exec", &web, "getent", "hosts", "api"]);
     let address = address.split_whitespace().next().unwrap();
     // Whoever asks by the address names that as its host, as a proxy in between may name anything.
