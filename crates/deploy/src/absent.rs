@@ -5,7 +5,7 @@
 //! has an address again. The release's record keeps its last word, and its routes stay: who asks is told that the
 //! service is away (503), and is never sent to whoever has the address now.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -24,14 +24,26 @@ const ABSENT: &str = "absent";
 /// How long a target of a silent engine may take to say that it is still there.
 const SIGN_OF_LIFE: Duration = Duration::from_millis(500);
 
-/// Where the copies that run are.
-pub(crate) async fn present(world: &World, release: &Release) -> Result<Vec<IpAddr>, DeployError> {
-    let mut addresses = Vec::new();
+/// Where the copies that run are, and on which ports they listen.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Present {
+    pub addresses: Vec<IpAddr>,
+    pub ports: BTreeSet<u16>,
+}
+
+/// Above these the kernel picks ports by itself, for whoever does not mind which.
+const PICKED: u16 = 32768;
+
+pub(crate) async fn present(world: &World, release: &Release) -> Result<Present, DeployError> {
+    let mut present = Present::default();
     for container in release.containers() {
         let detail = health::inspect(world, &container).await?;
-        addresses.extend(detail.as_ref().filter(|detail| is_up(detail)).and_then(health::address));
+        let Some(detail) = detail.filter(is_up) else { continue };
+        present.addresses.extend(health::address(&detail));
+        let ports = detail.pid.map(machine::net::listening_ports).unwrap_or_default();
+        present.ports.extend(ports.into_iter().filter(|port| *port < PICKED));
     }
-    Ok(addresses)
+    Ok(present)
 }
 
 fn is_up(detail: &ContainerDetail) -> bool {
@@ -93,7 +105,7 @@ pub(crate) async fn confirm(world: &World, releases: &[&Release]) -> Result<(), 
     for release in releases.iter().filter(|release| written.iter().any(|(key, _)| *key == release.key())) {
         // Without the engine the last word stands.
         if let Ok(present) = present(world, release).await {
-            note(world, release, &present)?;
+            note(world, release, &present.addresses)?;
         }
     }
     Ok(())

@@ -2,6 +2,7 @@
 
 pub mod origin;
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Deserializer, Serialize};
@@ -30,6 +31,9 @@ pub struct Release {
     /// The containers' addresses, which a service without a port of its own has too.
     #[serde(default, alias = "address", deserialize_with = "one_or_many")]
     pub addresses: Vec<IpAddr>,
+    /// The TCP ports on which its containers were seen to listen.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub listens: BTreeSet<u16>,
     /// The release for which this one is stopped while it still serves; requests wait until that one is there.
     /// It counts only while that roll-out is undecided, so that nothing that happens to it can leave requests waiting.
     #[serde(default)]

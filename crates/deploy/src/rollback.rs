@@ -213,6 +213,7 @@ mod tests {
             targets: vec![],
             copies: 1,
             addresses: vec![],
+            listens: Default::default(),
             making_way_for: None,
             guests: None,
             gateway_names: true,

@@ -6,6 +6,7 @@ mod listeners;
 mod pools;
 mod routes;
 mod shares;
+mod unlisted;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -30,6 +31,7 @@ pub fn snapshot(epoch: u64, platforms: &[Platform], serving: &[Release], trials:
         for listener in listeners::public(platform) {
             open(&mut doors, listener);
         }
+        let unlisted = unlisted::of(platform, serving);
         let gateways = gateways::of(platform, serving);
         for listener in gateways.iter().filter(|one| !one.tcp).flat_map(|one| listeners::gateway(platform, one)) {
             open(&mut doors, listener);
@@ -64,6 +66,10 @@ pub fn snapshot(epoch: u64, platforms: &[Platform], serving: &[Release], trials:
                 }
             }
             tcp(&mut snapshot, &mut doors, platform, release, &gateways);
+            for internal in unlisted.iter().filter(|one| one.service == release.service && is_routed(release)) {
+                let held = listeners::held(platform, internal);
+                carry(&mut snapshot, &mut doors, held, pools::tcp(release, internal.port));
+            }
         }
     }
     let closed: BTreeSet<&String> = platforms.iter().flat_map(|platform| &platform.closed).collect();
@@ -94,7 +100,9 @@ pub fn pools_of(platform: Option<&Platform>, release: &Release) -> Vec<String> {
     let outside = outside.filter(|tcp| tcp.service == release.service).map(|tcp| tcp.port);
     let inside = platform.iter().flat_map(|platform| inside(platform, release));
     let inside = inside.filter(|one| one.tcp || Some(one.port) != release.plan.port).map(|one| one.port);
-    let ports: BTreeSet<u16> = outside.chain(inside).collect();
+    let main = release.plan.port;
+    let unlisted = release.listens.iter().copied().filter(|port| Some(*port) != main);
+    let ports: BTreeSet<u16> = outside.chain(inside).chain(unlisted).collect();
     requests.into_iter().chain(ports.into_iter().map(|port| pools::tcp_name(release, port))).collect()
 }
 
@@ -154,16 +162,20 @@ fn tcp(
         open(doors, listener);
     }
     for internal in platform.internals.iter().filter(|internal| internal.tcp && internal.service == release.service) {
-        let pool = pools::tcp(release, internal.port);
         let gateway = gateways.contains(&internal).then(|| listeners::gateway(platform, internal));
-        for listener in listeners::held(platform, internal).into_iter().chain(gateway.into_iter().flatten()) {
-            let (listener_name, pool) = (listener.name.clone(), pool.name.clone());
-            snapshot.tcp.push(TcpRoute::new(listener_name, pool));
-            open(doors, listener);
-        }
-        if !snapshot.pools.iter().any(|other| other.name == pool.name) {
-            snapshot.pools.push(pool);
-        }
+        let all = listeners::held(platform, internal).into_iter().chain(gateway.into_iter().flatten());
+        carry(snapshot, doors, all.collect(), pools::tcp(release, internal.port));
+    }
+}
+
+/// What comes to these listeners goes to the pool as bytes.
+fn carry(snapshot: &mut Snapshot, doors: &mut BTreeMap<String, Listener>, listeners: Vec<Listener>, pool: edge::Pool) {
+    for listener in listeners {
+        snapshot.tcp.push(TcpRoute::new(listener.name.clone(), pool.name.clone()));
+        open(doors, listener);
+    }
+    if !snapshot.pools.iter().any(|other| other.name == pool.name) {
+        snapshot.pools.push(pool);
     }
 }
 

@@ -4,12 +4,12 @@
 //! stops warm releases whose time is over, and forgets releases beyond those that are kept.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use machine::docker::State as Is;
 use serde::Serialize;
 use spec::ServiceName;
 
+use crate::absent::Present;
 use crate::error::DeployError;
 use crate::release::{Event, Release, State};
 use crate::store::Platform;
@@ -77,25 +77,26 @@ pub(crate) async fn follow(
     }
     let mut moved = Vec::new();
     for release in meant {
-        let addresses = absent::present(world, &release).await?;
-        if release.is_left_alone() && !addresses.is_empty() {
-            moved.extend(move_to(world, &release, &addresses)?);
+        let present = absent::present(world, &release).await?;
+        if release.is_left_alone() && !present.addresses.is_empty() {
+            moved.extend(move_to(world, &release, &present)?);
         }
         // Read again: its addresses may just have been written, here or by a roll-out.
         if let Some(known) = world.release(&release.scope, &release.service, &release.id)? {
-            absent::note(world, &known, &addresses)?;
+            absent::note(world, &known, &present.addresses)?;
         }
     }
     Ok(Some(moved))
 }
 
 /// Writes down where a release is now, and answers its container's name if the edge must know.
-fn move_to(world: &World, release: &Release, addresses: &[IpAddr]) -> Result<Option<String>, DeployError> {
+fn move_to(world: &World, release: &Release, present: &Present) -> Result<Option<String>, DeployError> {
+    let Present { addresses, ports } = present;
     let targets = match release.targets.is_empty() {
         true => Vec::new(),
         false => release.targets_at(addresses),
     };
-    if release.targets == targets && release.addresses == addresses {
+    if release.targets == targets && release.addresses == *addresses && release.listens == *ports {
         return Ok(None);
     }
     // Read again: a roll-out may have written it since.
@@ -103,7 +104,8 @@ fn move_to(world: &World, release: &Release, addresses: &[IpAddr]) -> Result<Opt
     let known = known.filter(|known| known.is_left_alone() && known.copies == release.copies);
     let Some(mut known) = known else { return Ok(None) };
     let has_moved = known.targets != targets;
-    (known.targets, known.addresses) = (targets, addresses.to_vec());
+    (known.targets, known.addresses) = (targets, addresses.clone());
+    known.listens.clone_from(ports);
     world.save_release(&known)?;
     Ok(has_moved.then_some(known.container))
 }

@@ -431,6 +431,7 @@ fn prepare(world: &World, request: &Request, draft: &Draft, change: &Change) -> 
         copies: plan.replicas.max(1),
         targets: Vec::new(),
         addresses: Vec::new(),
+        listens: Default::default(),
         making_way_for: None,
         guests: None,
         gateway_names: false,

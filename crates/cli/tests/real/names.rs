@@ -8,10 +8,13 @@ use super::place::{Place, docker, image, lines, service, wait};
 const FACE: &str = "    ports: [\"${PORT}:8080\"]\n    healthcheck: {test: [CMD, /testapp, get, \"http://localhost:8080/health\"], interval: 1s}\n";
 const CHECKED: &str = "    expose: [\"8080\"]\n    healthcheck: {test: [CMD, /testapp, get, \"http://localhost:8080/health\"], interval: 1s}\n";
 
+/// A port of which only the program knows.
+const UNLISTED: &str = "    environment: {MORE_PORTS: \"9100\"}\n";
+
 /// A platform of `web` and `api`, both side by side.
 fn pair(place: &Place, api: &str, more: &str) {
     let face = FACE.replace("${PORT}", &place.port.to_string());
-    let text = [service("web", api, &face), service("api", api, CHECKED), more.to_owned()].concat();
+    let text = [service("web", api, &face), service("api", api, &[CHECKED, UNLISTED].concat()), more.to_owned()].concat();
     place.write("compose.yaml", &format!("name: {}\nservices:\n{text}", place.name));
     place.write(
         "mainstay.yaml",
@@ -37,6 +40,7 @@ fn real_a_name_is_docker_s_own_for_who_was_there_before_and_for_strangers_on_the
     place.run(&["up", "--yes"]).done();
     let web = place.container("web", place.service("web")["release"].as_str().unwrap());
     assert!(get(&web, "http://api:8080/").contains("one"));
+    assert!(get(&web, "http://api:9100/").contains("one"), "also on a port that no file tells of");
     let hosts = docker(&["exec", &web, "cat", "/etc/hosts"]);
     assert!(!hosts.contains("api"), "it is no line of a file: {hosts}");
     let asked = docker(&["exec", &web, "getent", "hosts", "api"]);

@@ -21,6 +21,7 @@ fn release(number: u64, image: &str, state: State) -> Release {
         targets: vec![],
         copies: 1,
         addresses: vec![],
+        listens: Default::default(),
         making_way_for: None,
         guests: None,
         gateway_names: true,

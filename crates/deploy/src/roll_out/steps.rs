@@ -11,7 +11,7 @@ use super::{Found, Params};
 use crate::error::is_gone;
 use crate::release::{Event, Guests, Release, UNTIL_TOLD};
 use crate::world::World;
-use crate::{copies, ends, health, holders};
+use crate::{absent, copies, ends, health, holders};
 
 pub type Done<'a> = BoxFuture<'a, Result<(), StepError>>;
 
@@ -109,6 +109,9 @@ pub fn switch<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) ->
         let mut release = current(world, &params.release)?;
         release.targets.clone_from(&found.targets);
         release.addresses.clone_from(&found.addresses);
+        if release.plan.port.is_some() {
+            release.listens = absent::present(world, &release).await.map_err(wrap("look at the container"))?.ports;
+        }
         release.making_way_for = None;
         release.healthy_after_ms = found.healthy_after_ms.or(release.healthy_after_ms);
         let previous = previous(world, params)?;

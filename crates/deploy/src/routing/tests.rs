@@ -33,6 +33,7 @@ fn release(platform: &Platform, service: &str, strategy: Strategy) -> Release {
         targets: vec![([10, 0, 0, 2], 8080).into()],
         copies: 1,
         addresses: vec![[10, 0, 0, 2].into()],
+        listens: Default::default(),
         making_way_for: None,
         guests: None,
         gateway_names: true,
@@ -452,7 +453,7 @@ fn a_service_is_reached_at_its_seats_whatever_host_is_asked_for_and_only_while_i
     };
     let seats = vec![seat("back", &["web"], 9), seat("front", &["web"], 8), seat("back", &["other"], 7)];
     platform.holders = vec![Holder { container: "names".into(), namespace: "/ns".into(), seats }];
-    let snapshot = routing(1, &[platform.clone()], &[release], &[]);
+    let snapshot = routing(1, &[platform.clone()], &[release.clone()], &[]);
     let inner: Vec<&edge::Listener> =
         snapshot.listeners.iter().filter(|listener| listener.scope == edge::Scope::Internal).collect();
     assert_eq!(inner.len(), 1, "on its own network, and not on a gateway: {inner:?}");
@@ -460,6 +461,18 @@ fn a_service_is_reached_at_its_seats_whatever_host_is_asked_for_and_only_while_i
     let routes: Vec<&Route> = snapshot.routes.iter().filter(|route| route.scope == edge::Scope::Internal).collect();
     assert_eq!((routes.len(), routes[0].host.as_deref()), (1, None));
     assert_eq!(routes[0].listeners, [inner[0].name.clone()]);
+    // A port of which no file tells is reached as well, unless somebody else on the network has it.
+    let mut listening = release.clone();
+    listening.listens = [8080, 9100, 9200].into();
+    platform.internals.push(InternalRecord {
+        service: ServiceName::parse("other").unwrap(),
+        port: 9200,
+        ..platform.internals[0].clone()
+    });
+    let more = routing(1, &[platform.clone()], &[listening], &[]);
+    let carried: Vec<(&str, &str)> = more.tcp.iter().map(|tcp| (tcp.listener.as_str(), tcp.pool.as_str())).collect();
+    assert_eq!(carried, [("internal back 10.0.0.9:9100", "shop/production/web:9100")]);
+    assert!(more.pools.iter().any(|pool| pool.name == "shop/production/web:9100" && pool.targets.len() == 1));
     let without = routing(1, &[platform], &[], &[]);
     assert!(without.listeners.iter().all(|listener| listener.namespace.is_none()), "nobody is there to be asked");
 }

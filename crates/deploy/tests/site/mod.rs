@@ -90,6 +90,7 @@ pub fn release_of(service: &str, number: u64, case: Case) -> Release {
         targets: vec![],
         copies: if number == 1 { case.old } else { case.new },
         addresses: vec![],
+        listens: Default::default(),
         making_way_for: None,
         guests: None,
         gateway_names: true,
