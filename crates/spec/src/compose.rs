@@ -9,6 +9,7 @@ mod ports;
 mod restart;
 mod service;
 mod value;
+mod volumes_from;
 
 pub(crate) use value::texts;
 
@@ -94,7 +95,7 @@ fn services(listed: Option<&Value>, problems: &mut Problems) -> BTreeMap<Service
     match listed {
         None | Some(Value::Null) => {}
         Some(Value::Object(listed)) => {
-            for (name, raw) in listed {
+            for (name, raw) in &volumes_from::written_out(listed) {
                 match ServiceName::parse(name) {
                     Ok(id) => {
                         services.insert(id, Service::from_raw(raw.clone()));

@@ -14,7 +14,8 @@ const UNLISTED: &str = "    environment: {MORE_PORTS: \"9100\"}\n";
 /// A platform of `web` and `api`, both side by side.
 fn pair(place: &Place, api: &str, more: &str) {
     let face = FACE.replace("${PORT}", &place.port.to_string());
-    let text = [service("web", api, &face), service("api", api, &[CHECKED, UNLISTED].concat()), more.to_owned()].concat();
+    let text =
+        [service("web", api, &face), service("api", api, &[CHECKED, UNLISTED].concat()), more.to_owned()].concat();
     place.write("compose.yaml", &format!("name: {}\nservices:\n{text}", place.name));
     place.write(
         "mainstay.yaml",

@@ -44,7 +44,7 @@ impl Mount {
         listed.iter().filter_map(Mount::read).collect()
     }
 
-    fn read(raw: &Value) -> Option<Mount> {
+    pub(super) fn read(raw: &Value) -> Option<Mount> {
         match raw {
             Value::Object(fields) => Some(Mount {
                 kind: kind(fields.get("type").and_then(Value::as_str).unwrap_or("volume")),

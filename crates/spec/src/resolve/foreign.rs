@@ -44,8 +44,8 @@ pub const REFUSED: &[Refusal] = &[
     Refusal {
         key: "volumes_from",
         applies: is_there,
-        why: "each release is a container of its own, so there is no one container of the other service to take them from",
-        instead: "name the volumes under `volumes` of both services",
+        why: "a volume without a name, and what a container of nobody here has, cannot be taken from one container to the next",
+        instead: "give each volume of the other service a name under `volumes`",
     },
     Refusal {
         key: "provider",
