@@ -188,7 +188,9 @@ fn warm(world: &World, scope: &Scope, containers: &[Container]) -> Result<Vec<Fi
 /// Containers on our networks that nobody here has made.
 fn strangers(platform: &Platform, containers: &[Container]) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for container in containers.iter().filter(|container| !container.labels.contains_key(names::PLATFORM)) {
+    let is_ours =
+        |one: &Container| [names::PLATFORM, names::HOLDER].iter().any(|label| one.labels.contains_key(*label));
+    for container in containers.iter().filter(|container| !is_ours(container)) {
         for network in container.addresses.keys().filter(|network| platform.networks.contains(network)) {
             findings.push(Finding {
                 service: None,
