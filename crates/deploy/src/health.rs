@@ -172,9 +172,14 @@ pub async fn inspect(world: &World, container: &str) -> Result<Option<ContainerD
     detail.map_err(|source| DeployError::Docker { operation: format!("inspect container `{container}`"), source })
 }
 
-/// The container's address on any of its networks; the edge is on the host and reaches all of them.
+/// The container's address on a network on which the host reaches it; where there is none, on any.
 pub fn address(detail: &ContainerDetail) -> Option<IpAddr> {
-    let own = detail.networks.values().find_map(|network| network.address);
+    let addresses = || detail.networks.values().filter_map(|network| network.address);
+    let is_reached = |address: &IpAddr| matches!(address, IpAddr::V4(v4) if machine::net::is_behind_a_bridge(*v4));
+    let own = match addresses().nth(1) {
+        Some(_) => addresses().find(is_reached).or_else(|| addresses().next()),
+        None => addresses().next(),
+    };
     // A container in the host's network is reached where the host itself is.
     own.or_else(|| detail.networks.contains_key("host").then_some(IpAddr::V4(Ipv4Addr::LOCALHOST)))
 }

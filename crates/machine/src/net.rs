@@ -14,11 +14,13 @@ mod grpc;
 pub mod namespace;
 mod ports;
 mod post;
+mod reach;
 
 pub use crate::error::NetError;
 pub use grpc::{GrpcHealth, grpc_health};
 pub use ports::listening_ports;
 pub use post::{PostError, post_json};
+pub use reach::is_behind_a_bridge;
 
 /// A health answer is short; whatever comes after this is not read.
 const LARGEST_BODY: usize = 64 * 1024;

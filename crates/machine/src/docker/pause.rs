@@ -101,6 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "the program is run as it is, and nothing tells that it waits")]
     fn the_program_runs_and_waits_until_it_is_killed() {
         let folder = tempfile::tempdir().unwrap();
         tar::Archive::new(archive().as_slice()).unpack(folder.path()).unwrap();
