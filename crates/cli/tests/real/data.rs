@@ -63,6 +63,76 @@ fn lives(log: &str) -> Vec<String> {
     lives
 }
 
+/// Plain Compose with the same files, in a project and a folder of its own: what the data goes through there is the
+/// measure of what Mainstay may do to it.
+struct Plain {
+    project: String,
+    folder: tempfile::TempDir,
+    /// Those of the place, which its edge has, and those that stand for them here.
+    ports: [u16; 2],
+}
+
+impl Plain {
+    fn beside(place: &Place) -> Plain {
+        Plain::called(place, "plain")
+    }
+
+    fn called(place: &Place, name: &str) -> Plain {
+        let project = format!("{}-{name}", place.name);
+        Plain { project, folder: tempfile::tempdir().unwrap(), ports: [place.port, testkit::free_port()] }
+    }
+
+    fn compose(&self, words: &[&str], variables: &[(&str, &str)]) {
+        let mut command = Command::new("docker");
+        command
+            .args(["compose", "--project-name", &self.project, "--file"])
+            .arg(self.folder.path().join("compose.yaml"));
+        let output = command.args(words).envs(variables.iter().copied()).output().unwrap();
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Brings up what the place's own file says by now.
+    fn up(&self, place: &Place) {
+        self.up_with(place, &[]);
+    }
+
+    fn up_with(&self, place: &Place, variables: &[(&str, &str)]) {
+        let text = std::fs::read_to_string(place.dir().join("compose.yaml")).unwrap();
+        let [theirs, ours] = self.ports.map(|port| port.to_string());
+        // A volume with a fixed name is the same for several projects, and must not be the place's.
+        let text = text.replace(&theirs, &ours).replace("-fixed", "-plain-fixed");
+        std::fs::write(self.folder.path().join("compose.yaml"), text).unwrap();
+        self.compose(&["up", "--detach", "--remove-orphans", "--wait"], variables);
+    }
+
+    fn volume(&self) -> String {
+        format!("{}_data", self.project)
+    }
+
+    /// Where a container of this service has something.
+    fn mounted(&self, service: &str, target: &str) -> String {
+        let format =
+            format!("{{{{range .Mounts}}}}{{{{if eq .Destination \"{target}\"}}}}{{{{.Name}}}}{{{{end}}}}{{{{end}}}}");
+        docker(&["inspect", "--format", &format, &format!("{}-{service}-1", self.project)]).trim().to_owned()
+    }
+
+    /// The services that run.
+    fn running(&self) -> Vec<String> {
+        let filter = format!("label=com.docker.compose.project={}", self.project);
+        let format = "{{.Label \"com.docker.compose.service\"}}";
+        let mut services = lines(&docker(&["ps", "--filter", &filter, "--format", format]));
+        services.sort();
+        services
+    }
+}
+
+impl Drop for Plain {
+    fn drop(&mut self) {
+        let words = ["compose", "--project-name", &self.project, "down", "--volumes", "--timeout", "0"];
+        let _ = Command::new("docker").args(words).output();
+    }
+}
+
 fn running(place: &Place) -> Vec<String> {
     let states = place.containers();
     let mut names: Vec<String> =
@@ -74,19 +144,24 @@ fn running(place: &Place) -> Vec<String> {
 #[test]
 fn real_data_a_renamed_service_begins_when_the_old_one_has_saved() {
     let place = place("data-rename");
+    let plain = Plain::beside(&place);
     let image = writer("one");
     place.compose(&keeper("mc", &image, 3000, "    volumes: [\"data:/data\"]\n"));
     place.run(&["up", "--yes"]).done();
+    plain.up(&place);
     place.compose(&keeper("minecraft", &image, 3000, "    volumes: [\"data:/data\"]\n"));
     place.run(&["plan"]).done().says("takes over volume `data` from `mc`, which is stopped first");
     place.run(&["up", "--yes"]).done();
     let volume = format!("{}_data", place.name);
     assert_eq!(lives(&log(&volume)), ["+mc", "-mc", "+minecraft"]);
     assert_eq!(running(&place), [place.container("minecraft", "r2")]);
+    plain.up(&place);
     // Back under the old name, with the same data.
     place.compose(&keeper("mc", &image, 3000, "    volumes: [\"data:/data\"]\n"));
     place.run(&["up", "--yes"]).done();
+    plain.up(&place);
     assert_eq!(lives(&log(&volume)), ["+mc", "-mc", "+minecraft", "-minecraft", "+mc"]);
+    assert_eq!(lives(&log(&plain.volume())), lives(&log(&volume)), "plain Compose does the same");
 }
 
 #[test]
@@ -133,6 +208,7 @@ fn real_data_a_renamed_postgresql_keeps_every_row() {
 #[test]
 fn real_data_a_folder_of_the_host_is_data_and_is_written_by_one_release() {
     let place = place("data-folder");
+    let plain = Plain::beside(&place);
     let web = |image: &str| {
         let more = format!("    ports: [\"127.0.0.1:{}:8080\"]\n    volumes: [\"./data:/data\"]\n", place.port);
         keeper("notes", image, 500, &more)
@@ -141,11 +217,17 @@ fn real_data_a_folder_of_the_host_is_data_and_is_written_by_one_release() {
     std::fs::remove_file(place.dir().join("mainstay.yaml")).unwrap();
     place.run(&["plan"]).done().says("exclusive").says("writes to folder");
     place.run(&["up", "--yes", "--no-soak"]).done();
+    plain.up(&place);
     place.compose(&web(&writer("two")));
     place.run(&["up", "--yes", "--no-soak"]).done();
+    plain.up(&place);
     place.run(&["rollback", "notes", "--yes"]).done();
-    let text = std::fs::read_to_string(place.dir().join("data/log")).unwrap();
-    assert_eq!(lives(&text), ["+notes", "-notes", "+notes", "-notes", "+notes"]);
+    // Without Mainstay the way back is the file as it was.
+    place.compose(&web(&writer("one")));
+    plain.up(&place);
+    let of = |folder: &std::path::Path| lives(&std::fs::read_to_string(folder.join("data/log")).unwrap());
+    assert_eq!(of(place.dir()), ["+notes", "-notes", "+notes", "-notes", "+notes"]);
+    assert_eq!(of(plain.folder.path()), of(place.dir()), "plain Compose does the same");
 }
 
 #[test]
@@ -254,6 +336,7 @@ fn real_data_no_verb_brings_two_postgresql_on_one_folder() {
 #[test]
 fn real_data_a_sidecar_on_the_volume_makes_two_releases_no_safer() {
     let place = place("data-sidecar");
+    let plain = Plain::beside(&place);
     let stack = |image: &str, mode: &str| {
         let more = format!("    ports: [\"127.0.0.1:{}:8080\"]\n    volumes: [\"data:/data\"]\n", place.port);
         let app = keeper("app", image, 200, &more);
@@ -265,30 +348,35 @@ fn real_data_a_sidecar_on_the_volume_makes_two_releases_no_safer() {
     for (round, mode) in [":ro", ""].into_iter().enumerate() {
         place.compose(&stack(&writer("one"), mode));
         place.run(&["up", "--yes", "--no-soak"]).done();
+        plain.up(&place);
         place.compose(&stack(&writer("two"), mode));
         place.run(&["plan"]).done().says("exclusive");
         place.run(&["up", "--yes", "--no-soak"]).done();
+        plain.up(&place);
         let text = log(&format!("{}_data", place.name));
-        let lives: Vec<String> = lives(&text);
-        let pairs = lives
+        let ours: Vec<String> = lives(&text);
+        let pairs = ours
             .chunks(2)
             .all(|pair| pair.first().is_some_and(|one| one == "+app") && pair.get(1).is_none_or(|two| two == "-app"));
-        assert!(pairs, "round {round}: {lives:?}");
+        assert!(pairs, "round {round}: {ours:?}");
         assert!(!text.contains("double"), "round {round}");
+        assert_eq!(lives(&log(&plain.volume())), ours, "plain Compose does the same in round {round}");
     }
 }
 
 #[test]
 fn real_data_what_only_an_image_declares_is_carried_from_release_to_release() {
     let place = place("data-image-volume");
+    let plain = Plain::beside(&place);
     let image = |build: &str| block_on(testkit::writer_image(build, Some("/data")));
     let app =
         |build: &str| keeper("blog", &image(build), 100, &format!("    ports: [\"127.0.0.1:{}:8080\"]\n", place.port));
     std::fs::remove_file(place.dir().join("mainstay.yaml")).unwrap();
     place.compose(&app("one"));
     place.run(&["up", "--yes", "--no-soak"]).done();
-    let write = |number: u32| {
-        let url = format!("http://127.0.0.1:{}/write?x={number}", place.port);
+    plain.up(&place);
+    let write_at = |port: u16, number: u32| {
+        let url = format!("http://127.0.0.1:{port}/write?x={number}");
         wait("a write to be acknowledged", LIMIT, || {
             let output = Command::new("python3")
                 .args([
@@ -303,20 +391,26 @@ fn real_data_what_only_an_image_declares_is_carried_from_release_to_release() {
             }
         });
     };
+    let write = |number| plain.ports.into_iter().for_each(|port| write_at(port, number));
     write(1);
     place.compose(&app("two"));
     place.run(&["up", "--yes", "--no-soak"]).done();
+    plain.up(&place);
     write(2);
     place.run(&["rollback", "blog", "--yes"]).done();
+    place.compose(&app("one"));
+    plain.up(&place);
     write(3);
+    let acks = |text: &str| -> Vec<String> {
+        let acks = text.lines().filter(|line| line.starts_with("ack "));
+        acks.filter_map(|line| line.split(' ').nth(2)).map(str::to_owned).collect()
+    };
+    assert_eq!(acks(&log(&plain.mounted("blog", "/data"))), ["1", "2", "3"], "plain Compose carries it over, too");
     place.run(&["restart", "blog", "--yes"]).done();
     place.run(&["down", "--yes"]).done();
     place.run(&["up", "--yes", "--no-soak"]).done();
     let volume = format!("{}_blog.1.data", place.name);
-    let text = log(&volume);
-    let acks: Vec<&str> =
-        text.lines().filter(|line| line.starts_with("ack ")).filter_map(|line| line.split(' ').nth(2)).collect();
-    assert_eq!(acks, ["1", "2", "3"]);
+    assert_eq!(acks(&log(&volume)), ["1", "2", "3"]);
     let all = lines(&docker(&["volume", "ls", "--quiet", "--filter", &place.label()]));
     assert!(all.contains(&volume), "named and labelled: {all:?}");
 }
@@ -340,6 +434,15 @@ fn real_data_another_environment_and_another_platform_cannot_write_the_same_data
         refused.says("(staging)").says("(production)").says("shared_data: safe");
         assert!(running(&place).iter().all(|name| name.contains("-production-")), "{:?}", running(&place));
     }
+    // Plain Compose lets both write, and this is why it is refused here.
+    compose("data");
+    let plain = ["one", "other"].map(|name| Plain::called(&place, name));
+    plain.iter().for_each(|plain| plain.up(&place));
+    let both = fixed.replace("-fixed", "-plain-fixed");
+    assert_eq!(lives(&log(&both)), ["+app", "+app"]);
+    drop(plain);
+    let _ = Command::new("docker").args(["volume", "rm", &both]).output();
+    compose("./folder");
     // The owner's word lets it.
     let settings = std::fs::read_to_string(place.dir().join("mainstay.yaml")).unwrap();
     place.write("mainstay.yaml", &format!("{settings}services: {{app: {{shared_data: safe}}}}\n"));
@@ -353,6 +456,7 @@ fn real_data_another_environment_and_another_platform_cannot_write_the_same_data
 #[test]
 fn real_data_a_profile_that_is_off_and_a_file_that_is_not_given_take_nothing_away() {
     let place = place("data-profile");
+    let plain = Plain::beside(&place);
     let web = keeper("web", &writer("one"), 100, "    volumes: [\"data:/data\"]\n");
     let search = "  search:\n    image: IMAGE\n    command: [sleep, infinity]\n    init: true\n    profiles: [search]\n    healthcheck: {test: [CMD, \"true\"], interval: 1s}\n".replace("IMAGE", &writer("one"));
     place.compose(&format!("{web}{search}"));
@@ -362,10 +466,14 @@ fn real_data_a_profile_that_is_off_and_a_file_that_is_not_given_take_nothing_awa
         super::place::Ran::of(command.output().unwrap())
     };
     up(&[("COMPOSE_PROFILES", "search")]).done();
+    plain.up_with(&place, &[("COMPOSE_PROFILES", "search")]);
     let before = running(&place);
     assert_eq!(before.len(), 2);
     up(&[]).done().says("its profile (search) is off here");
     assert_eq!(running(&place), before);
+    plain.up(&place);
+    assert_eq!(plain.running(), ["search", "web"], "plain Compose leaves it as well");
+    assert_eq!(lives(&log(&plain.volume())), lives(&log(&format!("{}_data", place.name))));
     place.write("more.yaml", &search.replace("search", "extra").replace("    profiles: [extra]\n", ""));
     place
         .write("more.yaml", &format!("services:\n{}", std::fs::read_to_string(place.dir().join("more.yaml")).unwrap()));
