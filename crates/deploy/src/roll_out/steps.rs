@@ -109,8 +109,9 @@ pub fn switch<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) ->
         let mut release = current(world, &params.release)?;
         release.targets.clone_from(&found.targets);
         release.addresses.clone_from(&found.addresses);
-        if release.plan.port.is_some() {
-            release.listens = absent::present(world, &release).await.map_err(wrap("look at the container"))?.ports;
+        // Without Docker's word it is looked up at the reconciler's next turn.
+        if let (Some(_), Ok(present)) = (release.plan.port, absent::present(world, &release).await) {
+            release.listens = present.ports;
         }
         release.making_way_for = None;
         release.healthy_after_ms = found.healthy_after_ms.or(release.healthy_after_ms);

@@ -21,6 +21,9 @@ const MOST_TURNS: usize = 1000;
 /// How many events a real engine remembers.
 const MOST_EVENTS: usize = 256;
 
+/// No process of this machine has such a number, so nobody looks into one by mistake.
+const NO_PROCESS: u32 = 4_000_000_000;
+
 pub(super) const TERM: u32 = 15;
 pub(super) const KILL: u32 = 9;
 
@@ -135,7 +138,7 @@ impl World {
             networks: BTreeMap::from([(network, attachment)]),
             mounts,
             log: Vec::new(),
-            pid: 10_000 + u32::from(self.made),
+            pid: NO_PROCESS + u32::from(self.made),
         };
         self.containers.insert(id.clone(), container);
         self.calls.push(format!("create {}", spec.name));
