@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use crate::ends;
 use crate::error::DeployError;
 use crate::health::{self, Gate};
+use crate::holders;
 use crate::names;
 use crate::own;
 use crate::release::Release;
@@ -39,6 +40,8 @@ pub async fn start(world: &World, release: &Release, numbers: &[u32]) -> Result<
     let Some(highest) = numbers.iter().max() else { return Ok(()) };
     let document = describe(world, release, *highest)?;
     own::create(world, release, &document, numbers).await?;
+    // As in plain Compose, names are there as soon as anything runs: nginx does not start without its upstreams' names.
+    holders::hold(world, &release.scope).await.map_err(wrap("give services their names"))?;
     let keys = numbers.iter().map(|number| copy_key(&release.definition.service, *number));
     let output = world.run(compose(world, release)?.up(&UpOptions::of(keys))).await;
     succeeded(&output.map_err(wrap("start the container"))?, "Docker could not start the container")

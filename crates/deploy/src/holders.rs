@@ -89,7 +89,7 @@ pub async fn keep(world: &World, scope: &Scope) -> Result<bool, DeployError> {
     note(world, scope).await
 }
 
-/// The services that have had names; one that has not yet gets its first when it serves.
+/// The services that have had names; one that has not yet gets its first when a container is started.
 fn held(platform: &Platform) -> Vec<InternalRecord> {
     let seats = || platform.holders.iter().flat_map(|holder| &holder.seats);
     let is_held = |internal: &&InternalRecord| seats().any(|seat| seat.has(&internal.service));

@@ -11,7 +11,7 @@ use super::{Found, Params};
 use crate::error::is_gone;
 use crate::release::{Event, Guests, Release, UNTIL_TOLD};
 use crate::world::World;
-use crate::{absent, copies, ends, health, holders};
+use crate::{absent, copies, ends, health};
 
 pub type Done<'a> = BoxFuture<'a, Result<(), StepError>>;
 
@@ -104,8 +104,6 @@ pub fn probe<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) -> 
 /// One pointer in the ledger, one epoch at the edge, and its acknowledgement.
 pub fn switch<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) -> Done<'a> {
     Box::pin(async move {
-        // Its name is there before it serves; where it is there already, this asks nobody.
-        holders::hold(world, &params.release.scope).await.map_err(wrap("give the service its name"))?;
         let mut release = current(world, &params.release)?;
         release.targets.clone_from(&found.targets);
         release.addresses.clone_from(&found.addresses);
