@@ -62,7 +62,7 @@ const EXAMPLES: &str = "Examples:
 
 Exit codes: 0 done, 1 failed and nothing changed, 2 usage or invalid files,
             3 failed and rolled back, 4 refused, 5 stuck and needs a person,
-            130 left to the agent by a second Ctrl-C";
+            130 left to the agent by a second Ctrl-C, SIGTERM or SIGHUP";
 
 #[derive(clap::Args)]
 pub struct Global {

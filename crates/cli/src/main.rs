@@ -2,8 +2,11 @@
 //!
 //! This is the only place that prints, exits, reads the environment and builds the real parts.
 //! A verb is one file under `commands/`; the control plane is assembled under `agent/`.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the command line is where printing belongs")]
+#![expect(clippy::print_stderr, reason = "the command line is where printing belongs")]
 
+// First, since its macros stand in for those of the standard library.
+#[macro_use]
+mod out;
 mod agent;
 mod client;
 mod commands;

@@ -65,7 +65,7 @@ async fn command(world: &World, about: About<'_>, name: &str, hook: &HookJob) ->
             let said = format!("service `{service}` does not run");
             return Err(DeployError::Hook { hook: name.to_owned(), command: hook.job.command.join(" "), said });
         };
-        return Ok(machine::compose::docker_exec(&release.container, &hook.job.command, false));
+        return Ok(machine::compose::docker_exec(&release.container, &hook.job.command));
     }
     let mut words = hook.job.command.iter();
     let program = words.next().cloned().unwrap_or_default();

@@ -189,14 +189,16 @@ pub fn version() -> Command {
     Command::new("docker").args(["compose", "version", "--short"])
 }
 
-/// Runs words inside a running container.
-pub fn docker_exec(container: &str, argv: &[String], tty: bool) -> Command {
-    docker_exec_with(container, argv, &ExecOptions { tty, ..ExecOptions::default() })
+/// Runs words inside a running container, without an input.
+pub fn docker_exec(container: &str, argv: &[String]) -> Command {
+    docker_exec_with(container, argv, &ExecOptions::default())
 }
 
 /// How words run inside a container; the defaults are the container's own.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ExecOptions {
+    /// Whether what comes in here goes in there.
+    pub input: bool,
     pub tty: bool,
     pub user: Option<String>,
     pub working_dir: Option<String>,
@@ -207,8 +209,10 @@ pub struct ExecOptions {
 /// The same as another user, in another folder, with more variables.
 pub fn docker_exec_with(container: &str, argv: &[String], options: &ExecOptions) -> Command {
     let mut words = Command::new("docker").arg("exec");
-    if options.tty {
-        words = words.args(["--interactive", "--tty"]);
+    for (flag, is_wanted) in [("--interactive", options.input), ("--tty", options.tty)] {
+        if is_wanted {
+            words = words.arg(flag);
+        }
     }
     for (flag, value) in [("--user", &options.user), ("--workdir", &options.working_dir)] {
         if let Some(value) = value {

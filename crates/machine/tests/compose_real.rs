@@ -140,5 +140,5 @@ async fn exec_runs_words_in_a_running_container() {
     let id = docker.engine().create(&docker.container("web", &["sleep", "600"])).await.unwrap();
     docker.engine().start(&id).await.unwrap();
     let words: Vec<String> = ["echo", "$HOME", "a b"].map(str::to_owned).into();
-    assert_eq!(run(docker_exec(&id, &words, false)).await.text(), "$HOME a b\n", "no shell comes between");
+    assert_eq!(run(docker_exec(&id, &words)).await.text(), "$HOME a b\n", "no shell comes between");
 }

@@ -5,22 +5,64 @@ use std::time::Duration;
 
 use deploy::{Ending, Said};
 use indicatif::{ProgressBar, ProgressStyle};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::client::Client;
 use crate::commands::Context;
-use crate::errors::Failure;
+use crate::errors::{Failure, failed};
 use crate::messages::{About, Begin, Ended, Event, Started};
 
 /// How long an agent that went away gets to come back.
 const ABSENCE: Duration = Duration::from_secs(60);
 
-/// Begins an operation and follows it. The first Ctrl-C gives it up, which takes as long as undoing takes; the second
-/// leaves that to the agent.
+/// Ways to be told to stop: Ctrl-C, a pipeline that is cancelled (SIGTERM), a terminal that is closed (SIGHUP).
+struct Stop {
+    interrupt: Signal,
+    terminate: Signal,
+    /// `None` where whoever started us wants a closed terminal to mean nothing (`nohup`).
+    hangup: Option<Signal>,
+}
+
+impl Stop {
+    fn new() -> Result<Stop, Failure> {
+        let on = |kind| signal(kind).map_err(failed("listen for signals"));
+        let hangup = match ignores_hangup() {
+            true => None,
+            false => Some(on(SignalKind::hangup())?),
+        };
+        Ok(Stop { interrupt: on(SignalKind::interrupt())?, terminate: on(SignalKind::terminate())?, hangup })
+    }
+
+    async fn asked(&mut self) {
+        let hung_up = async {
+            match &mut self.hangup {
+                Some(signal) => drop(signal.recv().await),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            () = hung_up => {}
+        }
+    }
+}
+
+/// The first bit of the mask of ignored signals is SIGHUP's. (man 5 proc)
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
+}
+
+/// Begins an operation and follows it. The first word to stop gives it up, which takes as long as undoing takes; the
+/// second leaves that to the agent.
 pub async fn operation(context: &Context, client: &Client, begin: Begin) -> Result<Ended, Failure> {
     let started: Started = client.post("/v1/operations", &begin).await?;
     let view = View::new(context.global.json);
     let follow = until_ended(client, &started.id, &view, Patience::UntilItWaits);
     tokio::pin!(follow);
+    let mut stop = Stop::new()?;
     let mut given_up = false;
     loop {
         tokio::select! {
@@ -28,7 +70,7 @@ pub async fn operation(context: &Context, client: &Client, begin: Begin) -> Resu
                 view.clear();
                 return ended;
             }
-            _ = tokio::signal::ctrl_c() => {
+            () = stop.asked() => {
                 if given_up {
                     return Ok(leave(&view, &started.id));
                 }

@@ -8,11 +8,12 @@ use crate::client::Client;
 use crate::commands::Context;
 use crate::errors::Failure;
 use crate::messages::Ended;
+use crate::out::result;
 use crate::show::{json, tables};
 
 pub async fn print(context: &Context, client: &Client, scope: Option<&Scope>, ended: Ended) -> Result<u8, Failure> {
     if context.global.json {
-        println!("{}", json(&ended));
+        result(format_args!("{}\n", json(&ended)));
     }
     match ended {
         Ended::Failed { failure } => Err(failure),
@@ -56,7 +57,7 @@ pub async fn print(context: &Context, client: &Client, scope: Option<&Scope>, en
 
 fn table(report: &Report, status: &Status) {
     if let Some(platform) = status.platforms.iter().find(|platform| platform.scope == report.scope) {
-        println!("{}", tables::platform(platform));
+        result(format_args!("{}\n", tables::platform(platform)));
     }
 }
 

@@ -125,3 +125,18 @@ fn real_callers_inside_lose_no_request_while_deploys_and_an_edge_s_upgrade_go_on
     assert!(counts[0] > 20, "{told}");
     assert_eq!(counts[1], 0, "of {} calls: {told}", counts[0]);
 }
+
+#[test]
+fn real_a_program_that_asks_for_a_name_when_it_starts_finds_it_before_that_service_serves() {
+    let place = Place::new("early");
+    let (one, slow) = (image("one", &[]), image("slow", &[("HEALTHY_AFTER_MS", "4000")]));
+    let front = "    depends_on: [api]\n    command: [sh, -c, \"getent hosts api || exit 3; exec /testapp\"]\n";
+    let face = FACE.replace("${PORT}", &place.port.to_string());
+    let text = [service("web", &one, &[front, &face].concat()), service("api", &slow, CHECKED)].concat();
+    place.write("compose.yaml", &format!("name: {}\nservices:\n{text}", place.name));
+    place.write("mainstay.yaml", &format!("version: 1\nplatform: {}\n", place.name));
+    place.run(&["up", "--yes"]).done();
+    let web = place.service("web");
+    let container = place.container("web", web["release"].as_str().unwrap());
+    assert_eq!(docker(&["inspect", "--format", "{{.RestartCount}}", &container]).trim(), "0");
+}

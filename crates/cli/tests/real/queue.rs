@@ -1,5 +1,6 @@
 //! Deploys that wait for each other, are superseded, given up, and followed by others.
 
+use std::io::Write;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
@@ -29,7 +30,11 @@ fn under_way(place: &Place, count: usize) {
 }
 
 fn interrupt(child: &Child) {
-    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGINT).unwrap();
+    send(child, Signal::SIGINT);
+}
+
+fn send(child: &Child, signal: Signal) {
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
 }
 
 #[test]
@@ -87,4 +92,55 @@ fn real_the_second_interrupt_leaves_the_undoing_to_the_agent_and_says_how_to_fol
     Ran::of(child.wait_with_output().unwrap()).ended(130).says("mainstay follow op2");
     under_way(&place, 0);
     assert_eq!(ask(place.port).as_deref(), Ok("one"));
+}
+
+#[test]
+fn real_a_pipeline_that_is_cancelled_or_a_terminal_that_is_closed_takes_back_what_waits_and_what_has_begun() {
+    let place = Place::with_web("cancelled", &image("one", &[]));
+    place.platform("5m", "hooks:\n  pre_deploy: {command: [sleep, '3'], timeout: 30s}\n");
+    let child = place.begin(&["deploy", "web", "--image", &image("two", &[]), "--yes"]);
+    under_way(&place, 1);
+    for signal in [Signal::SIGTERM, Signal::SIGHUP] {
+        let waiting = place.begin(&["deploy", "web", "--image", &image("three", &[]), "--yes"]);
+        under_way(&place, 2);
+        send(&waiting, signal);
+        Ran::of(waiting.wait_with_output().unwrap()).ended(4).says("given up while it waited");
+        under_way(&place, 1);
+    }
+    send(&child, Signal::SIGTERM);
+    let ended = Ran::of(child.wait_with_output().unwrap());
+    ended.says("giving up");
+    assert_ne!(ended.code, 0);
+    under_way(&place, 0);
+    assert_eq!(ask(place.port).as_deref(), Ok("one"));
+    // Who said that a closed terminal means nothing is believed.
+    let shell = "trap '' HUP; exec \"$0\" \"$@\"";
+    let words = place.command(&["deploy", "web", "--image", &image("two", &[]), "--yes"]);
+    let mut kept = std::process::Command::new("sh");
+    kept.arg("-c").arg(shell).arg(words.get_program()).args(words.get_args());
+    let kept = kept.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    under_way(&place, 1);
+    send(&kept, Signal::SIGHUP);
+    Ran::of(kept.wait_with_output().unwrap()).done();
+    assert_eq!(ask(place.port).as_deref(), Ok("two"));
+}
+
+#[test]
+fn real_a_command_in_a_container_reads_what_is_piped_in_and_a_reader_that_leaves_is_no_trouble() {
+    let place = Place::with_web("piped", &image("one", &[]));
+    for flags in [&["exec"][..], &["exec", "-T"]] {
+        let words = [flags, &["web", "--", "sh", "-c", "cat > /tmp/got; wc -c < /tmp/got; exit 7"]].concat();
+        let mut command = place.command(&words);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(b"insert 1 row\n").unwrap();
+        let ran = Ran::of(child.wait_with_output().unwrap()).ended(7);
+        assert_eq!(ran.out.trim(), "13", "{flags:?}");
+    }
+    for words in [&["events", "-n", "500"][..], &["status", "--json"], &["logs", "--tail", "100"]] {
+        let mut child = place.command(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let ran = Ran::of(child.wait_with_output().unwrap());
+        assert!(!ran.err.contains("panicked"), "{words:?}: {}", ran.err);
+        assert!([0, 141].contains(&ran.code), "{words:?}: {}", ran.code);
+    }
 }

@@ -84,7 +84,7 @@ fn late(previous: &Release, finish: &Finish) -> String {
 
 async fn is_idle(world: &World, previous: &Release, words: &[String]) -> Result<bool, StepError> {
     for container in running(world, previous).await? {
-        let output = world.run(docker_exec(&container, words, false).timeout(LIMIT)).await;
+        let output = world.run(docker_exec(&container, words).timeout(LIMIT)).await;
         if output.map_err(wrap("ask the worker whether it is idle"))?.status != 0 {
             return Ok(false);
         }
@@ -95,7 +95,7 @@ async fn is_idle(world: &World, previous: &Release, words: &[String]) -> Result<
 /// Runs these words in every container of the release that runs.
 async fn tell(world: &World, release: &Release, words: &[String], failure: &str) -> Result<(), StepError> {
     let runs = running(world, release).await?.into_iter().map(|container| async move {
-        let output = world.run(docker_exec(&container, words, false).timeout(LIMIT)).await;
+        let output = world.run(docker_exec(&container, words).timeout(LIMIT)).await;
         succeeded(&output.map_err(wrap("run a command in the worker"))?, failure)
     });
     join_all(runs).await.into_iter().collect()

@@ -77,7 +77,8 @@ fn hook(value: &Value) -> Hook {
         _ => Vec::new(),
     };
     let privileged = value.get("privileged").and_then(Value::as_bool).unwrap_or_default();
-    let options = ExecOptions { user: text("user"), working_dir: text("working_dir"), env, privileged, tty: false };
+    let options =
+        ExecOptions { user: text("user"), working_dir: text("working_dir"), env, privileged, ..ExecOptions::default() };
     Hook { command, options }
 }
 
@@ -146,7 +147,7 @@ mod tests {
             working_dir: Some("/srv".into()),
             env: vec![("LEVEL".into(), "3".into())],
             privileged: true,
-            tty: false,
+            ..ExecOptions::default()
         };
         let second = ExecOptions { env: vec![("A".into(), "b=c".into())], ..ExecOptions::default() };
         assert_eq!(

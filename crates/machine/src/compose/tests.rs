@@ -60,13 +60,14 @@ fn a_one_off_run_has_a_name_and_no_terminal() {
 
 #[test]
 fn exec_passes_the_words_as_they_are() {
-    insta::assert_snapshot!(docker_exec("web-1", &strings(&["sh", "-c", "echo $HOME"]), false), @"docker exec web-1 sh -c 'echo $HOME'");
-    insta::assert_snapshot!(docker_exec("web-1", &strings(&["sh"]), true), @"docker exec --interactive --tty web-1 sh");
+    insta::assert_snapshot!(docker_exec("web-1", &strings(&["sh", "-c", "echo $HOME"])), @"docker exec web-1 sh -c 'echo $HOME'");
+    insta::assert_snapshot!(docker_exec_with("web-1", &strings(&["sh"]), &ExecOptions { input: true, tty: true, ..ExecOptions::default() }), @"docker exec --interactive --tty web-1 sh");
 }
 
 #[test]
 fn exec_takes_user_folder_and_variables_whose_values_nobody_sees() {
     let options = ExecOptions {
+        input: false,
         user: Some("app".into()),
         working_dir: Some("/srv".into()),
         env: vec![("PATH".into(), "/bin".into()), ("TOKEN".into(), "hunter2".into())],
