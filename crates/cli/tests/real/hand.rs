@@ -1,7 +1,9 @@
 //! What people change by hand is found, and `up` mends it.
 
+use std::time::Duration;
+
 use super::load::ask;
-use super::place::{Place, docker, image, web};
+use super::place::{Place, docker, image, wait, web};
 
 fn found(place: &Place) -> Vec<String> {
     let drift = place.run(&["drift", "--json"]).json();
@@ -86,7 +88,10 @@ fn real_an_unknown_container_on_our_network_and_a_stopped_one_are_found() {
     assert!(output.status.success());
     assert_eq!(seen, [format!("an unknown container is on the network {network}")]);
     docker(&["stop", "--time", "0", &place.container("web", "r1")]);
-    assert_eq!(found(&place), ["the container is exited"]);
+    wait("the stop by hand to be noted", Duration::from_secs(10), || match found(&place).as_slice() {
+        [one] if one.starts_with("the container was stopped by hand at 2") => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
     place.run(&["up", "--yes"]).done();
     assert_eq!(found(&place), Vec::<String>::new());
 }
