@@ -45,6 +45,8 @@ pub(crate) struct Presence {
     head_since: AtomicU64,
     /// When the client ended its sending with a request under way; 0 while it has not.
     ended_sending: AtomicU64,
+    /// It carries bytes for good: the end of one side is the other's to know at once.
+    is_tunnel: AtomicBool,
     /// It has waited long enough for its answer, and counts as gone.
     is_gone: AtomicBool,
     /// Since when the client has not taken what was written; 0 when it does.
@@ -91,6 +93,7 @@ impl Presence {
             idle_since: AtomicU64::new(now_ms()),
             head_since: AtomicU64::new(0),
             ended_sending: AtomicU64::new(0),
+            is_tunnel: AtomicBool::new(false),
             is_gone: AtomicBool::new(false),
             blocked_since: AtomicU64::new(0),
             fault: AtomicU8::new(0),
@@ -219,7 +222,7 @@ impl Presence {
     /// The connection's task is called when that changes.
     pub(crate) fn may_wait_for_answer(&self) -> bool {
         let is_answered = self.is_idle() && self.head_since.load(Ordering::Relaxed) == 0;
-        if is_answered || self.is_gone.load(Ordering::Relaxed) {
+        if is_answered || self.is_gone.load(Ordering::Relaxed) || self.is_tunnel.load(Ordering::Relaxed) {
             return false;
         }
         let _ = self.ended_sending.compare_exchange(0, now_ms(), Ordering::Relaxed, Ordering::Relaxed);
@@ -368,6 +371,13 @@ impl Busy {
                 false => self.presence.owed.fetch_sub(1, Ordering::Relaxed),
             };
         }
+    }
+}
+
+impl Busy {
+    /// From here on no request is answered any more: bytes are carried both ways.
+    pub(crate) fn becomes_tunnel(&self) {
+        self.presence.is_tunnel.store(true, Ordering::Relaxed);
     }
 }
 

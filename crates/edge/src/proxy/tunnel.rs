@@ -41,6 +41,7 @@ pub(crate) fn open(
 ) -> Response<ResponseBody> {
     let target_side = hyper::upgrade::on(&mut response);
     let tunnel = in_flight.tunnel();
+    busy.becomes_tunnel();
     let spread = edge.limits.close_spread;
     let is_websocket =
         response.headers().get(UPGRADE).is_some_and(|name| name.as_bytes().eq_ignore_ascii_case(b"websocket"));

@@ -202,3 +202,17 @@ async fn what_a_service_has_closed_itself_is_not_closed_once_more() {
     tokio::time::timeout(Duration::from_secs(4), stream.read_to_end(&mut all)).await.expect("its end").ok();
     assert_eq!(all, b"\x88\x02\x0f\xa1", "4001, and nothing after it");
 }
+
+#[tokio::test]
+async fn a_client_that_leaves_a_websocket_without_a_word_ends_it_at_once() {
+    let lab = lab(&[sockets().await]).await;
+    let mut stream = open(&lab).await;
+    stream.write_all(b"hello").await.unwrap();
+    read_until(&mut stream, "hello").await;
+    let left = Instant::now();
+    stream.shutdown().await.unwrap();
+    // The service sees the end, ends as well, and so the client sees the end.
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).await.unwrap();
+    assert!(left.elapsed() < Duration::from_secs(2), "after {:?}", left.elapsed());
+}
