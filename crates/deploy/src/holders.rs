@@ -192,19 +192,24 @@ async fn sit(
                 confined: true,
                 ..ContainerSpec::default()
             };
-            world.docker.create(&spec).await.map_err(failed(format!("create `{container}`")))?;
-            match (world.docker.start(container).await, address) {
-                // A network of the engine's own choice gives no address that was asked for.
-                (Err(DockerError::Refused { .. }), Some(_)) => {
+            let begun = match begin(world, &spec).await {
+                // A network whose subnet the engine chose gives no address that was asked for.
+                Err(DockerError::Refused { .. }) if address.is_some() => {
                     remove_holder(world, container).await?;
-                    let anywhere = ContainerSpec { address: None, ..spec };
-                    world.docker.create(&anywhere).await.map_err(failed(format!("create `{container}`")))?;
+                    begin(world, &ContainerSpec { address: None, ..spec }).await
                 }
-                (started, _) => return started.map_err(failed(format!("start `{container}`"))),
-            }
+                begun => begun,
+            };
+            return begun.map_err(failed(format!("start `{container}`")));
         }
     }
     world.docker.start(container).await.map_err(failed(format!("start `{container}`")))
+}
+
+/// Which of the two refuses an address depends on the engine's version.
+async fn begin(world: &World, spec: &ContainerSpec) -> Result<(), DockerError> {
+    world.docker.create(spec).await?;
+    world.docker.start(&spec.name).await
 }
 
 /// How far from the end of a subnet is looked for an address.

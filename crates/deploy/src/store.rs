@@ -143,6 +143,14 @@ impl World {
             let mut platform = described.clone();
             if let Some(known) = tx.get_record::<Platform>(PLATFORM, &key)? {
                 (platform.maintenance, platform.holders) = (known.maintenance, known.holders);
+                // What leaves is called by its name until it has gone, and again where its removal is undone.
+                for left in known.internals {
+                    let is_described = described.internals.iter().any(|internal| internal.service == left.service);
+                    let serves = || tx.get_record::<String>(SERVING, &described.scope.pool(&left.service));
+                    if !is_described && serves()?.is_some() {
+                        platform.internals.push(left);
+                    }
+                }
             }
             changes.put(tx, PLATFORM, &key, &platform).map(|()| platform)
         });

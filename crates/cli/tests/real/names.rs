@@ -141,3 +141,19 @@ fn real_a_program_that_asks_for_a_name_when_it_starts_finds_it_before_that_servi
     let container = place.container("web", web["release"].as_str().unwrap());
     assert_eq!(docker(&["inspect", "--format", "{{.RestartCount}}", &container]).trim(), "0");
 }
+
+#[test]
+fn real_a_service_whose_profile_is_off_runs_on_and_keeps_its_name() {
+    let place = Place::new("profile");
+    let one = image("one", &[]);
+    pair(&place, &one, "");
+    place.run(&["up", "--yes"]).done();
+    let file = std::fs::read_to_string(place.dir().join("compose.yaml")).unwrap();
+    place.write("compose.yaml", &file.replace("    expose:", "    profiles: [spare]\n    expose:"));
+    place.run(&["up", "--yes"]).done();
+    place.run(&["deploy", "web", "--image", &image("two", &[]), "--yes"]).done();
+    let web = place.container("web", place.service("web")["release"].as_str().unwrap());
+    assert!(get(&web, "http://api:8080/").contains("one"));
+    let asked = docker(&["exec", &web, "getent", "hosts", "api"]);
+    assert!(!asked.is_empty());
+}
