@@ -25,7 +25,7 @@ pub(crate) async fn sweep(edge: Arc<Edge>, stop: CancellationToken) {
         connections(&edge, now);
         if now >= seldom_at {
             seldom_at = now + ms(SELDOM);
-            seldom(&edge).await;
+            seldom(&edge);
         }
     }
 }
@@ -44,13 +44,22 @@ fn connections(edge: &Edge, now: u64) {
     }
 }
 
-async fn seldom(edge: &Arc<Edge>) {
+fn seldom(edge: &Arc<Edge>) {
     let now = now_ms();
     edge.table.load().generations.iter().for_each(|generation| generation.tally.note(now));
-    {
-        // Never in the middle of a snapshot being taken.
-        let _turn = edge.applying.lock().await;
-        open_missing(edge).await;
+    let is_whole = {
+        let mut state = edge.state.lock();
+        tidy(&mut state, &edge.table.load());
+        state.listeners.open_missing(edge)
+    };
+    if !is_whole {
+        let edge = edge.clone();
+        // Beside the sweep: whoever gives sockets may be slow, and slow clients are not to profit from that.
+        tokio::spawn(async move {
+            // A snapshot that is being taken asks for what it needs itself.
+            if let Ok(_turn) = edge.applying.try_lock() {
+                open_missing(&edge).await;
+            }
+        });
     }
-    tidy(&mut edge.state.lock(), &edge.table.load());
 }

@@ -14,6 +14,7 @@ mod framing;
 mod hold;
 mod http;
 mod http2;
+mod lent;
 mod protection_concurrency;
 mod protection_h2_floods;
 mod protection_h2_headers;
