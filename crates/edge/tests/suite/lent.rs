@@ -35,13 +35,15 @@ fn lender(folder: &Path) {
 
 async fn applied(folder: &Path, snapshot: &Snapshot) -> edge::Applied {
     let control = Control::new(folder.join("edge.sock"));
-    for _ in 0..200 {
-        if let Ok(applied) = control.apply(snapshot).await {
-            return applied;
+    let taken = async {
+        loop {
+            match control.apply(snapshot).await {
+                Ok(applied) => return applied,
+                Err(_not_there_yet) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("the edge takes no snapshot");
+    };
+    tokio::time::timeout(Duration::from_secs(5), taken).await.expect("the edge takes no snapshot")
 }
 
 async fn answers(bind: SocketAddr) -> bool {
