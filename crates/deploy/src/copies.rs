@@ -134,7 +134,7 @@ async fn proved(world: &World, release: &Release, container: &str, gate: Gate) -
             Err(StepError::aborted("given up while waiting for health"))
         }
         Gate::Unhealthy { cause } => {
-            let logs = health::last_lines(world, container, LAST_LINES).await;
+            let logs = health::last_lines(world, release, container, LAST_LINES).await;
             let detail = json!({ "cause": cause, "container": container, "logs": logs });
             Err(StepError::because(cause).with_detail(detail))
         }

@@ -363,9 +363,13 @@ fn also(detail: Option<&ContainerDetail>, health: &Health, wording: &Wording) ->
     unhealthy.map_or_else(String::new, |detail| format!("; {}", wording.unhealthy(detail)))
 }
 
-/// The last lines a container wrote, for the report of a failure.
-pub async fn last_lines(world: &World, container: &str, count: usize) -> Vec<String> {
-    world.docker.logs(container, count).await.unwrap_or_default()
+/// The last lines a container of a release wrote, for the report of a failure: what is a secret there is left out, since
+/// a report is printed, stored and sent to others.
+pub async fn last_lines(world: &World, release: &Release, container: &str, count: usize) -> Vec<String> {
+    let detail = inspect(world, container).await.ok().flatten().unwrap_or_default();
+    let wording = Wording::of(world, release, &detail);
+    let lines = world.docker.logs(container, count).await.unwrap_or_default();
+    lines.iter().map(|line| wording.clean(line)).collect()
 }
 
 #[cfg(test)]

@@ -29,6 +29,15 @@ fn real_a_secret_reaches_its_container_and_nothing_else() {
     assert!(env.contains(SECRET), "it reaches the container: {env}");
     let deaf = image("deaf", &[("NEVER_HEALTHY", "1")]);
     said.push(place.run(&["deploy", "web", "--image", &deaf, "--yes"]).ended(3));
+    // A program that tells what it knows, and dies.
+    let compose = std::fs::read_to_string(place.dir().join("compose.yaml")).unwrap();
+    let telling =
+        "    command: [sh, -c, \"echo login failed with $$API_TOKEN at postgres://shop:$$API_TOKEN@db; exit 3\"]\n";
+    place.write("compose.yaml", &compose.replace("    environment:", &format!("{telling}    environment:")));
+    let told = place.run(&["up", "--yes"]).ended(3);
+    told.says("login failed with").says("redacted");
+    said.push(told);
+    place.write("compose.yaml", &compose);
     said.push(place.run(&["deploy", "web", "--image", "localhost:1/nobody/has-this:1", "--yes"]).ended(1));
     for words in [
         &["plan"][..],

@@ -37,6 +37,11 @@ impl Wording {
         Wording { redactor, test }
     }
 
+    /// What a container wrote, without the secrets in it.
+    pub(crate) fn clean(&self, line: &str) -> String {
+        self.redactor.redact(line).into_owned()
+    }
+
     /// The command as its author wrote it.
     fn command(&self, check: &HealthCheck) -> String {
         let words: Vec<String> = check.test.iter().enumerate().skip(1).map(|(at, word)| self.word(at, word)).collect();
@@ -49,7 +54,7 @@ impl Wording {
 
     /// A word that the shown definition hides is told without its secret or, where that is not known, without its rest.
     fn word(&self, at: usize, word: &str) -> String {
-        let clean = self.redactor.redact(word).into_owned();
+        let clean = self.clean(word);
         let is_hidden = self.test.get(at).is_some_and(|shown| shown::is_hidden(shown));
         match is_hidden && clean == word {
             true => format!("{} …", word.split_whitespace().next().filter(|_| word.contains(' ')).unwrap_or_default()),

@@ -44,7 +44,7 @@ fn run<'a>(world: &'a World, params: &'a Params, found: &'a mut Found) -> Done<'
             match verdict(look(world, params).await?.as_ref(), since, release.plan.job_timeout) {
                 Some(Ok(())) => break,
                 Some(Err(cause)) => {
-                    let logs = health::last_lines(world, &release.container, LAST_LINES).await;
+                    let logs = health::last_lines(world, release, &release.container, LAST_LINES).await;
                     let detail = json!({ "cause": cause, "container": release.container, "logs": logs });
                     return Err(StepError::because(cause).with_detail(detail));
                 }

@@ -134,7 +134,7 @@ impl Run<'_> {
 
     /// Written down first, then cleared away: the other way round a crash could run it twice.
     async fn end(&self, end: End) -> Result<(), StepError> {
-        let logs = health::last_lines(self.world, self.name, LAST_LINES).await;
+        let logs = health::last_lines(self.world, self.release, self.name, LAST_LINES).await;
         let started_ms = self.known_start()?;
         match end {
             End::Well => {

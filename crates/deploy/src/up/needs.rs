@@ -36,7 +36,7 @@ pub async fn missing(world: &World, draft: &Draft, change: &Change) -> Result<Op
             return Ok(Some(Failure {
                 step: "needs".to_owned(),
                 cause,
-                logs: health::last_lines(world, &release.container, 5).await,
+                logs: health::last_lines(world, release, &release.container, 5).await,
                 kept: None,
                 ending: Ending::Failed,
                 traffic: change.from.as_ref().map_or(Traffic::Unsaid, |_| Traffic::Stayed),
