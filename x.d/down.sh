@@ -21,8 +21,9 @@ take_platform_down() {
   local words=() volume
   if [ -n "$1" ]; then
     words=(--volumes)
-    # A database of production goes only by its name; the later ones are those of an earlier version.
-    for volume in ytempire_{pgdata,redisdata} ytempire-production_{pgdata,redisdata}; do
+    # A database of production goes only by its name, and which volumes hold one shows with what lies in them (n8n's has
+    # SQLite until it is told otherwise), so all are named; the later ones are those of an earlier version.
+    for volume in {ytempire,ytempire-production}_{pgdata,redisdata,media,n8ndata}; do
       ! with_docker docker volume inspect "$volume" >/dev/null 2>&1 || words+=(--volume "$volume")
     done
   fi
